@@ -1,0 +1,125 @@
+//! What `local` needs to know of `template.yaml`, read from it with the parameters' defaults and some overrides.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// The parts of a SAM template that have a meaning on this machine.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The functions, the authorizer among them.
+    pub functions: Vec<Function>,
+    /// The REST API.
+    pub api: Api,
+    /// The tables, by logical id.
+    pub tables: Vec<Table>,
+    /// The usage plans.
+    pub plans: Vec<Plan>,
+}
+
+/// An `AWS::Serverless::Function`.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// The binary's name, from `Metadata.BuildProperties.Binary`.
+    pub name: String,
+    /// The resource's key in the template.
+    pub logical_id: String,
+    /// How long one invocation may take.
+    pub timeout: Duration,
+    /// Told to the function as `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`; not enforced.
+    pub memory_mb: u32,
+    /// `Environment.Variables`, resolved.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// The `AWS::Serverless::Api`.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// The stage, the first segment of every path.
+    pub stage: String,
+    /// The routes, from the `Events` of all functions.
+    pub routes: Vec<Route>,
+    /// The default authorizer.
+    pub authorizer: Option<Authorizer>,
+    /// `GatewayResponses`, by response type.
+    pub gateway_responses: BTreeMap<String, GatewayResponse>,
+    /// `Cors`: with it, every path answers to `OPTIONS`.
+    pub cors: Option<Cors>,
+    /// `BinaryMediaTypes`, as media types (`application/octet-stream`).
+    pub binary_media_types: Vec<String>,
+}
+
+/// An `Api` event of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// `GET`, `POST`, or `ANY`.
+    pub method: String,
+    /// The path without the stage, with `{parameters}` and perhaps a last `{proxy+}`.
+    pub path: String,
+    /// The [`Function::name`] that serves it.
+    pub function: String,
+    /// Whether the default authorizer guards it.
+    pub authorized: bool,
+    /// Whether a request needs a key that belongs to a plan.
+    pub api_key_required: bool,
+}
+
+/// A `TOKEN` authorizer.
+#[derive(Debug, Clone)]
+pub struct Authorizer {
+    /// The [`Function::name`] that decides.
+    pub function: String,
+    /// The request header that holds the token.
+    pub header: String,
+    /// `ValidationExpression`: a token that does not match is refused without an invocation.
+    pub validation_expression: Option<String>,
+    /// `ReauthorizeEvery`: how long an answer is kept for the same token. Zero keeps nothing.
+    pub ttl: Duration,
+}
+
+/// A gateway response as the template customizes it.
+#[derive(Debug, Clone, Default)]
+pub struct GatewayResponse {
+    /// The status, where it is not the type's own.
+    pub status: Option<u16>,
+    /// Header names and their static values, without the single quotes of the template.
+    pub headers: BTreeMap<String, String>,
+    /// The body's template for `application/json`, with `$context` variables.
+    pub body: Option<String>,
+}
+
+/// SAM's `Cors`, without the single quotes of the template.
+#[derive(Debug, Clone, Default)]
+pub struct Cors {
+    /// `Access-Control-Allow-Origin`; absent where CORS is off.
+    pub allow_origin: Option<String>,
+    /// `Access-Control-Allow-Methods`.
+    pub allow_methods: Option<String>,
+    /// `Access-Control-Allow-Headers`.
+    pub allow_headers: Option<String>,
+    /// `Access-Control-Max-Age`, in seconds.
+    pub max_age: Option<String>,
+}
+
+/// An `AWS::DynamoDB::Table`.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The name that it has on this machine: the logical id.
+    pub name: String,
+    /// The resource's properties, resolved; they have the form of a `CreateTable` request.
+    pub properties: Value,
+}
+
+/// An `AWS::ApiGateway::UsagePlan`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The plan's name, from its tag `plan`.
+    pub name: String,
+    /// Requests per second that fill the bucket.
+    pub rate: f64,
+    /// The bucket's size, in requests.
+    pub burst: f64,
+    /// Requests per calendar month (UTC); `None` is no limit.
+    pub quota: Option<u64>,
+}
