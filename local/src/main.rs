@@ -1,2 +1,2 @@
-//! x
-fn main(){}
+//! `cargo run`.
+fn main() {}

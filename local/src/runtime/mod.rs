@@ -1,5 +1,15 @@
 //! Lambda on this machine: processes that take their events from the Runtime API.
 
+/// Whatever answers events as Lambda does: `Functions` here, a closure over answers in the gateway's own tests.
+pub trait Invoke: Clone + Send + Sync + 'static {
+    /// Hands `event` to the function and returns its answer.
+    fn invoke(
+        &self,
+        function: &str,
+        event: Vec<u8>,
+    ) -> impl Future<Output = Result<Vec<u8>, InvokeError>> + Send;
+}
+
 /// Why an invocation has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
