@@ -1,13 +1,28 @@
 //! Lambda on this machine: processes that take their events from the Runtime API.
+//!
+//! [`Functions`] holds a [`pool`] for each function. An event goes to a process that waits for one, else to a process that
+//! is started for it. A process asks for events over HTTP ([`api`]), under a path of its own, and is watched ([`process`])
+//! until it ends.
 
-/// Whatever answers events as Lambda does: `Functions` here, a closure over answers in the gateway's own tests.
+mod api;
+mod pool;
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::template::Function;
+use pool::Pool;
+pub use process::environment;
+
+/// Whatever answers events as Lambda does: [`Functions`] here, a closure over answers in the gateway's own tests.
 pub trait Invoke: Clone + Send + Sync + 'static {
     /// Hands `event` to the function and returns its answer.
-    fn invoke(
-        &self,
-        function: &str,
-        event: Vec<u8>,
-    ) -> impl Future<Output = Result<Vec<u8>, InvokeError>> + Send;
+    fn invoke(&self, function: &str, event: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, InvokeError>> + Send;
 }
 
 /// Why an invocation has no answer.
@@ -31,3 +46,96 @@ pub enum InvokeError {
     #[error("no function `{0}`")]
     Unknown(String),
 }
+
+/// What is counted of a function since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionStats {
+    /// The function's name.
+    pub name: String,
+    /// The processes that there are now.
+    pub processes: usize,
+    /// The processes that were started.
+    pub cold_starts: u64,
+    /// The events that were handed in.
+    pub invocations: u64,
+    /// The events that got no answer, or an error for one.
+    pub errors: u64,
+}
+
+/// How functions are run.
+#[derive(Debug, Clone)]
+pub struct RuntimeOptions {
+    /// Where [`Functions::router`] is served: `http://127.0.0.1:3000`.
+    pub base_url: String,
+    /// The DynamoDB of the functions.
+    pub dynamodb_endpoint: String,
+    /// Whether what functions print is dropped.
+    pub quiet: bool,
+}
+
+/// How much a pool bears.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Processes of one function at once; more events wait.
+    processes: usize,
+    /// The time from a process's start to its first request for an event.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+    init: Duration,
+}
+
+const LIMITS: Limits = Limits { processes: 64, init: Duration::from_secs(10) };
+
+/// All the functions. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Functions {
+    pools: Arc<BTreeMap<String, Arc<Pool>>>,
+}
+
+impl Functions {
+    /// The given functions, each with its binary. Nothing is started yet.
+    pub fn new(functions: impl IntoIterator<Item = (Function, PathBuf)>, options: &RuntimeOptions) -> Self {
+        Self::with_limits(functions, options, LIMITS)
+    }
+
+    fn with_limits(
+        functions: impl IntoIterator<Item = (Function, PathBuf)>,
+        options: &RuntimeOptions,
+        limits: Limits,
+    ) -> Self {
+        let pools = functions.into_iter().map(|(function, program)| {
+            (function.name.clone(), Arc::new(Pool::new(function, program, options.clone(), limits)))
+        });
+        Self { pools: Arc::new(pools.collect()) }
+    }
+
+    /// The counts of every function, by name.
+    #[must_use]
+    pub fn stats(&self) -> Vec<FunctionStats> {
+        self.pools.values().map(|pool| pool.stats()).collect()
+    }
+
+    /// The Runtime API, and the list of functions at `/_local/functions`.
+    pub fn router(&self) -> axum::Router {
+        api::router(self.clone())
+    }
+
+    /// Ends every process, and waits for that. Events that are under way fail, and so do later ones.
+    pub async fn shutdown(&self) {
+        for pool in self.pools.values() {
+            pool.close().await;
+        }
+    }
+}
+
+impl Invoke for Functions {
+    async fn invoke(&self, function: &str, event: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
+        match self.pools.get(function) {
+            Some(pool) => pool.invoke(event).await,
+            None => Err(InvokeError::Unknown(function.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,24 @@
 //! What `local` needs to know of `template.yaml`, read from it with the parameters' defaults and some overrides.
 
+mod intrinsics;
+mod model;
+mod properties;
+mod yaml;
+
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+
+pub use intrinsics::IntrinsicError;
+pub use yaml::YamlError;
+
+/// The account that everything on this machine belongs to.
+pub const ACCOUNT: &str = "000000000000";
+
+/// The region that everything on this machine is in.
+pub const REGION: &str = "us-east-1";
 
 /// The parts of a SAM template that have a meaning on this machine.
 #[derive(Debug, Clone)]
@@ -122,4 +137,64 @@ pub struct Plan {
     pub burst: f64,
     /// Requests per calendar month (UTC); `None` is no limit.
     pub quota: Option<u64>,
+}
+
+/// Why a template cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is no template.
+    #[error("the template is not readable: {0}")]
+    Yaml(#[from] YamlError),
+    /// The parameters do not fit.
+    #[error("the template's parameters: {0}")]
+    Parameters(IntrinsicError),
+    /// A value of a resource cannot be resolved.
+    #[error("resource `{resource}`: {source}")]
+    Intrinsic {
+        /// The logical id.
+        resource: String,
+        /// Why.
+        source: IntrinsicError,
+    },
+    /// A resource lacks a property, or has one of a wrong form.
+    #[error("resource `{resource}`: {source}")]
+    Property {
+        /// The logical id.
+        resource: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A resource says something that does not fit the rest of the template, or that `local` cannot do.
+    #[error("resource `{resource}`: {reason}")]
+    Resource {
+        /// The logical id.
+        resource: String,
+        /// What.
+        reason: &'static str,
+    },
+    /// There is not exactly one `AWS::Serverless::Api`.
+    #[error("one AWS::Serverless::Api is wanted, not {0}")]
+    Apis(usize),
+}
+
+impl Template {
+    /// Reads the template at `path`, with `overrides` in place of the defaults of its parameters.
+    pub fn read(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| TemplateError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, overrides)
+    }
+
+    /// Reads a template from its text, as [`Template::read`] does.
+    pub fn parse(text: &str, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        model::build(&yaml::parse(text)?, overrides)
+    }
 }

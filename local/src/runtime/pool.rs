@@ -1,0 +1,319 @@
+//! The processes of one function, and the events that wait for them.
+//!
+//! One lock holds all of it. Every change of a process or of the queue ends in [`Pool::balance`], so no event waits while
+//! a process is idle or could be started. An event's reply is owned by exactly one place (the queue, or the process that
+//! works on it), so it is sent exactly once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinSet};
+use ulid::Ulid;
+
+use super::{FunctionStats, InvokeError, Limits, RuntimeOptions, process};
+use crate::template::Function;
+
+type Reply = oneshot::Sender<Result<Vec<u8>, InvokeError>>;
+
+/// Who asks for events. A process started by hand comes first: the one who started it waits for its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ProcessId {
+    /// The one that a person started.
+    Attached,
+    /// One that the pool started.
+    Started(u64),
+}
+
+/// An event as a process gets it.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) request_id: String,
+    pub(super) body: Vec<u8>,
+    pub(super) deadline: SystemTime,
+}
+
+/// The processes of one function.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) function: Function,
+    program: PathBuf,
+    options: RuntimeOptions,
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Work>,
+    processes: BTreeMap<ProcessId, Process>,
+    watchers: JoinSet<()>,
+    closed: bool,
+    /// Counts the phases of all processes, so that a late timer can tell that its own is over.
+    phases: u64,
+    cold_starts: u64,
+    invocations: u64,
+    errors: u64,
+}
+
+#[derive(Debug)]
+struct Work {
+    request_id: String,
+    body: Vec<u8>,
+    reply: Reply,
+}
+
+#[derive(Debug)]
+struct Process {
+    phase: Phase,
+    number: u64,
+    timer: Option<Timer>,
+    /// Dropped with the process, which tells its watcher to kill it. One started by hand has none.
+    _life: Option<oneshot::Sender<Infallible>>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// It has not yet asked for an event.
+    Starting,
+    /// It waits for one.
+    Idle(oneshot::Sender<Event>),
+    /// It works on one.
+    Busy { request_id: String, reply: Reply },
+    /// It has answered, and will ask for the next in a moment.
+    Finishing,
+}
+
+/// Ends a phase that takes too long.
+#[derive(Debug)]
+struct Timer(AbortHandle);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl State {
+    /// Answers an event.
+    fn answer(&mut self, reply: Reply, result: Result<Vec<u8>, InvokeError>) {
+        self.errors += u64::from(result.is_err());
+        // Who asked may be gone, as a client of Lambda may: the event was worked on all the same.
+        let _gone = reply.send(result);
+    }
+}
+
+impl Pool {
+    pub(super) fn new(function: Function, program: PathBuf, options: RuntimeOptions, limits: Limits) -> Self {
+        Self { function, program, options, limits, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stats(&self) -> FunctionStats {
+        let state = self.lock();
+        FunctionStats {
+            name: self.function.name.clone(),
+            processes: state.processes.len(),
+            cold_starts: state.cold_starts,
+            invocations: state.invocations,
+            errors: state.errors,
+        }
+    }
+
+    pub(super) async fn invoke(self: &Arc<Self>, body: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            if state.closed {
+                return Err(closing());
+            }
+            state.invocations += 1;
+            state.queue.push_back(Work { request_id: request_id(), body, reply });
+            self.balance(&mut state);
+        }
+        answer.await.unwrap_or_else(|_| Err(closing()))
+    }
+
+    /// A process asks for its next event. `None` where the pool does not know it (any more).
+    pub(super) fn next(self: &Arc<Self>, id: ProcessId) -> Option<oneshot::Receiver<Event>> {
+        let mut state = self.lock();
+        if state.closed {
+            return None;
+        }
+        let (event, receiver) = oneshot::channel();
+        let idle = Phase::Idle(event);
+        let before = match state.processes.get_mut(&id) {
+            Some(process) => {
+                process.timer = None;
+                std::mem::replace(&mut process.phase, idle)
+            }
+            None if id == ProcessId::Attached => {
+                state.processes.insert(id, Process { phase: idle, number: 0, timer: None, _life: None });
+                Phase::Starting
+            }
+            None => return None,
+        };
+        if let Phase::Busy { reply, .. } = before {
+            state.answer(reply, Err(InvokeError::Crashed("it asked for an event before it answered one".to_owned())));
+        }
+        self.balance(&mut state);
+        Some(receiver)
+    }
+
+    /// A process answers its event. False where it has no such event (any more).
+    pub(super) fn complete(
+        self: &Arc<Self>,
+        id: ProcessId,
+        request: &str,
+        result: Result<Vec<u8>, InvokeError>,
+    ) -> bool {
+        let mut state = self.lock();
+        let Some(process) = state.processes.get_mut(&id) else { return false };
+        if !matches!(&process.phase, Phase::Busy { request_id, .. } if request_id == request) {
+            return false;
+        }
+        // The timer of the event goes on, for a process that never comes back for another.
+        if let Phase::Busy { reply, .. } = std::mem::replace(&mut process.phase, Phase::Finishing) {
+            state.answer(reply, result);
+        }
+        true
+    }
+
+    /// A process is no more, or shall be no more. The event that it had, or that it was started for, fails.
+    pub(super) fn end(self: &Arc<Self>, id: ProcessId, error: InvokeError) {
+        let mut state = self.lock();
+        self.remove(&mut state, id, error);
+    }
+
+    /// Ends everything, and waits for that.
+    pub(super) async fn close(&self) {
+        let mut watchers = {
+            let mut state = self.lock();
+            state.closed = true;
+            let queue = std::mem::take(&mut state.queue);
+            let processes = std::mem::take(&mut state.processes);
+            let busy = processes.into_values().filter_map(|process| match process.phase {
+                Phase::Busy { reply, .. } => Some(reply),
+                Phase::Starting | Phase::Idle(_) | Phase::Finishing => None,
+            });
+            for reply in busy.chain(queue.into_iter().map(|work| work.reply)) {
+                state.answer(reply, Err(closing()));
+            }
+            std::mem::take(&mut state.watchers)
+        };
+        while watchers.join_next().await.is_some() {}
+    }
+
+    fn remove(self: &Arc<Self>, state: &mut State, id: ProcessId, error: InvokeError) {
+        let Some(process) = state.processes.remove(&id) else { return };
+        match process.phase {
+            Phase::Busy { reply, .. } => state.answer(reply, Err(error)),
+            Phase::Starting => {
+                if let Some(work) = state.queue.pop_front() {
+                    state.answer(work.reply, Err(error));
+                }
+            }
+            Phase::Idle(_) | Phase::Finishing => {}
+        }
+        self.balance(state);
+    }
+
+    /// Hands events to idle processes, and starts processes for the rest.
+    fn balance(self: &Arc<Self>, state: &mut State) {
+        while !state.queue.is_empty() {
+            let idle = state.processes.iter().find(|(_, process)| matches!(process.phase, Phase::Idle(_)));
+            let Some((&id, _)) = idle else { break };
+            self.hand_over(state, id);
+        }
+        if state.closed {
+            return;
+        }
+        // A process that has just answered counts as coming: otherwise a client that sends one request after the other
+        // would now and then see a second process start.
+        let coming =
+            state.processes.values().filter(|process| matches!(process.phase, Phase::Starting | Phase::Finishing));
+        let missing = state.queue.len().saturating_sub(coming.count());
+        let room = self.limits.processes.saturating_sub(state.processes.len());
+        for _ in 0..missing.min(room) {
+            self.start(state);
+        }
+    }
+
+    fn hand_over(self: &Arc<Self>, state: &mut State, id: ProcessId) {
+        let Some(Work { request_id, body, reply }) = state.queue.pop_front() else { return };
+        let busy = Phase::Busy { request_id: request_id.clone(), reply };
+        let Some(process) = state.processes.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut process.phase, busy);
+        let event = Event { request_id, body, deadline: SystemTime::now() + self.function.timeout };
+        let refused = match before {
+            Phase::Idle(waiting) => waiting.send(event).err(),
+            Phase::Starting | Phase::Busy { .. } | Phase::Finishing => Some(event),
+        };
+        if let Some(event) = refused {
+            // Its connection is gone, and so is the process or it soon will be: the event goes to another.
+            if let Some(Process { phase: Phase::Busy { reply, .. }, .. }) = state.processes.remove(&id) {
+                let Event { request_id, body, .. } = event;
+                state.queue.push_front(Work { request_id, body, reply });
+            }
+            return;
+        }
+        self.set_timer(state, id, self.function.timeout);
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State) {
+        state.cold_starts += 1;
+        let number = state.cold_starts;
+        let id = ProcessId::Started(number);
+        let (life, stop) = oneshot::channel();
+        state.processes.insert(id, Process { phase: Phase::Starting, number: 0, timer: None, _life: Some(life) });
+        self.set_timer(state, id, self.limits.init);
+
+        let command = process::command(&self.program, &self.function, &self.options, &number.to_string());
+        let name = self.function.name.clone();
+        let quiet = self.options.quiet;
+        // Weak, here and in the timers: the last handle to the functions ends their processes.
+        let pool = Arc::downgrade(self);
+        while state.watchers.try_join_next().is_some() {}
+        state.watchers.spawn(async move {
+            let reason = process::watch(command, &name, quiet, stop).await;
+            if let Some(pool) = pool.upgrade() {
+                pool.end(id, InvokeError::Crashed(reason));
+            }
+        });
+    }
+
+    fn set_timer(self: &Arc<Self>, state: &mut State, id: ProcessId, after: Duration) {
+        state.phases += 1;
+        let number = state.phases;
+        let pool: Weak<Self> = Arc::downgrade(self);
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            if let Some(pool) = pool.upgrade() {
+                let mut state = pool.lock();
+                if state.processes.get(&id).is_some_and(|process| process.number == number && process.timer.is_some()) {
+                    pool.remove(&mut state, id, InvokeError::Timeout);
+                }
+            }
+        });
+        if let Some(process) = state.processes.get_mut(&id) {
+            process.number = number;
+            process.timer = Some(Timer(task.abort_handle()));
+        }
+    }
+}
+
+fn closing() -> InvokeError {
+    InvokeError::Crashed("local is ending".to_owned())
+}
+
+/// In the form of Lambda's: a UUID.
+fn request_id() -> String {
+    let digits = format!("{:032x}", u128::from(Ulid::generate()));
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}

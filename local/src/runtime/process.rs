@@ -1,0 +1,101 @@
+//! One process of a function: what it is told, and what it says, until it ends.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::Command;
+use tokio::sync::oneshot;
+
+use super::RuntimeOptions;
+use crate::template::{Function, REGION};
+
+/// What a process keeps of local's own environment: what finds programs, and what makes a panic readable.
+const KEPT: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
+
+/// How long the output of a process that has ended is read.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// The environment that a process gets, as on Lambda: the variables of the template and those that are defined by the
+/// [runtime](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
+/// `process` is `attached` for one that is started by hand.
+#[must_use]
+pub fn environment(function: &Function, options: &RuntimeOptions, process: &str) -> BTreeMap<String, String> {
+    let name = &function.name;
+    let own = [
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", options.dynamodb_endpoint.clone()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+        // On AWS a machine reads the log, here a person does.
+        ("AWS_LAMBDA_LOG_FORMAT", "Text".to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", process.to_owned()),
+        ("AWS_LAMBDA_RUNTIME_API", format!("{}/_local/runtime/{name}/{process}", options.base_url)),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("TZ", ":UTC".to_owned()),
+        ("_HANDLER", "bootstrap".to_owned()),
+    ];
+    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+    function.environment.clone().into_iter().chain(own).collect()
+}
+
+/// The command that starts a process of `function`.
+pub(super) fn command(program: &Path, function: &Function, options: &RuntimeOptions, process: &str) -> Command {
+    let output = || if options.quiet { Stdio::null() } else { Stdio::piped() };
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs(KEPT.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
+        .envs(environment(function, options, process))
+        .stdin(Stdio::null())
+        .stdout(output())
+        .stderr(output())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs the command until the process ends, or until `stop` is dropped, which kills it. Says how it ended.
+pub(super) async fn watch(
+    mut command: Command,
+    name: &str,
+    quiet: bool,
+    stop: oneshot::Receiver<Infallible>,
+) -> String {
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return format!("it cannot be started: {error}"),
+    };
+    let output = child.stdout.take().map(|stream| tokio::spawn(relay(stream, name.to_owned())));
+    let errors = child.stderr.take().map(|stream| tokio::spawn(relay(stream, name.to_owned())));
+
+    let (status, killed) = tokio::select! {
+        status = child.wait() => (status, false),
+        _ = stop => (child.kill().await.and(child.wait().await), true),
+    };
+    // What it said last is still in the pipe. But one that leaves children behind leaves the pipe open, too.
+    for relay in [output, errors].into_iter().flatten() {
+        let _unfinished = tokio::time::timeout(LAST_WORDS, relay).await;
+    }
+    let reason = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    if !killed && !quiet {
+        eprintln!("{name} | ended: {reason}");
+    }
+    reason
+}
+
+/// Copies lines to local's standard error, each with the name of the function before it.
+async fn relay(stream: impl AsyncRead + Unpin, name: String) {
+    let mut lines = BufReader::new(stream);
+    let mut line = Vec::new();
+    while let Ok(1..) = lines.read_until(b'\n', &mut line).await {
+        eprintln!("{name} | {}", String::from_utf8_lossy(line.trim_ascii_end()));
+        line.clear();
+    }
+}

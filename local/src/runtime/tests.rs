@@ -1,0 +1,271 @@
+//! The Runtime API over HTTP, with the test in the part of the processes.
+
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
+
+use axum::http::StatusCode;
+use reqwest::Response;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+/// Starts and does nothing: the test speaks for it.
+const HANGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/hang");
+
+struct Lambda {
+    functions: Functions,
+    base_url: String,
+    client: reqwest::Client,
+}
+
+impl Lambda {
+    async fn start(program: &str, timeout: Duration, limits: Limits) -> Self {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let options = RuntimeOptions {
+            base_url: base_url.clone(),
+            dynamodb_endpoint: "http://127.0.0.1:1".to_owned(),
+            quiet: true,
+        };
+        let function = Function {
+            name: "echo".to_owned(),
+            logical_id: "EchoFunction".to_owned(),
+            timeout,
+            memory_mb: 128,
+            environment: BTreeMap::new(),
+        };
+        let functions = Functions::with_limits([(function, program.into())], &options, limits);
+        let router = functions.router();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { functions, base_url, client: reqwest::Client::new() }
+    }
+
+    async fn patient() -> Self {
+        Self::start(HANGS, Duration::from_mins(1), Limits { processes: 4, init: Duration::from_mins(1) }).await
+    }
+
+    fn invoke(&self, event: &str) -> JoinHandle<Result<Vec<u8>, InvokeError>> {
+        let functions = self.functions.clone();
+        let event = event.as_bytes().to_vec();
+        tokio::spawn(async move { functions.invoke("echo", event).await })
+    }
+
+    fn path(&self, process: &str, path: &str) -> String {
+        format!("{}/_local/runtime/echo/{process}/2018-06-01/runtime/{path}", self.base_url)
+    }
+
+    async fn next(&self, process: &str) -> Response {
+        self.client.get(self.path(process, "invocation/next")).send().await.unwrap()
+    }
+
+    async fn post(&self, process: &str, path: &str, body: impl Into<reqwest::Body>) -> StatusCode {
+        self.client.post(self.path(process, path)).body(body).send().await.unwrap().status()
+    }
+
+    /// Answers one event of `process` with the event itself.
+    async fn echo(&self, process: &str) {
+        let event = self.next(process).await;
+        assert_eq!(event.status(), 200);
+        let request = request_of(&event);
+        let body = event.bytes().await.unwrap();
+        assert_eq!(self.post(process, &format!("invocation/{request}/response"), body).await, 202);
+    }
+
+    fn stats(&self) -> FunctionStats {
+        self.functions.stats().remove(0)
+    }
+
+    /// Waits for the spawned invocations to be handed in.
+    async fn handed_in(&self, invocations: u64) {
+        while self.stats().invocations < invocations {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn request_of(event: &Response) -> String {
+    event.headers()["lambda-runtime-aws-request-id"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_event_reaches_a_process_that_is_started_for_it_and_the_next_one_finds_it_there() {
+    let lambda = Lambda::patient().await;
+    for round in 0..3 {
+        let answer = lambda.invoke(&format!("event {round}"));
+        lambda.handed_in(round + 1).await;
+        lambda.echo("1").await;
+        assert_eq!(answer.await.unwrap().unwrap(), format!("event {round}").as_bytes());
+    }
+    let list: Value =
+        lambda.client.get(format!("{}/_local/functions", lambda.base_url)).send().await.unwrap().json().await.unwrap();
+    assert_eq!(list, json!([{"name": "echo", "processes": 1, "coldStarts": 1, "invocations": 3, "errors": 0}]));
+}
+
+#[tokio::test]
+async fn events_come_with_the_headers_of_the_runtime_api() {
+    let lambda = Lambda::patient().await;
+    let _answer = lambda.invoke("{}");
+    let event = lambda.next("attached").await;
+    let header = |name: &str| event.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(request_of(&event).len(), 36);
+    assert!(header("lambda-runtime-deadline-ms").parse::<u128>().unwrap() > 1_700_000_000_000);
+    assert!(header("lambda-runtime-invoked-function-arn").ends_with(":function:EchoFunction"));
+    assert!(header("lambda-runtime-trace-id").starts_with("Root=1-"));
+}
+
+#[tokio::test]
+async fn events_at_once_get_a_process_each_up_to_the_limit_and_then_wait() {
+    let lambda = Lambda::patient().await;
+    let answers: Vec<_> = (0..6).map(|_| lambda.invoke("{}")).collect();
+    lambda.handed_in(6).await;
+    assert_eq!(lambda.stats().processes, 4);
+    // One process does the work of all: those that hang keep nothing waiting.
+    for _ in 0..6 {
+        lambda.echo("3").await;
+    }
+    for answer in answers {
+        answer.await.unwrap().unwrap();
+    }
+    assert_eq!(lambda.stats().cold_starts, 4);
+}
+
+#[tokio::test]
+async fn a_process_that_takes_too_long_is_killed_and_replaced() {
+    let limits = Limits { processes: 1, init: Duration::from_mins(1) };
+    let lambda = Lambda::start(HANGS, Duration::from_millis(50), limits).await;
+    let late = lambda.invoke("late");
+    lambda.handed_in(1).await;
+    let event = lambda.next("1").await;
+    let request = request_of(&event);
+    assert!(matches!(late.await.unwrap(), Err(InvokeError::Timeout)));
+    assert_eq!(lambda.stats().processes, 0);
+    assert_eq!(lambda.post("1", &format!("invocation/{request}/response"), "late").await, 400);
+    assert_eq!(lambda.next("1").await.status(), 403);
+
+    let answer = lambda.invoke("again");
+    lambda.handed_in(2).await;
+    lambda.echo("2").await;
+    assert_eq!(answer.await.unwrap().unwrap(), b"again");
+    assert_eq!(lambda.stats().errors, 1);
+}
+
+#[tokio::test]
+async fn a_process_that_never_asks_for_an_event_fails_the_one_it_was_started_for() {
+    let limits = Limits { processes: 4, init: Duration::from_millis(50) };
+    let lambda = Lambda::start(HANGS, Duration::from_mins(1), limits).await;
+    let (first, second) = (lambda.invoke("1"), lambda.invoke("2"));
+    assert!(matches!(first.await.unwrap(), Err(InvokeError::Timeout)));
+    assert!(matches!(second.await.unwrap(), Err(InvokeError::Timeout)));
+}
+
+#[tokio::test]
+async fn a_process_that_exits_fails_its_event_at_once() {
+    let limits = Limits { processes: 4, init: Duration::from_mins(1) };
+    for program in ["/bin/false", "/nowhere"] {
+        let lambda = Lambda::start(program, Duration::from_mins(1), limits).await;
+        let answer = lambda.functions.invoke("echo", Vec::new()).await;
+        assert!(matches!(answer, Err(InvokeError::Crashed(_))), "{answer:?}");
+        assert_eq!(lambda.stats().processes, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_start_says_why() {
+    let lambda = Lambda::patient().await;
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(1).await;
+    let report = json!({"errorType": "Panic", "errorMessage": "no table"}).to_string();
+    assert_eq!(lambda.post("1", "init/error", report).await, 202);
+    let error = answer.await.unwrap().unwrap_err().to_string();
+    assert_eq!(error, "the process ended: it could not start: Panic: no table");
+}
+
+#[tokio::test]
+async fn a_functions_error_is_its_answer_and_the_process_stays() {
+    let lambda = Lambda::patient().await;
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(1).await;
+    let request = request_of(&lambda.next("1").await);
+    let report = json!({"errorType": "Bad", "errorMessage": "no"}).to_string();
+    assert_eq!(lambda.post("1", &format!("invocation/{request}/error"), report).await, 202);
+    assert!(matches!(
+        answer.await.unwrap(),
+        Err(InvokeError::Function { error_type, message }) if error_type == "Bad" && message == "no"
+    ));
+    assert_eq!((lambda.stats().processes, lambda.stats().errors), (1, 1));
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_lambda_takes_is_an_error() {
+    let lambda = Lambda::patient().await;
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(1).await;
+    let request = request_of(&lambda.next("1").await);
+    let large = vec![b'x'; 6 * 1024 * 1024 + 1];
+    assert_eq!(lambda.post("1", &format!("invocation/{request}/response"), large).await, 413);
+    assert!(matches!(answer.await.unwrap(), Err(InvokeError::Function { .. })));
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_once_and_from_its_own_process_only() {
+    let lambda = Lambda::patient().await;
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(1).await;
+    let request = request_of(&lambda.next("1").await);
+    let path = format!("invocation/{request}/response");
+    assert_eq!(lambda.post("attached", &path, "foreign").await, 400);
+    assert_eq!(lambda.post("1", &path, "own").await, 202);
+    assert_eq!(lambda.post("1", &path, "twice").await, 400);
+    assert_eq!(answer.await.unwrap().unwrap(), b"own");
+}
+
+#[tokio::test]
+async fn a_process_started_by_hand_takes_events_before_any_other() {
+    let lambda = Lambda::patient().await;
+    let (answer, ()) = tokio::join!(
+        async {
+            while lambda.stats().processes == 0 {
+                tokio::task::yield_now().await;
+            }
+            lambda.functions.invoke("echo", b"debug me".to_vec()).await
+        },
+        lambda.echo("attached"),
+    );
+    assert_eq!(answer.unwrap(), b"debug me");
+    assert_eq!(lambda.stats().cold_starts, 0);
+}
+
+#[tokio::test]
+async fn a_process_that_left_while_it_waited_gets_no_event() {
+    let lambda = Lambda::patient().await;
+    let url = lambda.path("attached", "invocation/next");
+    let waiting = tokio::spawn(async move { reqwest::get(url).await });
+    while lambda.stats().processes == 0 {
+        tokio::task::yield_now().await;
+    }
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    // The connection's end is noticed when the server reads it, or when it hands over: then it takes another process.
+    while lambda.stats().cold_starts == 0 {
+        drop(lambda.invoke("{}"));
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn shutdown_ends_processes_and_events() {
+    let lambda = Lambda::patient().await;
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(1).await;
+    lambda.functions.shutdown().await;
+    assert!(matches!(answer.await.unwrap(), Err(InvokeError::Crashed(_))));
+    assert_eq!(lambda.stats().processes, 0);
+    assert!(lambda.functions.invoke("echo", Vec::new()).await.is_err());
+    assert!(matches!(lambda.functions.invoke("nobody", Vec::new()).await, Err(InvokeError::Unknown(_))));
+}
+
+#[test]
+fn the_stand_in_can_be_executed() {
+    assert_ne!(std::fs::metadata(HANGS).unwrap().permissions().mode() & 0o111, 0);
+}

@@ -1,0 +1,123 @@
+//! YAML with CloudFormation's short tags, as JSON in the long form: `!Ref X` becomes `{"Ref": "X"}`.
+
+use saphyr::{LoadableYamlNode, Scalar, ScanError, Tag, Yaml};
+use serde_json::{Map, Value, json};
+
+/// Why a text is no template.
+#[derive(Debug, thiserror::Error)]
+pub enum YamlError {
+    /// It is no YAML.
+    #[error(transparent)]
+    Syntax(#[from] ScanError),
+    /// It holds no document, or several.
+    #[error("one document is wanted, not {0}")]
+    Documents(usize),
+    /// A key of a mapping is no plain scalar.
+    #[error("a key is no plain text")]
+    Key,
+    /// A value has no form in JSON: an infinite number, or text that its own tag contradicts.
+    #[error("a value cannot be read")]
+    Value,
+}
+
+/// Reads one document.
+pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
+    match Yaml::load_from_str(text)?.as_slice() {
+        [document] => convert(document),
+        documents => Err(YamlError::Documents(documents.len())),
+    }
+}
+
+fn convert(node: &Yaml<'_>) -> Result<Value, YamlError> {
+    match node {
+        Yaml::Value(scalar) => convert_scalar(scalar),
+        Yaml::Sequence(items) => items.iter().map(convert).collect::<Result<_, _>>().map(Value::Array),
+        Yaml::Mapping(members) => members
+            .iter()
+            .map(|(key, value)| Ok((convert_key(key)?, convert(value)?)))
+            .collect::<Result<Map<_, _>, _>>()
+            .map(Value::Object),
+        Yaml::Tagged(tag, inner) => Ok(long_form(tag, convert(inner)?)),
+        // Scalars are parsed and aliases resolved as the document is loaded, so the others stand for a failure.
+        Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => Err(YamlError::Value),
+    }
+}
+
+fn convert_scalar(scalar: &Scalar<'_>) -> Result<Value, YamlError> {
+    Ok(match scalar {
+        Scalar::Null => Value::Null,
+        Scalar::Boolean(value) => Value::Bool(*value),
+        Scalar::Integer(value) => json!(value),
+        Scalar::FloatingPoint(value) => {
+            Value::Number(serde_json::Number::from_f64(value.into_inner()).ok_or(YamlError::Value)?)
+        }
+        Scalar::String(value) => Value::String(value.to_string()),
+    })
+}
+
+fn convert_key(key: &Yaml<'_>) -> Result<String, YamlError> {
+    match key {
+        Yaml::Value(Scalar::String(key)) => Ok(key.to_string()),
+        Yaml::Value(Scalar::Integer(key)) => Ok(key.to_string()),
+        Yaml::Value(Scalar::Boolean(key)) => Ok(key.to_string()),
+        _ => Err(YamlError::Key),
+    }
+}
+
+fn long_form(tag: &Tag, value: Value) -> Value {
+    let name = match tag.suffix.as_str() {
+        name @ ("Ref" | "Condition") => name.to_owned(),
+        name => format!("Fn::{name}"),
+    };
+    let value = match value {
+        // `!GetAtt Table.Arn` is the only tag that splits its text.
+        Value::String(text) if name == "Fn::GetAtt" => match text.split_once('.') {
+            Some((resource, attribute)) => json!([resource, attribute]),
+            None => Value::String(text),
+        },
+        value => value,
+    };
+    json!({ name: value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_tags_take_their_long_form() {
+        let value = parse(
+            "a: !Ref Table\nb: !GetAtt Table.Arn\nc: !If [On, !Sub '${X}', !Ref 'AWS::NoValue']\nd: !Not [!Condition On]",
+        );
+        assert_eq!(
+            value.unwrap(),
+            json!({
+                "a": {"Ref": "Table"},
+                "b": {"Fn::GetAtt": ["Table", "Arn"]},
+                "c": {"Fn::If": ["On", {"Fn::Sub": "${X}"}, {"Ref": "AWS::NoValue"}]},
+                "d": {"Fn::Not": [{"Condition": "On"}]},
+            })
+        );
+    }
+
+    #[test]
+    fn an_alias_repeats_what_its_anchor_held_tag_included() {
+        let value = parse("a: &x !Ref Table\nb: *x\nc: &y {k: 1}\nd: *y").unwrap();
+        assert_eq!(value["b"], json!({"Ref": "Table"}));
+        assert_eq!(value["d"], json!({"k": 1}));
+    }
+
+    #[test]
+    fn scalars_keep_their_types() {
+        assert_eq!(
+            parse("{a: 1, b: 1.5, c: true, d: '1', e: 2010-09-09, f: 3.0.1, g: ~}").unwrap(),
+            json!({"a": 1, "b": 1.5, "c": true, "d": "1", "e": "2010-09-09", "f": "3.0.1", "g": null})
+        );
+    }
+
+    #[test]
+    fn broken_text_says_where() {
+        assert!(parse("a: [1,\nb: }").unwrap_err().to_string().contains("line 2"));
+        assert!(matches!(parse(""), Err(YamlError::Documents(0))));
+    }
+}
