@@ -1,1 +1,16 @@
-//! x
+//! What the functions share.
+//!
+//! The domain (`caller`, `data`, `page`, `precondition`, `record`, `tenant`, `time`) knows neither AWS nor HTTP. `store`
+//! keeps it in `DynamoDB`, `http` speaks it to API Gateway, `config` and `aws` read the environment once at start-up.
+
+pub mod aws;
+pub mod caller;
+pub mod config;
+pub mod data;
+pub mod http;
+pub mod page;
+pub mod precondition;
+pub mod record;
+pub mod store;
+pub mod tenant;
+pub mod time;

@@ -1,0 +1,139 @@
+//! Who calls, as the authorizer says: the only source of a tenant.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use serde_json::Value;
+
+use crate::tenant::TenantId;
+
+/// The names in the authorizer's context. API Gateway hands every value on as a string.
+pub mod context {
+    /// The tenant's id.
+    pub const TENANT: &str = "tenant";
+    /// The tenant's plan.
+    pub const PLAN: &str = "plan";
+    /// The token's `sub`.
+    pub const SUBJECT: &str = "subject";
+    /// The token's scopes that the contract knows, separated by spaces.
+    pub const SCOPES: &str = "scopes";
+    /// The token's `iss`.
+    pub const ISSUER: &str = "issuer";
+    /// The code of the problem that a refusal under this policy is answered with.
+    pub const REASON: &str = "reason";
+}
+
+/// A scope of the contract, as a type, so that an access level is an argument and not a check.
+pub trait Scope {
+    /// Its name in tokens.
+    const NAME: &'static str;
+}
+
+/// Reading records and collections.
+#[derive(Debug)]
+pub enum RecordsRead {}
+
+/// Writing and deleting records.
+#[derive(Debug)]
+pub enum RecordsWrite {}
+
+impl Scope for RecordsRead {
+    const NAME: &'static str = "records:read";
+}
+
+impl Scope for RecordsWrite {
+    const NAME: &'static str = "records:write";
+}
+
+/// A caller whom the authorizer let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    tenant: TenantId,
+    scopes: String,
+}
+
+/// The request did not come through the authorizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the authorizer's context names no tenant")]
+pub struct NoCaller;
+
+/// The caller lacks a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the scope {0} is needed")]
+pub struct MissingScope(pub &'static str);
+
+impl Caller {
+    /// Reads the authorizer's context.
+    pub fn from_context(fields: &HashMap<String, Value>) -> Result<Self, NoCaller> {
+        let text = |name| fields.get(name).and_then(Value::as_str);
+        let tenant = TenantId::parse(text(context::TENANT).ok_or(NoCaller)?).map_err(|_| NoCaller)?;
+        Ok(Self { tenant, scopes: text(context::SCOPES).unwrap_or_default().to_owned() })
+    }
+
+    /// The tenant, for logs.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The right to act under a scope. The gateway has checked it already, by the authorizer's policy; this makes a
+    /// route that asks for the wrong scope, or for none, fail to compile or to answer.
+    pub fn access<S: Scope>(&self) -> Result<Access<S>, MissingScope> {
+        if self.scopes.split(' ').any(|scope| scope == S::NAME) {
+            Ok(Access { tenant: self.tenant.clone(), scope: PhantomData })
+        } else {
+            Err(MissingScope(S::NAME))
+        }
+    }
+}
+
+/// The right to act for a tenant under the scope `S`. The store asks for one, and only a [`Caller`] gives it.
+#[derive(Debug)]
+pub struct Access<S: Scope> {
+    tenant: TenantId,
+    scope: PhantomData<S>,
+}
+
+impl<S: Scope> Access<S> {
+    /// The tenant to act for.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(fields: &[(&str, Value)]) -> HashMap<String, Value> {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    }
+
+    #[test]
+    fn a_scope_that_the_authorizer_did_not_grant_gives_no_access() {
+        let fields = context(&[("tenant", "01K9Y6E3S0ACME000000000000".into()), ("scopes", "records:read x".into())]);
+        let caller = Caller::from_context(&fields).unwrap();
+        assert_eq!(caller.access::<RecordsRead>().unwrap().tenant(), caller.tenant());
+        assert_eq!(caller.access::<RecordsWrite>().unwrap_err(), MissingScope("records:write"));
+    }
+
+    #[test]
+    fn a_scope_is_a_whole_word() {
+        let fields = context(&[("tenant", "01K9Y6E3S0ACME000000000000".into()), ("scopes", "records:reads".into())]);
+        assert!(Caller::from_context(&fields).unwrap().access::<RecordsRead>().is_err());
+    }
+
+    #[test]
+    fn without_a_tenant_there_is_no_caller() {
+        for fields in [
+            context(&[]),
+            context(&[("scopes", "records:read".into())]),
+            context(&[("tenant", "".into())]),
+            context(&[("tenant", "acme".into())]),
+            context(&[("tenant", 7.into())]),
+        ] {
+            assert_eq!(Caller::from_context(&fields), Err(NoCaller));
+        }
+    }
+}

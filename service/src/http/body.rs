@@ -1,0 +1,132 @@
+//! Request bodies: JSON objects, taken apart member by member.
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::value::RawValue;
+
+use super::{Code, Problem};
+use crate::data::Members;
+
+/// The most bytes of a body. Data has at most 350 KiB, and may be written with escapes that are longer than the
+/// characters they stand for.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// A body's members, each known to the operation and given once.
+pub struct Body<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Body<'a> {
+    /// Reads a request's body: of one of these media types, with only these members.
+    pub fn of(request: &'a lambda_http::Request, media_types: &[&str], allowed: &[&str]) -> Result<Self, Problem> {
+        check_media_type(request.headers().get(CONTENT_TYPE), media_types)?;
+        let bytes: &[u8] = request.body();
+        if bytes.len() > MAX_BYTES {
+            let detail = format!("The body has {} bytes; the most is {MAX_BYTES}.", bytes.len());
+            return Err(Problem::new(Code::BodyTooLarge, detail));
+        }
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| malformed(&format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+            malformed(&format!("it goes wrong at line {}, column {}", error.line(), error.column()))
+        })?;
+        if !raw.get().starts_with('{') {
+            return Err(Problem::new(Code::InvalidBody, "The body must be a JSON object."));
+        }
+        let members: Members<'a> = serde_json::from_str(raw.get())
+            .map_err(|_| Problem::new(Code::InvalidBody, "A member's name has an unpaired surrogate."))?;
+        if let Some((name, _)) = members.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
+            return Err(Problem::new(Code::InvalidBody, format!("The member `{}` is not known here.", excerpt(name))));
+        }
+        if let Some(name) = members.duplicate() {
+            return Err(Problem::new(Code::InvalidBody, format!("The member `{name}` is given twice.")));
+        }
+        Ok(Self(members.0))
+    }
+
+    /// A member's value, as text.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+}
+
+fn malformed(place: &str) -> Problem {
+    Problem::new(Code::MalformedJson, format!("The body is not valid JSON: {place}."))
+}
+
+/// Enough of a name to find it.
+fn excerpt(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+/// The media type without its parameters; a `charset` other than UTF-8 has no meaning for JSON (RFC 8259, section 8.1).
+fn check_media_type(header: Option<&HeaderValue>, allowed: &[&str]) -> Result<(), Problem> {
+    let value = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    if utf8 && allowed.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type)) {
+        Ok(())
+    } else {
+        let detail = format!("The Content-Type must be {}, in UTF-8.", allowed.join(" or "));
+        Err(Problem::new(Code::UnsupportedMediaType, detail))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content_type: Option<&str>, body: &[u8]) -> Result<Vec<(String, String)>, (Code, String)> {
+        let mut request = http::Request::new(lambda_http::Body::Binary(body.to_vec()));
+        if let Some(value) = content_type {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_str(value).unwrap());
+        }
+        match Body::of(&request, &["application/json"], &["data", "expiresAt"]) {
+            Ok(body) => Ok(body.0.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect()),
+            Err(problem) => Err((problem.code(), problem.document(""))),
+        }
+    }
+
+    #[test]
+    fn json_is_taken_apart() {
+        let body = br#" { "data" : {"a" : 1.0} , "expiresAt":null}"#;
+        let members = vec![("data".into(), r#"{"a" : 1.0}"#.into()), ("expiresAt".into(), "null".into())];
+        for content_type in
+            ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""]
+        {
+            assert_eq!(read(Some(content_type), body), Ok(members.clone()), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn other_media_types_are_refused() {
+        for content_type in [None, Some(""), Some("text/plain"), Some("application/json; charset=latin1")] {
+            assert_eq!(read(content_type, b"{}").unwrap_err().0, Code::UnsupportedMediaType, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn broken_json_is_refused_with_the_place() {
+        for (body, place) in [
+            (&b""[..], "line 1, column 0"),
+            (b"{\"data\":\n  {]}", "line 2, column 4"),
+            (b"{} {}", "line 1, column 4"),
+            (b"{\"data\": \"\xff\"}", "byte 11 is not UTF-8"),
+            (b"{\"data\": 01}", "line 1, column 11"),
+        ] {
+            let (code, document) = read(Some("application/json"), body).unwrap_err();
+            assert_eq!(code, Code::MalformedJson);
+            assert!(document.contains(place), "{document}");
+        }
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for body in [&b"[]"[..], b"null", b"{\"x\":1}", b"{\"data\":{},\"data\":{}}", b"{\"\\ud800\":1}"] {
+            assert_eq!(read(Some("application/json"), body).unwrap_err().0, Code::InvalidBody);
+        }
+        let long = format!("{{{}}}", " ".repeat(MAX_BYTES));
+        assert_eq!(read(Some("application/json"), long.as_bytes()).unwrap_err().0, Code::BodyTooLarge);
+    }
+}

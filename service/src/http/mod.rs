@@ -1,0 +1,16 @@
+//! HTTP as API Gateway speaks it to functions: requests in, replies and problems out.
+
+mod body;
+pub mod conditional;
+mod problem;
+mod query;
+mod reply;
+mod request;
+mod serve;
+
+pub use body::Body;
+pub use problem::{Code, Problem};
+pub use query::Query;
+pub use reply::Reply;
+pub use request::Inbound;
+pub use serve::{Handler, respond, serve};

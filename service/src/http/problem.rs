@@ -1,0 +1,322 @@
+//! Problem documents (RFC 9457): every error that a function answers with, and its status.
+
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use serde::Serialize;
+
+use crate::caller::{MissingScope, NoCaller};
+use crate::data::DataError;
+use crate::record::{InvalidCollectionName, InvalidRecordId};
+use crate::store::{Fault, ListError, ReadError, WriteError};
+
+/// A problem's machine-readable name. Stable: a code is never reworded, and `docs/problems.md` describes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The body is not JSON.
+    MalformedJson,
+    /// The body is JSON, but not of the form that the operation takes.
+    InvalidBody,
+    /// A record's data is beyond what data may be.
+    InvalidData,
+    /// A path or query parameter, or a header, is not of its form.
+    InvalidParameter,
+    /// The cursor is not one of this list.
+    InvalidCursor,
+    /// The token's scopes do not cover the operation.
+    InsufficientScope,
+    /// There is no such record.
+    RecordNotFound,
+    /// There is no such route.
+    RouteNotFound,
+    /// Too many concurrent changes.
+    Conflict,
+    /// `If-Match` or `If-None-Match` does not hold.
+    PreconditionFailed,
+    /// The body is too large.
+    BodyTooLarge,
+    /// A record's data is too large.
+    DataTooLarge,
+    /// The body's media type is not taken.
+    UnsupportedMediaType,
+    /// A defect of the service.
+    InternalError,
+    /// Something that is needed does not answer.
+    Unavailable,
+}
+
+impl Code {
+    /// All codes.
+    pub const ALL: [Self; 15] = [
+        Self::MalformedJson,
+        Self::InvalidBody,
+        Self::InvalidData,
+        Self::InvalidParameter,
+        Self::InvalidCursor,
+        Self::InsufficientScope,
+        Self::RecordNotFound,
+        Self::RouteNotFound,
+        Self::Conflict,
+        Self::PreconditionFailed,
+        Self::BodyTooLarge,
+        Self::DataTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InternalError,
+        Self::Unavailable,
+    ];
+
+    /// The code as in documents.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// The status that goes with it.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.parts().1
+    }
+
+    fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::MalformedJson => ("malformed_json", StatusCode::BAD_REQUEST, "Malformed JSON"),
+            Self::InvalidBody => ("invalid_body", StatusCode::BAD_REQUEST, "Invalid body"),
+            Self::InvalidData => ("invalid_data", StatusCode::BAD_REQUEST, "Invalid data"),
+            Self::InvalidParameter => ("invalid_parameter", StatusCode::BAD_REQUEST, "Invalid parameter"),
+            Self::InvalidCursor => ("invalid_cursor", StatusCode::BAD_REQUEST, "Invalid cursor"),
+            Self::InsufficientScope => ("insufficient_scope", StatusCode::FORBIDDEN, "Forbidden"),
+            Self::RecordNotFound => ("record_not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::RouteNotFound => ("route_not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
+            Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "Precondition failed"),
+            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
+            Self::DataTooLarge => ("data_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
+            Self::UnsupportedMediaType => {
+                ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type")
+            }
+            Self::InternalError => ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
+        }
+    }
+}
+
+/// An error as the caller sees it, with what only the log sees.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    cause: Option<String>,
+}
+
+/// The document's members.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(rename = "requestId")]
+    request_id: &'a str,
+}
+
+impl Problem {
+    /// A problem with a sentence for the caller, who may see all of it.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), headers: Vec::new(), cause: None }
+    }
+
+    /// Something that is needed does not answer; `cause` is for the log.
+    pub fn unavailable(cause: impl Into<String>) -> Self {
+        let mut problem = Self::new(
+            Code::Unavailable,
+            "A part that is needed does not answer. A write may or may not have happened: repeat it with If-Match or \
+             If-None-Match.",
+        );
+        problem.cause = Some(cause.into());
+        problem.with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// A defect; `cause` is for the log.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        let mut problem = Self::new(Code::InternalError, "The service failed. The requestId leads to its log.");
+        problem.cause = Some(cause.into());
+        problem
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Says where the record is if the write happened after all.
+    #[must_use]
+    pub fn with_location(self, location: &str) -> Self {
+        match HeaderValue::from_str(location) {
+            Ok(value) => self.with_header(LOCATION, value),
+            Err(_) => self,
+        }
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What the log should say.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// Further headers of the answer.
+    #[must_use]
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn document(&self, request_id: &str) -> String {
+        let (code, status, title) = self.code.parts();
+        let document = Document {
+            r#type: format!("urn:tenantry:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code,
+            request_id,
+        };
+        // Strings and a number always serialize.
+        serde_json::to_string(&document).unwrap_or_default()
+    }
+}
+
+impl From<NoCaller> for Problem {
+    fn from(error: NoCaller) -> Self {
+        // The gateway sends nobody here whom the authorizer has not let in.
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<MissingScope> for Problem {
+    fn from(error: MissingScope) -> Self {
+        Self::new(Code::InsufficientScope, format!("The token lacks the scope {}.", error.0))
+    }
+}
+
+impl From<InvalidCollectionName> for Problem {
+    fn from(error: InvalidCollectionName) -> Self {
+        Self::new(Code::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<InvalidRecordId> for Problem {
+    fn from(error: InvalidRecordId) -> Self {
+        Self::new(Code::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<DataError> for Problem {
+    fn from(error: DataError) -> Self {
+        let code = match &error {
+            DataError::TooLarge(_) => Code::DataTooLarge,
+            DataError::NotAnObject
+            | DataError::TooDeep(_)
+            | DataError::DuplicateMember(_)
+            | DataError::UnpairedSurrogate(_) => Code::InvalidData,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unavailable(_) => Self::unavailable(fault.to_string()),
+            Fault::Broken(_) => Self::internal(fault.to_string()),
+        }
+    }
+}
+
+fn record_not_found() -> Problem {
+    Problem::new(Code::RecordNotFound, "There is no such record.")
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotFound => record_not_found(),
+            ReadError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::InvalidCursor => Self::new(
+                Code::InvalidCursor,
+                "The cursor is not one of this list in this order. Start again without one.",
+            ),
+            ListError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::NotFound => record_not_found(),
+            WriteError::PreconditionFailed => {
+                Self::new(Code::PreconditionFailed, "The record is not as If-Match or If-None-Match says.")
+            }
+            WriteError::Conflict => Self::new(Code::Conflict, "The record is being changed by others; try again.")
+                .with_header(RETRY_AFTER, HeaderValue::from_static("1")),
+            WriteError::Data(error) => error.into(),
+            WriteError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_has_the_members_of_the_contract() {
+        let document: serde_json::Value =
+            serde_json::from_str(&Problem::new(Code::InvalidCursor, "No.").document("id-1")).unwrap();
+        assert_eq!(
+            document,
+            serde_json::json!({
+                "type": "urn:tenantry:problem:invalid_cursor",
+                "title": "Invalid cursor",
+                "status": 400,
+                "detail": "No.",
+                "code": "invalid_cursor",
+                "requestId": "id-1",
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_for_the_log_stays_out_of_the_document() {
+        let problem = Problem::from(Fault::Broken("secret table".into()));
+        assert_eq!(problem.code(), Code::InternalError);
+        assert!(problem.cause().unwrap().contains("secret table"));
+        assert!(!problem.document("id-1").contains("secret"));
+    }
+
+    #[test]
+    fn every_code_is_documented() {
+        let docs = include_str!("../../../docs/problems.md");
+        for code in Code::ALL {
+            let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());
+            assert!(docs.contains(&row), "docs/problems.md lacks {row}");
+        }
+    }
+}

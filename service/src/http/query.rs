@@ -1,0 +1,103 @@
+//! Query strings, read strictly: what an operation does not know, it refuses.
+
+use lambda_http::RequestExt;
+
+use super::{Code, Problem};
+use crate::page::{Limit, Order, PageRequest};
+
+/// The query parameters of a request, each known to the operation and given once.
+#[derive(Debug)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads a request's parameters, of which only these may be given.
+    pub fn of(request: &lambda_http::Request, allowed: &[&str]) -> Result<Self, Problem> {
+        let mut seen: Vec<(String, String)> = Vec::new();
+        let given = request.query_string_parameters_ref();
+        for (name, value) in given.into_iter().flat_map(|map| map.iter()) {
+            let refuse =
+                |what: &str| Err(Problem::new(Code::InvalidParameter, format!("The query parameter `{name}` {what}.")));
+            if !allowed.contains(&name) {
+                return refuse("is not known here");
+            }
+            if seen.iter().any(|(known, _)| known == name) {
+                return refuse("is given more than once");
+            }
+            seen.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(Self(seen))
+    }
+
+    /// A parameter's value.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `consistent`: whether the read is to be strongly consistent.
+    pub fn consistent(&self) -> Result<bool, Problem> {
+        match self.get("consistent") {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Problem::new(Code::InvalidParameter, "`consistent` is `true` or `false`.")),
+        }
+    }
+
+    /// The parameters of a list.
+    pub const PAGE: &[&str] = &["limit", "order", "cursor", "consistent"];
+
+    /// Reads [`Query::PAGE`].
+    pub fn page(&self) -> Result<PageRequest, Problem> {
+        let invalid = |detail: &str| Problem::new(Code::InvalidParameter, detail);
+        let limit = self.get("limit").map_or(Some(Limit::default()), Limit::parse);
+        let order = self.get("order").map_or(Some(Order::default()), Order::parse);
+        Ok(PageRequest {
+            limit: limit.ok_or_else(|| invalid("`limit` is a number from 1 to 100."))?,
+            order: order.ok_or_else(|| invalid("`order` is `asc` or `desc`."))?,
+            cursor: self.get("cursor").map(ToOwned::to_owned),
+            consistent: self.consistent()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn query(parameters: &[(&str, &[&str])]) -> Result<Query, Problem> {
+        let map: HashMap<String, Vec<String>> = parameters
+            .iter()
+            .map(|(name, values)| ((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()))
+            .collect();
+        Query::of(&lambda_http::Request::default().with_query_string_parameters(map), Query::PAGE)
+    }
+
+    #[test]
+    fn a_page_has_defaults() {
+        let page = query(&[]).unwrap().page().unwrap();
+        assert_eq!((page.limit.get(), page.order, page.cursor, page.consistent), (25, Order::Asc, None, false));
+    }
+
+    #[test]
+    fn a_page_as_asked_for() {
+        let page = query(&[("limit", &["3"]), ("order", &["desc"]), ("cursor", &["c"]), ("consistent", &["true"])]);
+        let page = page.unwrap().page().unwrap();
+        assert_eq!(
+            (page.limit.get(), page.order, page.cursor.as_deref(), page.consistent),
+            (3, Order::Desc, Some("c"), true)
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for parameters in [&[("limits", &["3"][..])][..], &[("limit", &["3", "3"])], &[("", &["3"])]] {
+            assert_eq!(query(parameters).unwrap_err().code(), Code::InvalidParameter, "{parameters:?}");
+        }
+        for parameter in [("limit", "0"), ("limit", ""), ("order", "up"), ("consistent", "1"), ("consistent", "")] {
+            let query = query(&[(parameter.0, &[parameter.1])]).unwrap();
+            assert_eq!(query.page().unwrap_err().code(), Code::InvalidParameter, "{parameter:?}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The loop of a function behind API Gateway: every event ends in an explicit answer, and in one line of log.
+
+use std::time::{Duration, Instant};
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY,
+};
+use http::{HeaderMap, Response, StatusCode};
+use lambda_http::{Body, Error, Request, run, service_fn};
+use tracing::{error, info, warn};
+
+use super::{Inbound, Problem, Reply};
+
+/// How long a handler may take: longer than a request to the table with its retries (`aws`), shorter than the 10 s of
+/// the function (`template.yaml`), so that the answer is ours.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The headers that a page in a browser may read, beside the few that it always may. `template.yaml` has the same list
+/// for the gateway's own answers.
+const EXPOSED: HeaderValue = HeaderValue::from_static("ETag,Link,Location,RateLimit,RateLimit-Policy,Retry-After");
+
+/// What a function does with a request.
+pub trait Handler: Sync {
+    /// Answers one request.
+    fn handle(&self, request: &Inbound<'_>) -> impl Future<Output = Result<Reply, Problem>> + Send;
+}
+
+/// Answers events until Lambda ends the environment.
+pub async fn serve(handler: impl Handler, cors_allowed_origin: Option<&str>) -> Result<(), Error> {
+    let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
+    let (handler, cors) = (&handler, cors.as_ref());
+    run(service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, cors, &request).await) })).await
+}
+
+/// One answer.
+pub async fn respond(handler: &impl Handler, cors: Option<&HeaderValue>, request: &Request) -> Response<Body> {
+    let started = Instant::now();
+    let Some(inbound) = Inbound::of(request) else {
+        error!("the event is none of the REST API");
+        return finish(Err(Problem::internal("")), "", cors);
+    };
+    let result = match tokio::time::timeout(DEADLINE, handler.handle(&inbound)).await {
+        Ok(result) => result,
+        Err(_) => Err(Problem::unavailable("the handler's deadline passed")),
+    };
+    log(&inbound, &result, started.elapsed());
+    finish(result, inbound.id(), cors)
+}
+
+fn log(request: &Inbound<'_>, result: &Result<Reply, Problem>, elapsed: Duration) {
+    let caller = request.caller().ok();
+    let tenant = caller.as_ref().map(|caller| caller.tenant().as_str());
+    let (method, route) = request.route();
+    let request_id = request.id();
+    let ms = elapsed.as_millis();
+    match result {
+        Ok(reply) => info!(request_id, tenant, method, route, status = reply.status.as_u16(), ms),
+        Err(problem) => {
+            let (status, code) = (problem.code().status().as_u16(), problem.code().as_str());
+            match problem.cause() {
+                Some(cause) if status == 500 => error!(request_id, tenant, method, route, status, code, cause, ms),
+                Some(cause) => warn!(request_id, tenant, method, route, status, code, cause, ms),
+                None => info!(request_id, tenant, method, route, status, code, ms),
+            }
+        }
+    }
+}
+
+fn finish(result: Result<Reply, Problem>, request_id: &str, cors: Option<&HeaderValue>) -> Response<Body> {
+    let (status, mut headers, body) = match result {
+        Ok(Reply { status, mut headers, body }) => {
+            // The tenant's own, and outdated by the next write: a cache has to ask again, with the ETag.
+            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+            (status, headers, body)
+        }
+        Err(problem) => {
+            let mut headers: HeaderMap = problem.headers().iter().cloned().collect();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            (problem.code().status(), headers, problem.document(request_id))
+        }
+    };
+    if let Some(origin) = cors {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        if origin != "*" {
+            headers.insert(VARY, HeaderValue::from_static("Origin"));
+        }
+    }
+    let body =
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) { Body::Empty } else { body.into() };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Slow;
+
+    impl Handler for Slow {
+        async fn handle(&self, _: &Inbound<'_>) -> Result<Reply, Problem> {
+            std::future::pending().await
+        }
+    }
+
+    struct Fine;
+
+    impl Handler for Fine {
+        async fn handle(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
+            assert_eq!(request.route(), ("GET", "/collections/{collection}/records/{id}"));
+            Reply::json(StatusCode::OK, &1)
+        }
+    }
+
+    fn event() -> Request {
+        lambda_http::request::from_str(include_str!("../../../events/records-get.json")).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_hangs_is_answered_for() {
+        let response = respond(&Slow, None, &event()).await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+        assert!(String::from_utf8_lossy(response.body()).contains(r#""code":"unavailable""#));
+    }
+
+    #[tokio::test]
+    async fn browsers_are_told_only_where_it_is_allowed() {
+        let response = respond(&Fine, None, &event()).await;
+        assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
+
+        let origin = HeaderValue::from_static("https://app.example");
+        let response = respond(&Fine, Some(&origin), &event()).await;
+        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example");
+        assert_eq!(response.headers()[VARY], "Origin");
+        let response = respond(&Slow, Some(&HeaderValue::from_static("*")), &Request::default()).await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert!(!response.headers().contains_key(VARY));
+    }
+
+    #[test]
+    fn the_gateway_exposes_the_same_headers() {
+        let template = include_str!("../../../template.yaml");
+        assert!(template.contains(EXPOSED.to_str().unwrap()));
+    }
+}

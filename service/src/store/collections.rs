@@ -1,0 +1,80 @@
+//! A tenant's collections: a row each, written before the collection's first record.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use super::item::{Item, attribute, number, read_number, take_string};
+use super::keys::{self, Key, SK};
+use super::query::query;
+use super::{Fault, ListError, Store};
+use crate::caller::{Access, RecordsRead, RecordsWrite};
+use crate::page::{Page, PageRequest};
+use crate::record::{Collection, CollectionName};
+use crate::tenant::TenantId;
+use crate::time::Timestamp;
+
+/// The collections that this environment knows to have a row. A row is never deleted while its tenant lives, so the
+/// knowledge does not age, and only the first write of an environment to a collection makes a request for it.
+#[derive(Debug, Default)]
+pub struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
+
+/// Beyond it the knowledge is dropped and learnt again: about 1 MB at the most.
+const MOST_KNOWN: usize = 10_000;
+
+impl KnownCollections {
+    fn contains(&self, entry: &(TenantId, CollectionName)) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(entry)
+    }
+
+    fn insert(&self, entry: (TenantId, CollectionName)) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(entry);
+    }
+}
+
+impl Store {
+    /// Lists the tenant's collections by name.
+    pub async fn collections(
+        &self,
+        access: &Access<RecordsRead>,
+        page: &PageRequest,
+    ) -> Result<Page<Collection>, ListError> {
+        let partition = keys::collections(access.tenant());
+        query(self, &partition, page, None, from_item).await
+    }
+
+    /// Makes sure that a collection has its row.
+    pub(super) async fn ensure_collection(
+        &self,
+        known: &KnownCollections,
+        access: &Access<RecordsWrite>,
+        collection: &CollectionName,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let entry = (access.tenant().clone(), collection.clone());
+        if known.contains(&entry) {
+            return Ok(());
+        }
+        let key = Key { pk: keys::collections(access.tenant()), sk: collection.as_str().to_owned() };
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key.into_map()))
+            .update_expression("SET #createdAt = if_not_exists(#createdAt, :now)")
+            .expression_attribute_names("#createdAt", attribute::CREATED_AT)
+            .expression_attribute_values(":now", number(now.as_millis()))
+            .send()
+            .await?;
+        known.insert(entry);
+        Ok(())
+    }
+}
+
+fn from_item(mut item: Item) -> Result<Collection, Fault> {
+    let created_at = Timestamp::from_millis(read_number(&item, attribute::CREATED_AT)?);
+    let name = CollectionName::parse(&take_string(&mut item, SK)?).map_err(|_| Fault::corrupt(SK))?;
+    Ok(Collection { name, created_at })
+}

@@ -1,0 +1,97 @@
+//! What can go wrong with the table.
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+use crate::data::DataError;
+
+/// The table did not do what it was asked. The texts are for logs.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Throttled, failing, out of reach or too slow, after retries: another time it may do it. A write may have
+    /// happened.
+    #[error("the table is unavailable: {0}")]
+    Unavailable(String),
+    /// It refused the request, or answered what nobody can have written: a defect, here or in the deployment.
+    #[error("the table cannot be used: {0}")]
+    Broken(String),
+}
+
+/// Why there is no record to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is none.
+    #[error("there is no such record")]
+    NotFound,
+    /// The table failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why a list cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The cursor is not one of this list's, in this order, of this tenant.
+    #[error("the cursor is not one of this list")]
+    InvalidCursor,
+    /// The table failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why a record was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// There is none to change.
+    #[error("there is no such record")]
+    NotFound,
+    /// It is not in a state that the request's precondition allows.
+    #[error("the precondition does not hold")]
+    PreconditionFailed,
+    /// It changed again and again while it was being changed.
+    #[error("too many concurrent changes")]
+    Conflict,
+    /// The change leads beyond what data may be.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The table failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Fault {
+    /// An item that lacks an attribute, or has another type of it.
+    pub(super) fn corrupt(attribute: &str) -> Self {
+        Self::Broken(format!("an item's attribute `{attribute}` is missing or of the wrong type"))
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for Fault
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+    SdkError<E, R>: std::error::Error,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        /// Codes of `DynamoDB` that pass, beside the 5xx.
+        /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+        const PASSING: [&str; 8] = [
+            "InternalServerError",
+            "ItemCollectionSizeLimitExceededException",
+            "ProvisionedThroughputExceededException",
+            "ReplicatedWriteConflictException",
+            "RequestLimitExceeded",
+            "ServiceUnavailable",
+            "ThrottlingException",
+            "TransactionConflictException",
+        ];
+        let text = DisplayErrorContext(&error).to_string();
+        match &error {
+            SdkError::ServiceError(service) => match service.err().code() {
+                Some(code) if !PASSING.contains(&code) => Self::Broken(text),
+                _ => Self::Unavailable(text),
+            },
+            SdkError::ConstructionFailure(_) => Self::Broken(text),
+            _ => Self::Unavailable(text),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Partition and sort keys.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::record::CollectionName;
+use crate::tenant::TenantId;
+
+pub(super) const PK: &str = "pk";
+pub(super) const SK: &str = "sk";
+
+/// An item's primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+impl Key {
+    pub(super) fn into_map(self) -> HashMap<String, AttributeValue> {
+        HashMap::from([(PK.into(), AttributeValue::S(self.pk)), (SK.into(), AttributeValue::S(self.sk))])
+    }
+}
+
+/// The partition of a collection's records. The parts cannot hold a `#`, so no two partitions are spelled alike.
+pub(super) fn records(tenant: &TenantId, collection: &CollectionName) -> String {
+    format!("T#{tenant}#R#{}", collection.as_str())
+}
+
+/// The partition of a tenant's collections.
+pub(super) fn collections(tenant: &TenantId) -> String {
+    format!("T#{tenant}#COLLECTIONS")
+}
+
+/// A tenant's row.
+pub(super) fn tenant(id: &TenantId) -> Key {
+    Key { pk: format!("TENANT#{id}"), sk: "TENANT".into() }
+}
+
+/// An item that is never there, to see whether the table answers.
+pub(super) fn health() -> Key {
+    Key { pk: "HEALTH".into(), sk: "HEALTH".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_tenant() -> impl Strategy<Value = TenantId> {
+        any::<u128>().prop_map(|n| TenantId::parse(&ulid::Ulid::from(n).to_string()).unwrap())
+    }
+
+    fn any_collection() -> impl Strategy<Value = CollectionName> {
+        "[a-z0-9][a-z0-9_-]{0,62}".prop_map(|name| CollectionName::parse(&name).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_tenant_owns_starts_with_the_tenant(tenant in any_tenant(), collection in any_collection()) {
+            let prefix = format!("T#{tenant}#");
+            prop_assert!(records(&tenant, &collection).starts_with(&prefix));
+            prop_assert!(collections(&tenant).starts_with(&prefix));
+            prop_assert!(!super::tenant(&tenant).pk.starts_with("T#"));
+        }
+
+        #[test]
+        fn different_owners_have_different_partitions(
+            a in (any_tenant(), any_collection()),
+            b in (any_tenant(), any_collection()),
+        ) {
+            prop_assert_eq!(a == b, records(&a.0, &a.1) == records(&b.0, &b.1));
+            prop_assert_ne!(records(&a.0, &a.1), collections(&b.0));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The table. Only this module builds keys and expressions.
+//!
+//! | item       | `pk`                             | `sk`            |
+//! |------------|----------------------------------|-----------------|
+//! | record     | `T#<tenant>#R#<collection>`      | record id       |
+//! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
+//! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
+//! | (probe)    | `HEALTH`                         | `HEALTH`        |
+//!
+//! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can hold to it (`dynamodb:LeadingKeys`). The tenant's
+//! own row does not: it is the operator's.
+
+mod attempts;
+pub mod collections;
+mod cursor;
+mod error;
+mod expression;
+mod failure;
+mod health;
+mod item;
+mod keys;
+mod query;
+pub mod records;
+mod tenants;
+
+use aws_sdk_dynamodb::Client;
+
+pub use error::{Fault, ListError, ReadError, WriteError};
+
+/// The table, and the client to reach it with.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+impl Store {
+    /// A store in the table of that name.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+}

@@ -1,0 +1,89 @@
+//! Tenants' rows, which the authorizer reads and operators write.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::item::{Item, take_string};
+use super::{Fault, Store, keys};
+use crate::tenant::{Status, Tenant, TenantId};
+
+const NAME: &str = "name";
+const PLAN: &str = "plan";
+const STATUS: &str = "status";
+const ISSUERS: &str = "issuers";
+const API_KEY: &str = "apiKey";
+
+impl Store {
+    /// Reads a tenant's row, eventually consistent.
+    pub async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>, Fault> {
+        let key = keys::tenant(id).into_map();
+        let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        answer.item.map(|item| from_item(id.clone(), item)).transpose()
+    }
+
+    /// Writes a tenant's row, over the one that is there.
+    pub async fn put_tenant(&self, tenant: &Tenant) -> Result<(), Fault> {
+        let item = to_item(tenant);
+        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
+        Ok(())
+    }
+}
+
+fn to_item(tenant: &Tenant) -> Item {
+    let Tenant { id, name, plan, status, issuers, api_key } = tenant;
+    let mut item = keys::tenant(id).into_map();
+    let string = |text: &str| AttributeValue::S(text.to_owned());
+    item.insert(NAME.into(), string(name));
+    item.insert(PLAN.into(), string(plan));
+    item.insert(STATUS.into(), string(status.as_str()));
+    // A list: a string set cannot be empty.
+    item.insert(ISSUERS.into(), AttributeValue::L(issuers.iter().map(|issuer| string(issuer)).collect()));
+    item.insert(API_KEY.into(), string(api_key));
+    item
+}
+
+fn from_item(id: TenantId, mut item: Item) -> Result<Tenant, Fault> {
+    let status = Status::parse(&take_string(&mut item, STATUS)?).ok_or_else(|| Fault::corrupt(STATUS))?;
+    let Some(AttributeValue::L(issuers)) = item.remove(ISSUERS) else { return Err(Fault::corrupt(ISSUERS)) };
+    let issuers = issuers
+        .into_iter()
+        .map(|issuer| if let AttributeValue::S(issuer) = issuer { Ok(issuer) } else { Err(Fault::corrupt(ISSUERS)) })
+        .collect::<Result<_, _>>()?;
+    Ok(Tenant {
+        id,
+        name: take_string(&mut item, NAME)?,
+        plan: take_string(&mut item, PLAN)?,
+        status,
+        issuers,
+        api_key: take_string(&mut item, API_KEY)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> Tenant {
+        Tenant {
+            id: TenantId::parse("01K9Y6E3S0ACME000000000000").unwrap(),
+            name: "Acme".into(),
+            plan: "free".into(),
+            status: Status::Suspended,
+            issuers: vec!["https://a.example".into(), "https://b.example/".into()],
+            api_key: "01K9Y6E3S0ACME000000000000".into(),
+        }
+    }
+
+    #[test]
+    fn a_row_comes_back() {
+        assert_eq!(from_item(tenant().id, to_item(&tenant())).unwrap(), tenant());
+    }
+
+    #[test]
+    fn a_row_with_a_hole_is_no_tenant() {
+        for name in [NAME, PLAN, STATUS, ISSUERS, API_KEY] {
+            let mut item = to_item(&tenant());
+            item.insert(name.into(), AttributeValue::Bool(true));
+            assert!(matches!(from_item(tenant().id, item), Err(Fault::Broken(_))), "{name}");
+        }
+    }
+}
