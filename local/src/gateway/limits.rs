@@ -1,0 +1,64 @@
+//! What API Gateway takes at most: <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html> and
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html>.
+
+use axum::body::{Body, Bytes};
+use http::request::Parts;
+
+use super::responses::Refusal;
+
+const BODY_BYTES: usize = 10 * 1024 * 1024;
+/// "Total combined size of request line and header values". The pages name no status: 431 is the one made for it.
+const HEAD_BYTES: usize = 10_240;
+const METHOD_ARN_BYTES: usize = 1600;
+
+/// Reads more than it accepts: a client that is still sending when the connection closes never sees the 413.
+const DRAINED_BYTES: usize = 4 * BODY_BYTES;
+
+pub(super) async fn body(body: Body) -> Result<Bytes, Refusal> {
+    match axum::body::to_bytes(body, DRAINED_BYTES).await {
+        Ok(bytes) if bytes.len() <= BODY_BYTES => Ok(bytes),
+        _ => Err(Refusal::BODY_TOO_LARGE),
+    }
+}
+
+pub(super) fn head(head: &Parts) -> Result<(), Refusal> {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let line = head.method.as_str().len() + target + " HTTP/1.1 ".len();
+    let values: usize = head.headers.values().map(http::HeaderValue::len).sum();
+    if line + values > HEAD_BYTES { Err(Refusal::HEAD_TOO_LARGE) } else { Ok(()) }
+}
+
+pub(super) fn method_arn(arn: &str) -> Result<(), Refusal> {
+    if arn.len() > METHOD_ARN_BYTES { Err(Refusal::ARN_TOO_LONG) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_of_ten_megabytes_passes_and_one_byte_more_does_not() {
+        assert!(body(Body::from(vec![b'x'; BODY_BYTES])).await.is_ok());
+        assert_eq!(body(Body::from(vec![b'x'; BODY_BYTES + 1])).await.unwrap_err(), Refusal::BODY_TOO_LARGE);
+        assert_eq!(body(Body::from(vec![b'x'; DRAINED_BYTES + 1])).await.unwrap_err(), Refusal::BODY_TOO_LARGE);
+    }
+
+    #[test]
+    fn request_line_and_header_values_count_together() {
+        let sized = |bytes: usize| {
+            let request = Request::get("/v1").header("x-a", "a".repeat(bytes)).body(()).unwrap();
+            head(&request.into_parts().0)
+        };
+        let line = "GET /v1 HTTP/1.1".len();
+        assert_eq!(sized(HEAD_BYTES - line), Ok(()));
+        assert_eq!(sized(HEAD_BYTES - line + 1), Err(Refusal::HEAD_TOO_LARGE));
+    }
+
+    #[test]
+    fn a_method_arn_has_at_most_1600_bytes() {
+        assert_eq!(method_arn(&"a".repeat(1600)), Ok(()));
+        assert_eq!(method_arn(&"a".repeat(1601)), Err(Refusal::ARN_TOO_LONG));
+    }
+}

@@ -1,0 +1,232 @@
+//! Gateway responses: what API Gateway answers itself, as the template customizes it.
+//!
+//! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html>
+//! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html>
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use super::context::Context;
+use crate::template::GatewayResponse;
+
+/// Why a request does not get a function's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) kind: ResponseType,
+    status: StatusCode,
+    message: &'static str,
+}
+
+/// The types of gateway responses that occur here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ResponseType {
+    AccessDenied,
+    AuthorizerConfigurationError,
+    AuthorizerFailure,
+    /// A status without a type of its own.
+    Default4xx,
+    /// A status without a type of its own.
+    Default5xx,
+    IntegrationTimeout,
+    InvalidApiKey,
+    MissingAuthenticationToken,
+    QuotaExceeded,
+    RequestTooLarge,
+    Throttled,
+    Unauthorized,
+}
+
+impl ResponseType {
+    /// Its key in the template.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "ACCESS_DENIED",
+            Self::AuthorizerConfigurationError => "AUTHORIZER_CONFIGURATION_ERROR",
+            Self::AuthorizerFailure => "AUTHORIZER_FAILURE",
+            Self::Default4xx => "DEFAULT_4XX",
+            Self::Default5xx => "DEFAULT_5XX",
+            Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
+            Self::InvalidApiKey => "INVALID_API_KEY",
+            Self::MissingAuthenticationToken => "MISSING_AUTHENTICATION_TOKEN",
+            Self::QuotaExceeded => "QUOTA_EXCEEDED",
+            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+            Self::Throttled => "THROTTLED",
+            Self::Unauthorized => "UNAUTHORIZED",
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) const ARN_TOO_LONG: Self =
+        Self::new(ResponseType::Default4xx, StatusCode::URI_TOO_LONG, "Request URI too long");
+    pub(super) const AUTHORIZER_CONFIGURATION: Self = Self::new(
+        ResponseType::AuthorizerConfigurationError,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Internal server error",
+    );
+    pub(super) const AUTHORIZER_FAILURE: Self =
+        Self::new(ResponseType::AuthorizerFailure, StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
+    /// A function that fails or answers something malformed.
+    pub(super) const BAD_GATEWAY: Self =
+        Self::new(ResponseType::Default5xx, StatusCode::BAD_GATEWAY, "Internal server error");
+    pub(super) const BODY_TOO_LARGE: Self =
+        Self::new(ResponseType::RequestTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
+    pub(super) const EXPLICIT_DENY: Self = Self::new(
+        ResponseType::AccessDenied,
+        StatusCode::FORBIDDEN,
+        "User is not authorized to access this resource with an explicit deny",
+    );
+    pub(super) const HEAD_TOO_LARGE: Self = Self::new(
+        ResponseType::Default4xx,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "Request header fields too large",
+    );
+    pub(super) const IMPLICIT_DENY: Self =
+        Self::new(ResponseType::AccessDenied, StatusCode::FORBIDDEN, "User is not authorized to access this resource");
+    pub(super) const INVALID_API_KEY: Self = Self::new(ResponseType::InvalidApiKey, StatusCode::FORBIDDEN, "Forbidden");
+    pub(super) const QUOTA_EXCEEDED: Self =
+        Self::new(ResponseType::QuotaExceeded, StatusCode::TOO_MANY_REQUESTS, "Limit Exceeded");
+    /// A path or a method that is not routed.
+    pub(super) const ROUTE: Self =
+        Self::new(ResponseType::MissingAuthenticationToken, StatusCode::FORBIDDEN, "Missing Authentication Token");
+    pub(super) const THROTTLED: Self =
+        Self::new(ResponseType::Throttled, StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
+    pub(super) const TIMEOUT: Self =
+        Self::new(ResponseType::IntegrationTimeout, StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out");
+    pub(super) const UNAUTHORIZED: Self =
+        Self::new(ResponseType::Unauthorized, StatusCode::UNAUTHORIZED, "Unauthorized");
+
+    const fn new(kind: ResponseType, status: StatusCode, message: &'static str) -> Self {
+        Self { kind, status, message }
+    }
+
+    /// The value of `$context.error.<name>`.
+    fn variable(&self, name: &str) -> Option<String> {
+        match name {
+            "message" => Some(self.message.to_owned()),
+            "messageString" => Some(serde_json::Value::from(self.message).to_string()),
+            "responseType" => Some(self.kind.name().to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// The gateway responses of a template.
+#[derive(Debug)]
+pub(super) struct Responses {
+    custom: BTreeMap<String, GatewayResponse>,
+}
+
+impl Responses {
+    pub(super) fn new(custom: BTreeMap<String, GatewayResponse>) -> Self {
+        Self { custom }
+    }
+
+    pub(super) fn render(&self, refusal: &Refusal, context: &Context) -> Response<Body> {
+        let fallback =
+            if refusal.status.is_client_error() { ResponseType::Default4xx } else { ResponseType::Default5xx };
+        let custom = self.custom.get(refusal.kind.name()).or_else(|| self.custom.get(fallback.name()));
+
+        let template = custom.and_then(|custom| custom.body.as_deref());
+        let body = substitute(template.unwrap_or(r#"{"message":$context.error.messageString}"#), |name| {
+            match name.strip_prefix("error.") {
+                Some(name) => refusal.variable(name),
+                None => context.variable(name),
+            }
+        });
+        let mut response = Response::new(Body::from(body));
+        let status = custom.and_then(|custom| custom.status).and_then(|status| StatusCode::from_u16(status).ok());
+        *response.status_mut() = status.unwrap_or(refusal.status);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in custom.map(|custom| &custom.headers).into_iter().flatten() {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// Replaces `$context.<name>` in a body's template; what has no value becomes nothing. AWS escapes nothing either.
+fn substitute(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    const MARK: &str = "$context.";
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(start) = rest.find(MARK) {
+        let (before, after) = (&rest[..start], &rest[start + MARK.len()..]);
+        let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c))).unwrap_or(after.len());
+        let name = after[..end].trim_end_matches('.');
+        text.push_str(before);
+        text.push_str(&value(name).unwrap_or_default());
+        rest = &after[name.len()..];
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context {
+        let (head, ()) = http::Request::get("/v1/a").body(()).unwrap().into_parts();
+        Context::new(&head, ([127, 0, 0, 1], 1).into(), "v1")
+    }
+
+    fn custom(status: Option<u16>, body: Option<&str>, headers: &[(&str, &str)]) -> GatewayResponse {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        GatewayResponse { status, headers, body: body.map(str::to_owned) }
+    }
+
+    async fn render(custom: &[(&str, GatewayResponse)], refusal: &Refusal) -> (u16, String, String) {
+        let custom = custom.iter().map(|(name, custom)| ((*name).to_owned(), custom.clone())).collect();
+        let response = Responses::new(custom).render(refusal, &context());
+        let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, content_type, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_default_is_a_message() {
+        let (status, content_type, body) = render(&[], &Refusal::UNAUTHORIZED).await;
+        assert_eq!((status, content_type.as_str()), (401, "application/json"));
+        assert_eq!(body, r#"{"message":"Unauthorized"}"#);
+    }
+
+    #[tokio::test]
+    async fn a_type_is_customized_by_itself_or_by_its_class() {
+        let responses = [
+            ("THROTTLED", custom(None, Some("slow"), &[("Content-Type", "text/plain")])),
+            ("DEFAULT_4XX", custom(Some(418), Some("4xx"), &[])),
+            ("DEFAULT_5XX", custom(None, Some("$context.error.responseType"), &[])),
+        ];
+        let json = "application/json".to_owned();
+        assert_eq!(render(&responses, &Refusal::THROTTLED).await, (429, "text/plain".into(), "slow".into()));
+        assert_eq!(render(&responses, &Refusal::UNAUTHORIZED).await, (418, json.clone(), "4xx".into()));
+        assert_eq!(render(&responses, &Refusal::TIMEOUT).await, (504, json.clone(), "INTEGRATION_TIMEOUT".into()));
+        assert_eq!(render(&responses, &Refusal::BAD_GATEWAY).await, (502, json, "DEFAULT_5XX".into()));
+    }
+
+    #[test]
+    fn variables_are_replaced_and_unknown_ones_vanish() {
+        let value = |name: &str| (name == "a.b").then(|| "X".to_owned());
+        assert_eq!(substitute("<$context.a.b>$context.a.b.$context.c|$contex$", value), "<X>X.|$contex$");
+        assert_eq!(substitute("$context.a.b", value), "X");
+    }
+
+    #[test]
+    fn the_request_and_the_error_are_variables() {
+        let mut context = context();
+        context.request_id = "id".to_owned();
+        assert_eq!(context.variable("requestId").unwrap(), "id");
+        assert_eq!(context.variable("path").unwrap(), "/v1/a");
+        assert_eq!(context.variable("identity.sourceIp").unwrap(), "127.0.0.1");
+        assert_eq!(context.variable("authorizer.reason"), None);
+        assert_eq!(Refusal::THROTTLED.variable("messageString").unwrap(), "\"Too Many Requests\"");
+    }
+}

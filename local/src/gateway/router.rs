@@ -1,0 +1,234 @@
+//! Which route a path and a method lead to.
+//!
+//! A literal segment goes before `{parameter}`, which goes before `{proxy+}`, segment by segment. Proxy resources:
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-set-up-simple-proxy.html>. A trailing slash
+//! is as if it were not there. Path parameters are handed on as they were sent, percent-encoded, which AWS's pages do
+//! not say, but <https://github.com/serverless/serverless/issues/5037> reports.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use http::Method;
+
+use crate::template::Route;
+
+/// The stage's resources.
+#[derive(Debug)]
+pub(super) struct Router {
+    stage: String,
+    resources: Vec<Resource>,
+}
+
+/// A path of the API with its methods.
+#[derive(Debug)]
+pub(super) struct Resource {
+    /// As the template writes it.
+    pub(super) path: String,
+    segments: Vec<Segment>,
+    routes: Vec<Route>,
+}
+
+/// A resource that a request's path leads to.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    pub(super) resource: &'a Resource,
+    /// Percent-encoded, as they were sent.
+    pub(super) parameters: BTreeMap<String, String>,
+    /// The request's path without the stage.
+    pub(super) path: &'a str,
+}
+
+/// What a resource does with a method.
+#[derive(Debug)]
+pub(super) enum Target<'a> {
+    Route(&'a Route),
+    /// The `OPTIONS` method that SAM's `Cors` adds.
+    Preflight,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    Parameter(String),
+    Greedy(String),
+}
+
+impl Router {
+    pub(super) fn new(stage: &str, routes: &[Route]) -> Self {
+        let mut by_path: BTreeMap<&str, Vec<Route>> = BTreeMap::new();
+        for route in routes {
+            by_path.entry(&route.path).or_default().push(route.clone());
+        }
+        let resources = by_path
+            .into_iter()
+            .map(|(path, routes)| Resource { path: path.to_owned(), segments: Segment::parse(path), routes })
+            .collect();
+        Self { stage: stage.to_owned(), resources }
+    }
+
+    pub(super) fn stage(&self) -> &str {
+        &self.stage
+    }
+
+    /// The most specific resource that `path`, with the stage, leads to.
+    pub(super) fn find<'a>(&'a self, path: &'a str) -> Option<Found<'a>> {
+        let path = path.strip_prefix('/')?.strip_prefix(self.stage.as_str())?;
+        let path = if path.is_empty() { "/" } else { path };
+        let inner = path.strip_prefix('/')?;
+        let inner = inner.strip_suffix('/').unwrap_or(inner);
+        let segments: Vec<&str> = if inner.is_empty() { Vec::new() } else { inner.split('/').collect() };
+        self.resources
+            .iter()
+            .filter_map(|resource| {
+                let parameters = resource.parameters(&segments)?;
+                Some(Found { resource, parameters, path })
+            })
+            .min_by(|a, b| a.resource.specificity(b.resource))
+    }
+}
+
+impl Resource {
+    /// What `method` leads to. `cors` says whether the API has SAM's `Cors`.
+    pub(super) fn target(&self, method: &Method, cors: bool) -> Option<Target<'_>> {
+        let route = |name: &str| self.routes.iter().find(|route| route.method.eq_ignore_ascii_case(name));
+        match route(method.as_str()) {
+            Some(route) => Some(Target::Route(route)),
+            None if cors && method == Method::OPTIONS => Some(Target::Preflight),
+            None => route("ANY").map(Target::Route),
+        }
+    }
+
+    fn parameters(&self, path: &[&str]) -> Option<BTreeMap<String, String>> {
+        let mut parameters = BTreeMap::new();
+        let mut rest = path;
+        for segment in &self.segments {
+            let (first, others) = rest.split_first()?;
+            match segment {
+                Segment::Literal(text) if text == first => {}
+                Segment::Literal(_) => return None,
+                Segment::Parameter(_) if first.is_empty() => return None,
+                Segment::Parameter(name) => drop(parameters.insert(name.clone(), (*first).to_owned())),
+                Segment::Greedy(name) => {
+                    parameters.insert(name.clone(), rest.join("/"));
+                    return Some(parameters);
+                }
+            }
+            rest = others;
+        }
+        rest.is_empty().then_some(parameters)
+    }
+
+    fn specificity(&self, other: &Self) -> Ordering {
+        self.segments.iter().map(Segment::rank).cmp(other.segments.iter().map(Segment::rank))
+    }
+}
+
+impl Segment {
+    fn parse(path: &str) -> Vec<Self> {
+        path.split('/').filter(|segment| !segment.is_empty()).map(Self::of).collect()
+    }
+
+    fn of(text: &str) -> Self {
+        match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+            None => Self::Literal(text.to_owned()),
+            Some(name) => match name.strip_suffix('+') {
+                Some(name) => Self::Greedy(name.to_owned()),
+                None => Self::Parameter(name.to_owned()),
+            },
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Literal(_) => 0,
+            Self::Parameter(_) => 1,
+            Self::Greedy(_) => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(routes: &[(&str, &str)]) -> Router {
+        let routes: Vec<Route> = routes
+            .iter()
+            .map(|(method, path)| Route {
+                method: (*method).to_owned(),
+                path: (*path).to_owned(),
+                function: "f".to_owned(),
+                authorized: false,
+                api_key_required: false,
+            })
+            .collect();
+        Router::new("v1", &routes)
+    }
+
+    fn found(router: &Router, path: &str) -> Option<(String, Vec<(String, String)>)> {
+        router.find(path).map(|found| (found.resource.path.clone(), found.parameters.into_iter().collect()))
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_more_specific_resource_wins_segment_by_segment() {
+        let router = router(&[
+            ("GET", "/a/{x}"),
+            ("GET", "/a/b"),
+            ("GET", "/{proxy+}"),
+            ("GET", "/a/{x}/c"),
+            ("GET", "/{y}/b/c"),
+            ("GET", "/"),
+        ]);
+        assert_eq!(found(&router, "/v1/a/b").unwrap(), ("/a/b".into(), vec![]));
+        assert_eq!(found(&router, "/v1/a/z").unwrap(), ("/a/{x}".into(), pairs(&[("x", "z")])));
+        assert_eq!(found(&router, "/v1/a/b/c").unwrap(), ("/a/{x}/c".into(), pairs(&[("x", "b")])));
+        assert_eq!(found(&router, "/v1/q/r/s").unwrap(), ("/{proxy+}".into(), pairs(&[("proxy", "q/r/s")])));
+        assert_eq!(found(&router, "/v1").unwrap().0, "/");
+        assert_eq!(found(&router, "/v1/").unwrap().0, "/");
+    }
+
+    #[test]
+    fn a_trailing_slash_does_not_count() {
+        let router = router(&[("GET", "/a/{x}")]);
+        assert_eq!(found(&router, "/v1/a/z/").unwrap().1, pairs(&[("x", "z")]));
+        assert_eq!(router.find("/v1/a/z/").unwrap().path, "/a/z/");
+    }
+
+    #[test]
+    fn parameters_stay_percent_encoded() {
+        let router = router(&[("GET", "/a/{x}")]);
+        assert_eq!(found(&router, "/v1/a/b%2Fc%20d").unwrap().1, pairs(&[("x", "b%2Fc%20d")]));
+    }
+
+    #[test]
+    fn what_is_not_routed_is_not_found() {
+        let router = router(&[("GET", "/a/{x}"), ("GET", "/b/{proxy+}")]);
+        for path in ["/", "/v1", "/v2/a/z", "/v10/a/z", "/v1a/z", "/v1/a", "/v1/a//", "/v1/a/b/c", "/v1//a/b", "/v1/b"]
+        {
+            assert!(router.find(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_method_of_its_own_goes_before_cors_and_cors_before_any() {
+        let router = router(&[("ANY", "/a"), ("OPTIONS", "/b"), ("GET", "/c")]);
+        let target = |path, method: Method, cors| {
+            router.find(path).and_then(|found| {
+                found.resource.target(&method, cors).map(|target| match target {
+                    Target::Route(route) => route.method.clone(),
+                    Target::Preflight => "preflight".to_owned(),
+                })
+            })
+        };
+        assert_eq!(target("/v1/a", Method::OPTIONS, true).unwrap(), "preflight");
+        assert_eq!(target("/v1/a", Method::OPTIONS, false).unwrap(), "ANY");
+        assert_eq!(target("/v1/b", Method::OPTIONS, true).unwrap(), "OPTIONS");
+        assert_eq!(target("/v1/c", Method::GET, true).unwrap(), "GET");
+        assert_eq!(target("/v1/c", Method::POST, true), None);
+        assert_eq!(target("/v1/c", Method::OPTIONS, false), None);
+    }
+}

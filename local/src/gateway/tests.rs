@@ -1,0 +1,278 @@
+//! The whole gateway over functions that are closures.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use serde_json::{Value, json};
+
+use super::{ApiKeys, Gateway, GatewayError};
+use crate::runtime::{Invoke, InvokeError};
+use crate::template::{Api, Authorizer, Cors, GatewayResponse, Plan, Route, Template};
+
+type Answer = Result<Value, InvokeError>;
+type AnswerFn = dyn Fn(&str, Value) -> Answer + Send + Sync;
+
+/// Functions that answer by a closure, and count.
+#[derive(Clone)]
+pub(super) struct Answers {
+    answer: Arc<AnswerFn>,
+    invocations: Arc<AtomicUsize>,
+}
+
+impl Answers {
+    pub(super) fn new(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> Self {
+        Self { answer: Arc::new(answer), invocations: Arc::default() }
+    }
+
+    pub(super) fn invocations(&self) -> usize {
+        self.invocations.load(Ordering::SeqCst)
+    }
+}
+
+impl Invoke for Answers {
+    async fn invoke(&self, function: &str, event: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
+        self.invocations.fetch_add(1, Ordering::SeqCst);
+        (self.answer)(function, serde_json::from_slice(&event).unwrap()).map(|answer| answer.to_string().into_bytes())
+    }
+}
+
+pub(super) fn function_error(message: &str) -> InvokeError {
+    InvokeError::Function { error_type: "Error".to_owned(), message: message.to_owned() }
+}
+
+fn route(method: &str, path: &str, guarded: bool) -> Route {
+    let (method, path, function) = (method.to_owned(), path.to_owned(), "echo".to_owned());
+    Route { method, path, function, authorized: guarded, api_key_required: guarded }
+}
+
+fn template() -> Template {
+    let status = |status| GatewayResponse { status: Some(status), ..GatewayResponse::default() };
+    let reason = GatewayResponse {
+        body: Some(r#"{"reason":"$context.authorizer.reason","id":"$context.requestId"}"#.to_owned()),
+        ..GatewayResponse::default()
+    };
+    Template {
+        functions: Vec::new(),
+        api: Api {
+            stage: "v1".to_owned(),
+            routes: vec![
+                route("GET", "/open", false),
+                route("POST", "/open", false),
+                route("GET", "/things/{id}", true),
+                route("DELETE", "/things/{id}", true),
+            ],
+            authorizer: Some(Authorizer {
+                function: "authorizer".to_owned(),
+                header: "Authorization".to_owned(),
+                validation_expression: Some("Bearer [a-z]+".to_owned()),
+                ttl: Duration::from_mins(5),
+            }),
+            gateway_responses: BTreeMap::from([
+                ("MISSING_AUTHENTICATION_TOKEN".to_owned(), status(404)),
+                ("ACCESS_DENIED".to_owned(), reason),
+            ]),
+            cors: Some(Cors {
+                allow_origin: None,
+                allow_methods: Some("GET,POST".to_owned()),
+                allow_headers: Some("Authorization".to_owned()),
+                max_age: Some("7200".to_owned()),
+            }),
+            binary_media_types: vec!["application/octet-stream".to_owned()],
+        },
+        tables: Vec::new(),
+        plans: vec![Plan { name: "free".to_owned(), rate: 1.0, burst: 2.0, quota: None }],
+    }
+}
+
+/// An authorizer that allows `GET` on everything and denies `DELETE` to all but `admin`, and a function that echoes.
+fn functions() -> Answers {
+    Answers::new(|function, event| match function {
+        "authorizer" => {
+            let effect = if event["authorizationToken"] == "Bearer admin" { "Allow" } else { "Deny" };
+            let statement = |effect, method| {
+                let resource = format!("arn:aws:execute-api:us-east-1:000000000000:local/v1/{method}/*");
+                json!({ "Effect": effect, "Action": "execute-api:Invoke", "Resource": resource })
+            };
+            Ok(json!({
+                "principalId": "p",
+                "policyDocument": {
+                    "Version": "2012-10-17",
+                    "Statement": [statement("Allow", "GET"), statement(effect, "DELETE")],
+                },
+                "context": { "reason": "no_delete", "number": 7 },
+                "usageIdentifierKey": event["authorizationToken"].as_str().unwrap().trim_start_matches("Bearer "),
+            }))
+        }
+        "echo" => Ok(json!({ "statusCode": 200, "body": event.to_string() })),
+        other => Err(InvokeError::Unknown(other.to_owned())),
+    })
+}
+
+fn gateway(functions: Answers) -> Gateway<Answers> {
+    let keys = ApiKeys::default();
+    keys.put("user", "free");
+    keys.put("admin", "free");
+    Gateway::new(&template(), functions, keys).unwrap()
+}
+
+async fn send(gateway: &Gateway<Answers>, method: &str, path: &str, token: Option<&str>) -> Response<Body> {
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost:3000");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    gateway.handle(request.body(Body::empty()).unwrap(), ([127, 0, 0, 1], 9).into()).await
+}
+
+async fn json(response: Response<Body>) -> Value {
+    serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_open_route_gets_the_proxy_event() {
+    let gateway = gateway(functions());
+    let request = Request::post("/v1/open?a=1&a=2&b=%20")
+        .header("host", "localhost:3000")
+        .header("x-two", "1")
+        .header("x-two", "2")
+        .header("connection", "close")
+        .header("user-agent", "test")
+        .body(Body::from("{}"))
+        .unwrap();
+    let response = gateway.handle(request, ([10, 0, 0, 1], 9).into()).await;
+    let id = response.headers()["x-amzn-requestid"].to_str().unwrap().to_owned();
+    assert!(response.headers().contains_key("x-amz-apigw-id"));
+    let event = json(response).await;
+    assert_eq!(event["resource"], "/open");
+    assert_eq!(event["path"], "/open");
+    assert_eq!(event["httpMethod"], "POST");
+    assert_eq!(event["headers"]["x-two"], "2");
+    assert_eq!(event["multiValueHeaders"]["x-two"], json!(["1", "2"]));
+    assert_eq!(event["headers"]["connection"], Value::Null);
+    assert_eq!(event["queryStringParameters"], json!({ "a": "2", "b": " " }));
+    assert_eq!(event["multiValueQueryStringParameters"], json!({ "a": ["1", "2"], "b": [" "] }));
+    assert_eq!(event["pathParameters"], Value::Null);
+    assert_eq!(event["stageVariables"], Value::Null);
+    assert_eq!(event["body"], "{}");
+    assert_eq!(event["isBase64Encoded"], false);
+    let context = &event["requestContext"];
+    assert_eq!(context["requestId"], json!(id));
+    assert_eq!(context["path"], "/v1/open");
+    assert_eq!(context["stage"], "v1");
+    assert_eq!(context["protocol"], "HTTP/1.1");
+    assert_eq!(context["accountId"], "000000000000");
+    assert_eq!(context["identity"]["sourceIp"], "10.0.0.1");
+    assert_eq!(context["identity"]["userAgent"], "test");
+    assert_eq!(context.get("authorizer"), None);
+}
+
+#[tokio::test]
+async fn binary_bodies_are_base64() {
+    let gateway = gateway(functions());
+    let request = Request::post("/v1/open").header("content-type", "application/octet-stream");
+    let response = gateway.handle(request.body(Body::from(vec![0, 255])).unwrap(), ([127, 0, 0, 1], 9).into()).await;
+    let event = json(response).await;
+    assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("AP8="), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_guarded_route_passes_the_context_as_strings() {
+    let functions = functions();
+    let gateway = gateway(functions.clone());
+    assert_eq!(send(&gateway, "GET", "/v1/things/a", None).await.status(), 401);
+    assert_eq!(send(&gateway, "GET", "/v1/things/a", Some("A1")).await.status(), 401);
+    assert_eq!(functions.invocations(), 0);
+
+    let event = json(send(&gateway, "GET", "/v1/things/a%2Fb", Some("user")).await).await;
+    assert_eq!(event["pathParameters"], json!({ "id": "a%2Fb" }));
+    let expected = json!({ "principalId": "p", "integrationLatency": 0, "reason": "no_delete", "number": "7" });
+    assert_eq!(event["requestContext"]["authorizer"], expected);
+    assert_eq!(event["requestContext"]["identity"]["apiKey"], "user");
+}
+
+#[tokio::test]
+async fn the_kept_policy_is_applied_to_each_route() {
+    let functions = functions();
+    let gateway = gateway(functions.clone());
+    assert_eq!(send(&gateway, "GET", "/v1/things/a", Some("user")).await.status(), 200);
+    let response = send(&gateway, "DELETE", "/v1/things/a", Some("user")).await;
+    assert_eq!(response.status(), 403);
+    let id = response.headers()["x-amzn-requestid"].to_str().unwrap().to_owned();
+    assert_eq!(json(response).await, json!({ "reason": "no_delete", "id": id }));
+    assert_eq!(functions.invocations(), 2, "the authorizer once, the function once");
+    assert_eq!(send(&gateway, "DELETE", "/v1/things/a", Some("admin")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn keys_are_checked_and_metered() {
+    let gateway = gateway(functions());
+    assert_eq!(send(&gateway, "GET", "/v1/things/a", Some("stranger")).await.status(), 403);
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(send(&gateway, "GET", "/v1/things/a", Some("user")).await.status().as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 429]);
+    assert_eq!(send(&gateway, "GET", "/v1/things/a", Some("admin")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_not_routed_is_answered_as_the_template_says() {
+    let functions = functions();
+    let gateway = gateway(functions.clone());
+    for (method, path) in [("GET", "/v1/nothing"), ("PUT", "/v1/open"), ("GET", "/v2/open"), ("GET", "/")] {
+        let response = send(&gateway, method, path, None).await;
+        assert_eq!(response.status(), 404, "{method} {path}");
+        assert_eq!(json(response).await, json!({ "message": "Missing Authentication Token" }));
+    }
+    assert_eq!(functions.invocations(), 0);
+}
+
+#[tokio::test]
+async fn preflight_is_open() {
+    let gateway = gateway(functions());
+    let response = send(&gateway, "OPTIONS", "/v1/things/a", None).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["access-control-allow-methods"], "GET,POST");
+    assert_eq!(response.headers()["access-control-max-age"], "7200");
+    assert!(!response.headers().contains_key("access-control-allow-origin"));
+    assert!(response.headers().contains_key("x-amzn-requestid"));
+    assert_eq!(send(&gateway, "OPTIONS", "/v1/nothing", None).await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_method_arn_over_1600_bytes_is_414_where_there_is_an_authorizer() {
+    let gateway = gateway(functions());
+    let id = "a".repeat(1600);
+    assert_eq!(send(&gateway, "GET", &format!("/v1/things/{id}"), Some("user")).await.status(), 414);
+    assert_eq!(send(&gateway, "GET", &format!("/v1/open?{id}"), None).await.status(), 200);
+}
+
+#[tokio::test]
+async fn functions_that_fail_are_bad_gateways_and_slow_ones_time_out() {
+    for (status, answer) in [
+        (504, (|| Err(InvokeError::Timeout)) as fn() -> Answer),
+        (502, || Err(InvokeError::Crashed("exit 1".to_owned()))),
+        (502, || Err(function_error("Unauthorized"))),
+        (502, || Ok(json!({ "malformed": true }))),
+    ] {
+        let gateway = gateway(Answers::new(move |_, _| answer()));
+        assert_eq!(send(&gateway, "GET", "/v1/open", None).await.status(), status);
+    }
+}
+
+#[test]
+fn a_template_that_cannot_be_served_is_refused() {
+    let new = |change: fn(&mut Template)| {
+        let mut template = template();
+        change(&mut template);
+        Gateway::new(&template, functions(), ApiKeys::default()).map(drop)
+    };
+    assert!(matches!(new(|template| template.api.authorizer = None), Err(GatewayError::NoAuthorizer { .. })));
+    let broken = |template: &mut Template| {
+        template.api.authorizer.as_mut().unwrap().validation_expression = Some("(".to_owned());
+    };
+    assert!(matches!(new(broken), Err(GatewayError::ValidationExpression(_))));
+}
