@@ -1,0 +1,144 @@
+//! The issuer's RSA key pair, fresh for every data folder.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, Jwk, KeyAlgorithm, PublicKeyUse, RSAKeyParameters, RSAKeyType,
+    ThumbprintHash,
+};
+
+use super::IssuerError;
+
+const FILE: &str = "issuer-key.der";
+
+pub(super) struct SigningKey {
+    id: String,
+    pair: KeyPair,
+    public: Jwk,
+}
+
+impl SigningKey {
+    /// A key that ends with the process.
+    pub(super) fn generate() -> Result<Self, IssuerError> {
+        Self::from_der(new_der()?.as_ref())
+    }
+
+    /// The key of a folder (PKCS #8, DER, for its owner only), made if there is none.
+    pub(super) fn open(folder: &Path) -> Result<Self, IssuerError> {
+        let path = folder.join(FILE);
+        match fs::read(&path) {
+            Ok(der) => Self::from_der(&der),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let der = new_der()?;
+                fs::create_dir_all(folder)?;
+                // Under another name first, so that a key that is cut off is never taken for one.
+                let unfinished = folder.join(format!("{FILE}.{}", std::process::id()));
+                private_file(&unfinished)?.write_all(der.as_ref())?;
+                fs::rename(&unfinished, &path)?;
+                Self::from_der(der.as_ref())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The `kid`: the key's thumbprint (RFC 7638).
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn public(&self) -> &Jwk {
+        &self.public
+    }
+
+    /// A JWT in compact form (RFC 7515, section 3.1). `jsonwebtoken` would want the key as PKCS #1, which the key's own
+    /// library does not write.
+    pub(super) fn sign(&self, header: &str, claims: &str) -> Result<String, Unspecified> {
+        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)?;
+        Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    fn from_der(der: &[u8]) -> Result<Self, IssuerError> {
+        let pair = KeyPair::from_pkcs8(der).map_err(|error| IssuerError::Key(error.to_string()))?;
+        let public = pair.public_key();
+        let number =
+            |number: aws_lc_rs::io::Positive<'_>| URL_SAFE_NO_PAD.encode(number.big_endian_without_leading_zero());
+        let parameters =
+            RSAKeyParameters { key_type: RSAKeyType::RSA, n: number(public.modulus()), e: number(public.exponent()) };
+        let common = CommonParameters {
+            public_key_use: Some(PublicKeyUse::Signature),
+            key_algorithm: Some(KeyAlgorithm::RS256),
+            ..CommonParameters::default()
+        };
+        let mut public = Jwk { common, algorithm: AlgorithmParameters::RSA(parameters) };
+        let id = public.thumbprint(ThumbprintHash::SHA256).map_err(|error| IssuerError::Key(error.to_string()))?;
+        public.common.key_id = Some(id.clone());
+        Ok(Self { id, pair, public })
+    }
+}
+
+/// Without the key.
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn new_der() -> Result<Pkcs8V1Der<'static>, IssuerError> {
+    let made = KeyPair::generate(KeySize::Rsa2048).and_then(|pair| pair.as_der());
+    made.map_err(|error| IssuerError::Key(error.to_string()))
+}
+
+fn private_file(path: &Path) -> io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_keeps_its_key_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let first = SigningKey::open(&data).unwrap();
+        assert_eq!(SigningKey::open(&data).unwrap().id(), first.id());
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "nothing is left over");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(data.join(FILE)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert!(!format!("{first:?}").contains("private"));
+
+        fs::write(data.join(FILE), b"not a key").unwrap();
+        assert!(matches!(SigningKey::open(&data), Err(IssuerError::Key(_))));
+    }
+
+    #[test]
+    fn the_public_key_tells_what_it_is_for_and_nothing_private() {
+        let key = SigningKey::generate().unwrap();
+        let jwk = serde_json::to_value(key.public()).unwrap();
+        assert_eq!(jwk["kty"], "RSA");
+        assert_eq!(jwk["alg"], "RS256");
+        assert_eq!(jwk["use"], "sig");
+        assert_eq!(jwk["kid"], key.id());
+        let members: Vec<&String> = jwk.as_object().unwrap().keys().collect();
+        assert_eq!(members.len(), 6, "{members:?}");
+    }
+}

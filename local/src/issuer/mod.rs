@@ -1,0 +1,261 @@
+//! An OpenID Connect provider for development: it signs a token for whoever asks, so it must not leave this machine.
+//!
+//! Discovery is that of OpenID Connect Discovery 1.0, the token endpoint that of RFC 6749 with the client credentials
+//! grant (section 4.4), and the tokens are JWT access tokens (RFC 9068).
+
+mod key;
+mod routes;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jsonwebtoken::jwk::JwkSet;
+use serde::Serialize;
+use serde_json::json;
+use time::OffsetDateTime;
+use ulid::Ulid;
+
+use self::key::SigningKey;
+use crate::seed::{OPERATOR, OPERATOR_SCOPE};
+
+/// The `aud` of every token.
+pub const AUDIENCE: &str = "tenantry";
+/// Every scope of a tenant, which a token has that asks for none.
+pub const TENANT_SCOPES: &str = "records:read records:write";
+
+const DEFAULT_EXPIRY_SECONDS: i64 = 3600;
+
+/// Why there is no issuer.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    /// The key cannot be read or kept.
+    #[error("the issuer's key: {0}")]
+    Io(#[from] std::io::Error),
+    /// The key cannot be made, or what is kept is none.
+    #[error("the issuer's key: {0}")]
+    Key(String),
+}
+
+/// A request that the token endpoint refuses: RFC 6749, section 5.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// A parameter is missing, malformed or given twice.
+    #[error("{0}")]
+    InvalidRequest(&'static str),
+    /// Neither a demo tenant, nor the operator, nor a tenant id.
+    #[error("client_id is neither a name nor a tenant id")]
+    InvalidClient,
+    /// Not `client_credentials`.
+    #[error("only client_credentials is supported")]
+    UnsupportedGrantType,
+    /// A scope that is malformed, or not for this client.
+    #[error("the scope is malformed or not for this client")]
+    InvalidScope,
+    /// The key does not sign.
+    #[error("the token could not be signed")]
+    ServerError,
+}
+
+/// An access token: RFC 6749, section 5.1.
+#[derive(Debug, Clone, Serialize)]
+pub struct Token {
+    /// The JWT.
+    pub access_token: String,
+    /// `Bearer`.
+    pub token_type: &'static str,
+    /// Seconds from now; not positive for a token that has expired.
+    pub expires_in: i64,
+    /// Scopes, with spaces between them.
+    pub scope: String,
+}
+
+/// The issuer. Clones share its key.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    url: String,
+    key: SigningKey,
+    /// Names and the tenant ids that they stand for.
+    tenants: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+    jti: String,
+    client_id: &'a str,
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+}
+
+impl Issuer {
+    /// Takes the key in the folder `data`, which it makes if there is none, or a passing one without a folder.
+    ///
+    /// `base_url` is where [`Issuer::router`] is served (`http://127.0.0.1:3000`), `tenants` are names for tenant ids.
+    pub fn open(data: Option<&Path>, base_url: &str, tenants: &[(&str, &str)]) -> Result<Self, IssuerError> {
+        let key = data.map_or_else(SigningKey::generate, SigningKey::open)?;
+        let url = format!("{}/_local", base_url.trim_end_matches('/'));
+        let tenants = tenants.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect();
+        Ok(Self { inner: Arc::new(Inner { url, key, tenants }) })
+    }
+
+    /// The issuer's identifier, the `iss` of its tokens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// Where the issuer's keys are.
+    #[must_use]
+    pub fn jwks_url(&self) -> String {
+        format!("{}/jwks.json", self.inner.url)
+    }
+
+    /// `GET /_local/.well-known/openid-configuration`, `GET /_local/jwks.json` and `POST /_local/oauth2/token`.
+    pub fn router(&self) -> axum::Router {
+        routes::router(self.clone())
+    }
+
+    /// Makes a token for `client`: a name, a tenant id or [`OPERATOR`], which has no tenant.
+    ///
+    /// A tenant may ask for any scope but the operator's, even for one that does not exist. The default expiry is an
+    /// hour.
+    pub fn token(&self, client: &str, scope: Option<&str>, expires_in: Option<i64>) -> Result<Token, TokenError> {
+        let Inner { url, key, .. } = &*self.inner;
+        let tenant = self.tenant(client)?;
+        let scope = scope.unwrap_or(if tenant.is_some() { TENANT_SCOPES } else { OPERATOR_SCOPE });
+        let scopes: Vec<&str> = scope.split(' ').collect();
+        if !scopes.iter().all(|scope| is_scope_token(scope)) || (tenant.is_some() && scopes.contains(&OPERATOR_SCOPE)) {
+            return Err(TokenError::InvalidScope);
+        }
+        let expires_in = expires_in.unwrap_or(DEFAULT_EXPIRY_SECONDS);
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let exp = now.checked_add(expires_in).filter(|exp| *exp >= 0);
+        let claims = Claims {
+            iss: url,
+            sub: client,
+            aud: AUDIENCE,
+            iat: now,
+            nbf: now,
+            exp: exp.ok_or(TokenError::InvalidRequest("expires_in is out of range"))?,
+            jti: Ulid::generate().to_string(),
+            client_id: client,
+            scope,
+            tenant,
+        };
+        let header = json!({ "typ": "at+jwt", "alg": "RS256", "kid": key.id() }).to_string();
+        let claims = serde_json::to_string(&claims).map_err(|_| TokenError::ServerError)?;
+        let access_token = key.sign(&header, &claims).map_err(|_| TokenError::ServerError)?;
+        Ok(Token { access_token, token_type: "Bearer", expires_in, scope: scope.to_owned() })
+    }
+
+    /// The tenant id of a client, or none for the operator.
+    fn tenant<'a>(&'a self, client: &'a str) -> Result<Option<&'a str>, TokenError> {
+        if client == OPERATOR {
+            return Ok(None);
+        }
+        if let Some((_, id)) = self.inner.tenants.iter().find(|(name, _)| name == client) {
+            return Ok(Some(id));
+        }
+        // In its canonical form only: a tenant id is compared as text everywhere else.
+        let canonical = client.parse::<Ulid>().is_ok_and(|id| id.to_string() == client);
+        if canonical { Ok(Some(client)) } else { Err(TokenError::InvalidClient) }
+    }
+
+    fn jwks(&self) -> JwkSet {
+        JwkSet { keys: vec![self.inner.key.public().clone()] }
+    }
+}
+
+/// RFC 6749, section 3.3.
+fn is_scope_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+    use serde_json::Value;
+
+    use super::*;
+
+    const ACME: &str = "01JD0000000000000000000000";
+
+    /// One for all tests: a key takes a while to make.
+    pub(super) fn issuer() -> Issuer {
+        static ISSUER: OnceLock<Issuer> = OnceLock::new();
+        ISSUER.get_or_init(|| Issuer::open(None, "http://127.0.0.1:1/", &[("acme", ACME)]).unwrap()).clone()
+    }
+
+    pub(super) fn claims(token: &str) -> Value {
+        let keys = issuer().jwks();
+        let header = jsonwebtoken::decode_header(token).unwrap();
+        assert_eq!(header.typ.as_deref(), Some("at+jwt"));
+        let jwk = keys.find(&header.kid.unwrap()).unwrap();
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&["http://127.0.0.1:1/_local"]);
+        jsonwebtoken::decode(token, &DecodingKey::from_jwk(jwk).unwrap(), &validation).unwrap().claims
+    }
+
+    #[test]
+    fn a_tenants_token_names_the_tenant_and_has_its_scopes() {
+        for client in ["acme", ACME] {
+            let token = issuer().token(client, None, None).unwrap();
+            let claims = claims(&token.access_token);
+            assert_eq!(claims["tenant"], ACME);
+            assert_eq!(claims["sub"], client);
+            assert_eq!(claims["client_id"], client);
+            assert_eq!(claims["scope"], TENANT_SCOPES);
+            assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
+            assert_eq!((token.expires_in, token.scope.as_str()), (3600, TENANT_SCOPES));
+        }
+    }
+
+    #[test]
+    fn the_operator_has_no_tenant() {
+        let claims = claims(&issuer().token(OPERATOR, None, None).unwrap().access_token);
+        assert_eq!(claims.get("tenant"), None);
+        assert_eq!(claims["scope"], OPERATOR_SCOPE);
+    }
+
+    #[test]
+    fn scopes_are_well_formed_and_the_operators_is_not_a_tenants() {
+        let scope = |client, scope| issuer().token(client, Some(scope), None).map(|token| token.scope);
+        assert_eq!(scope("acme", "records:read").unwrap(), "records:read");
+        assert_eq!(scope("acme", "no:such thing").unwrap(), "no:such thing");
+        assert_eq!(scope(OPERATOR, "tenants:admin other").unwrap(), "tenants:admin other");
+        for bad in ["", " ", "a  b", " a", "a\\b", "a\"b", "é", "a\nb", "a tenants:admin"] {
+            assert_eq!(scope("acme", bad), Err(TokenError::InvalidScope), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_names_and_tenant_ids_are_clients() {
+        for client in
+            ["", "unknown", "01jd0000000000000000000000", "01JD000000000000000000000", "81JD0000000000000000000000"]
+        {
+            assert_eq!(issuer().token(client, None, None).unwrap_err(), TokenError::InvalidClient, "{client}");
+        }
+    }
+
+    #[test]
+    fn a_token_can_be_made_that_has_expired_but_not_before_1970() {
+        assert_eq!(issuer().token("acme", None, Some(-60)).unwrap().expires_in, -60);
+        for expires_in in [i64::MAX, i64::MIN] {
+            assert!(matches!(issuer().token("acme", None, Some(expires_in)), Err(TokenError::InvalidRequest(_))));
+        }
+    }
+}

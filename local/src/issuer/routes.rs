@@ -1,0 +1,162 @@
+//! The issuer over HTTP.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Issuer, TokenError};
+
+const PARAMETERS: [&str; 4] = ["grant_type", "client_id", "scope", "expires_in"];
+
+pub(super) fn router(issuer: Issuer) -> Router {
+    Router::new()
+        .route("/_local/.well-known/openid-configuration", get(configuration))
+        .route("/_local/jwks.json", get(jwks))
+        .route("/_local/oauth2/token", post(token))
+        .with_state(issuer)
+}
+
+/// OpenID Connect Discovery 1.0, section 3.
+async fn configuration(State(issuer): State<Issuer>) -> Json<Value> {
+    let url = issuer.url();
+    Json(json!({
+        "issuer": url,
+        "jwks_uri": issuer.jwks_url(),
+        "token_endpoint": format!("{url}/oauth2/token"),
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "token_endpoint_auth_methods_supported": ["none", "client_secret_post"],
+    }))
+}
+
+async fn jwks(State(issuer): State<Issuer>) -> impl IntoResponse {
+    // A data folder that is deleted comes back with another key.
+    ([(CACHE_CONTROL, "max-age=60")], Json(issuer.jwks()))
+}
+
+async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: Bytes) -> Response {
+    let token = parse(&headers, &body).and_then(|form| {
+        let get = |name| form.get(name).map(String::as_str);
+        match get("grant_type") {
+            None => return Err(TokenError::InvalidRequest("grant_type is missing")),
+            Some("client_credentials") => {}
+            Some(_) => return Err(TokenError::UnsupportedGrantType),
+        }
+        let client = get("client_id").ok_or(TokenError::InvalidRequest("client_id is missing"))?;
+        let expires_in = get("expires_in")
+            .map(|text| text.parse().map_err(|_| TokenError::InvalidRequest("expires_in is no number of seconds")));
+        issuer.token(client, get("scope"), expires_in.transpose()?)
+    });
+    // RFC 6749, section 5.1: both headers, on whatever holds a token.
+    let uncached = [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
+    match token {
+        Ok(token) => (uncached, Json(token)).into_response(),
+        Err(error) => {
+            let (status, code) = code(error);
+            let body = Json(json!({ "error": code, "error_description": error.to_string() }));
+            let mut response = (status, uncached, body).into_response();
+            if status == StatusCode::UNAUTHORIZED {
+                // A 401 has to name a scheme (RFC 9110, section 11.6.1).
+                let scheme = http::HeaderValue::from_static("Basic realm=\"tenantry\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+            }
+            response
+        }
+    }
+}
+
+/// RFC 6749, section 3.2: a form, in which no parameter comes twice and an empty one is as if it were not there.
+/// Parameters that are not known are passed over.
+fn parse(headers: &HeaderMap, body: &[u8]) -> Result<BTreeMap<String, String>, TokenError> {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(TokenError::InvalidRequest("the body has to be application/x-www-form-urlencoded"));
+    }
+    let mut form = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(body) {
+        if !PARAMETERS.contains(&name.as_ref()) || value.is_empty() {
+            continue;
+        }
+        if form.insert(name.into_owned(), value.into_owned()).is_some() {
+            return Err(TokenError::InvalidRequest("a parameter comes twice"));
+        }
+    }
+    Ok(form)
+}
+
+fn code(error: TokenError) -> (StatusCode, &'static str) {
+    match error {
+        TokenError::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
+        TokenError::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        TokenError::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+        TokenError::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope"),
+        TokenError::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{claims, issuer};
+    use super::*;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    async fn post(content_type: &str, body: &'static str) -> (StatusCode, HeaderMap, Value) {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        let (parts, body) = token(State(issuer()), headers, Bytes::from_static(body.as_bytes())).await.into_parts();
+        let body = axum::body::to_bytes(body, 10_000).await.unwrap();
+        (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_token_comes_as_rfc_6749_says() {
+        let form =
+            "grant_type=client_credentials&client_id=acme&scope=records%3Aread&expires_in=60&client_secret=x&y=z";
+        let (status, headers, token) = post("application/x-www-form-urlencoded; charset=utf-8", form).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers[CACHE_CONTROL], "no-store");
+        assert_eq!(token["token_type"], "Bearer");
+        assert_eq!(token["expires_in"], 60);
+        assert_eq!(token["scope"], "records:read");
+        assert_eq!(claims(token["access_token"].as_str().unwrap())["scope"], "records:read");
+    }
+
+    #[tokio::test]
+    async fn errors_come_as_rfc_6749_says() {
+        for (content_type, form, status, code) in [
+            (FORM, "", 400, "invalid_request"),
+            (FORM, "grant_type=client_credentials", 400, "invalid_request"),
+            (FORM, "grant_type=client_credentials&client_id=", 400, "invalid_request"),
+            (FORM, "grant_type=client_credentials&client_id=acme&client_id=acme", 400, "invalid_request"),
+            (FORM, "grant_type=client_credentials&client_id=acme&expires_in=soon", 400, "invalid_request"),
+            ("application/json", "grant_type=client_credentials&client_id=acme", 400, "invalid_request"),
+            (FORM, "grant_type=password&client_id=acme", 400, "unsupported_grant_type"),
+            (FORM, "grant_type=client_credentials&client_id=nobody", 401, "invalid_client"),
+            (FORM, "grant_type=client_credentials&client_id=acme&scope=tenants:admin", 400, "invalid_scope"),
+        ] {
+            let (got, headers, body) = post(content_type, form).await;
+            assert_eq!((got.as_u16(), &body["error"]), (status, &json!(code)), "{form}");
+            assert_eq!(headers[CACHE_CONTROL], "no-store");
+            assert_eq!(headers.contains_key(WWW_AUTHENTICATE), status == 401);
+        }
+    }
+
+    #[tokio::test]
+    async fn discovery_names_what_is_there() {
+        let Json(configuration) = configuration(State(issuer())).await;
+        assert_eq!(configuration["issuer"], "http://127.0.0.1:1/_local");
+        assert_eq!(configuration["jwks_uri"], "http://127.0.0.1:1/_local/jwks.json");
+        assert_eq!(configuration["token_endpoint"], "http://127.0.0.1:1/_local/oauth2/token");
+    }
+}
