@@ -1,5 +1,309 @@
 //! The whole API on this machine, in one process tree: Lambda, API Gateway, DynamoDB and an OpenID Connect issuer.
+//!
+//! [`Local::start`] reads the template, gets the functions' binaries, opens the database with the template's tables, and
+//! serves everything else on one port of the loopback interface:
+//!
+//! | path | what |
+//! |---|---|
+//! | `/_local/functions` | the functions and their counts |
+//! | `/_local/runtime/...` | the Lambda Runtime API |
+//! | `/_local/.well-known/openid-configuration`, `/_local/jwks.json`, `/_local/oauth2/token` | the issuer |
+//! | anything else | the API, as API Gateway would serve it |
 
+pub mod binaries;
+mod database;
+pub mod gateway;
+pub mod issuer;
 pub mod runtime;
 pub mod seed;
+mod server;
 pub mod template;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request};
+use axum::serve::ListenerExt as _;
+use serde_json::json;
+use service::aws;
+use service::config::AwsConfig;
+use service::store::{Fault, Store};
+use service::tenant::Tenant;
+use tokio::net::TcpListener;
+
+use binaries::{Binaries, BinariesError};
+use database::Database;
+pub use database::DatabaseError;
+use gateway::{ApiKeys, Gateway, GatewayError};
+use issuer::{AUDIENCE, Issuer, IssuerError};
+use runtime::{Functions, RuntimeOptions};
+use server::Server;
+use template::{REGION, Template, TemplateError};
+
+/// Where data is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// Nowhere: it ends with the process.
+    Memory,
+    /// In this folder, which is made if need be.
+    Folder(PathBuf),
+}
+
+impl Data {
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Memory => None,
+            Self::Folder(folder) => Some(folder),
+        }
+    }
+}
+
+/// What to run, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The template; its folder is the workspace.
+    pub template: PathBuf,
+    /// The port to listen on. The embedded DynamoDB takes the next one. 0 picks two that are free.
+    pub port: u16,
+    /// Where the embedded DynamoDB and the issuer's key are.
+    pub data: Data,
+    /// Another DynamoDB than the embedded one.
+    pub dynamodb_endpoint: Option<String>,
+    /// Whether the demo tenants are written.
+    pub seed: bool,
+    /// Values for the template's parameters.
+    pub overrides: BTreeMap<String, String>,
+    /// Where the functions' binaries come from.
+    pub binaries: Binaries,
+    /// Whether what functions and cargo print is dropped.
+    pub quiet: bool,
+}
+
+impl Options {
+    /// The template at this path, on ports that are free, with demo tenants and nothing kept.
+    pub fn new(template: impl Into<PathBuf>) -> Self {
+        Self {
+            template: template.into(),
+            port: 0,
+            data: Data::Memory,
+            dynamodb_endpoint: None,
+            seed: true,
+            overrides: BTreeMap::new(),
+            binaries: Binaries::Build,
+            quiet: false,
+        }
+    }
+}
+
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The template cannot be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The functions are not there.
+    #[error(transparent)]
+    Binaries(#[from] BinariesError),
+    /// There is no database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// There is no issuer.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The API cannot be served.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// No function has the variable `TABLE_NAME`, so it is not known where tenants are kept.
+    #[error("the template gives no function a TABLE_NAME")]
+    NoTable,
+    /// The demo tenants cannot be written.
+    #[error("the demo tenants cannot be written: {0}")]
+    Seed(#[from] Fault),
+}
+
+/// All of it, running.
+#[derive(Debug)]
+pub struct Local {
+    base_url: String,
+    stage: String,
+    functions: Functions,
+    issuer: Issuer,
+    keys: ApiKeys,
+    store: Store,
+    database: Database,
+    server: Server,
+}
+
+impl Local {
+    /// Starts everything. Functions start with their first event.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        // First, so that a port in use is told before anything is built.
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let unusable = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(unusable)?;
+        let base_url = base_url(listener.local_addr().map_err(unusable)?.port());
+
+        let folder = options.data.folder();
+        let issuer = Issuer::open(folder, &base_url, &seed::names())?;
+        let template = Template::read(&options.template, &overrides(options.overrides, &issuer))?;
+        let table = template.functions.iter().find_map(|function| function.environment.get("TABLE_NAME"));
+        let table = table.ok_or(StartError::NoTable)?.clone();
+
+        let root = workspace(&options.template);
+        let names = template.functions.iter().map(|function| function.name.as_str());
+        let mut binaries = options.binaries.locate(root, names, options.quiet).await?;
+
+        let database = match options.dynamodb_endpoint {
+            Some(endpoint) => Database::external(endpoint),
+            None => Database::embedded(folder, dynamodb_port(options.port)).await?,
+        };
+        database.create(&template.tables).await?;
+        let store = Store::new(aws::dynamodb(&aws_config(database.endpoint()), aws::connector()), table);
+        let keys = ApiKeys::default();
+        if options.seed {
+            for tenant in seed::tenants(issuer.url()) {
+                onboard(&store, &keys, &tenant).await?;
+            }
+        }
+
+        let runtime = RuntimeOptions {
+            base_url: base_url.clone(),
+            dynamodb_endpoint: database.endpoint().to_owned(),
+            quiet: options.quiet,
+        };
+        let functions = template.functions.iter().filter_map(|function| {
+            let program = binaries.remove(&function.name)?;
+            Some((function.clone(), program))
+        });
+        let functions = Functions::new(functions, &runtime);
+        let gateway = Gateway::new(&template, functions.clone(), keys.clone())?;
+        let server = serve(listener, functions.router().merge(issuer.router()), gateway);
+        Ok(Self { base_url, stage: template.api.stage, functions, issuer, keys, store, database, server })
+    }
+
+    /// Where the API is: `http://127.0.0.1:3000/v1`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}/{}", self.base_url, self.stage)
+    }
+
+    /// Where everything is: `http://127.0.0.1:3000`.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Where DynamoDB is.
+    #[must_use]
+    pub fn dynamodb_endpoint(&self) -> &str {
+        self.database.endpoint()
+    }
+
+    /// The functions.
+    #[must_use]
+    pub fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The API keys.
+    #[must_use]
+    pub fn keys(&self) -> &ApiKeys {
+        &self.keys
+    }
+
+    /// Writes a tenant's row, and gives its API key a place in its plan.
+    pub async fn onboard(&self, tenant: &Tenant) -> Result<(), Fault> {
+        onboard(&self.store, &self.keys, tenant).await
+    }
+
+    /// Ends everything. What is under way gets an error.
+    pub async fn shutdown(self) {
+        // First the functions: a server waits for the requests that they work on.
+        self.functions.shutdown().await;
+        self.server.shutdown().await;
+        self.database.shutdown().await;
+    }
+}
+
+/// Where a local on this port is.
+#[must_use]
+pub fn base_url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The port of the embedded DynamoDB beside a local on this port.
+#[must_use]
+pub fn dynamodb_port(port: u16) -> u16 {
+    // Any, next to any and next to the last.
+    if port == 0 { 0 } else { port.wrapping_add(1) }
+}
+
+/// The folder of a template.
+#[must_use]
+pub fn workspace(template: &Path) -> &Path {
+    template.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The parameters of the template, with this issuer where no other is wanted.
+#[must_use]
+pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BTreeMap<String, String> {
+    let issuers = json!([{
+        "issuer": issuer.url(),
+        "jwksUri": issuer.jwks_url(),
+        "audiences": [AUDIENCE],
+        "tenantClaim": "tenant",
+    }]);
+    overrides.entry("Issuers".to_owned()).or_insert_with(|| issuers.to_string());
+    overrides
+}
+
+async fn onboard(store: &Store, keys: &ApiKeys, tenant: &Tenant) -> Result<(), Fault> {
+    store.put_tenant(tenant).await?;
+    keys.put(&tenant.api_key, &tenant.plan);
+    Ok(())
+}
+
+/// As a function's on this machine.
+fn aws_config(endpoint: &str) -> AwsConfig {
+    AwsConfig {
+        region: REGION.to_owned(),
+        access_key_id: "local".to_owned(),
+        secret_access_key: "local".to_owned(),
+        session_token: None,
+        dynamodb_endpoint: Some(endpoint.to_owned()),
+    }
+}
+
+fn serve(listener: TcpListener, router: axum::Router, gateway: Gateway<Functions>) -> Server {
+    let gateway = Arc::new(gateway);
+    let api = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
+        let gateway = Arc::clone(&gateway);
+        async move { gateway.handle(request, peer).await }
+    };
+    let app = router.fallback(api).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = listener.tap_io(|stream| {
+        // Small answers must not wait for more; a socket that refuses the option serves all the same.
+        let _refused = stream.set_nodelay(true);
+    });
+    Server::spawn(|stop| async move {
+        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
+            eprintln!("local | {error}");
+        }
+    })
+}

@@ -1,5 +1,7 @@
 //! Who is there at first: two tenants to play with, and an operator.
 
+use service::tenant::{Status, Tenant, TenantId};
+
 /// A tenant that every machine knows by the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DemoTenant {
@@ -23,16 +25,36 @@ pub const OPERATOR: &str = "operator";
 /// The scope of the [`OPERATOR`].
 pub const OPERATOR_SCOPE: &str = "tenants:admin";
 
+/// The names of the demo tenants, each with the id that it stands for.
+#[must_use]
+pub fn names() -> Vec<(&'static str, &'static str)> {
+    DEMO.iter().map(|tenant| (tenant.name, tenant.id)).collect()
+}
+
+/// The demo tenants' rows, bound to `issuer`.
+pub fn tenants(issuer: &str) -> impl Iterator<Item = Tenant> {
+    DEMO.iter().filter_map(move |DemoTenant { name, id, plan }| {
+        Some(Tenant {
+            // A test holds that all are ids.
+            id: TenantId::parse(id).ok()?,
+            name: (*name).to_owned(),
+            plan: (*plan).to_owned(),
+            status: Status::Active,
+            issuers: vec![issuer.to_owned()],
+            api_key: (*id).to_owned(),
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use ulid::Ulid;
-
-    use super::DEMO;
+    use super::*;
 
     #[test]
-    fn ids_are_ulids_in_canonical_form() {
-        for tenant in DEMO {
-            assert_eq!(Ulid::from_string(tenant.id).unwrap().to_string(), tenant.id);
-        }
+    fn every_demo_tenant_has_a_row() {
+        let tenants: Vec<_> = tenants("https://issuer.example").collect();
+        assert_eq!(tenants.len(), DEMO.len());
+        assert_eq!(tenants[0].issuers, ["https://issuer.example"]);
+        assert_eq!(tenants[0].api_key, DEMO[0].id);
     }
 }

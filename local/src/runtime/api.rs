@@ -14,7 +14,7 @@ use serde_json::json;
 use ulid::Ulid;
 
 use super::pool::{Event, Pool, ProcessId};
-use super::{FunctionStats, Functions, InvokeError};
+use super::{ATTACHED, FunctionStats, Functions, InvokeError};
 use crate::template::{ACCOUNT, REGION};
 
 /// What a function may answer: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
@@ -128,7 +128,7 @@ fn complete(
 
 fn find<'a>(functions: &'a Functions, function: &str, process: &str) -> Option<(&'a Arc<Pool>, ProcessId)> {
     let id = match process {
-        "attached" => ProcessId::Attached,
+        ATTACHED => ProcessId::Attached,
         number => ProcessId::Started(number.parse().ok()?),
     };
     Some((functions.pools.get(function)?, id))

@@ -86,6 +86,9 @@ struct Limits {
 
 const LIMITS: Limits = Limits { processes: 64, init: Duration::from_secs(10) };
 
+/// What a process is called that a person started.
+pub const ATTACHED: &str = "attached";
+
 /// All the functions. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Functions {

@@ -21,7 +21,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// The environment that a process gets, as on Lambda: the variables of the template and those that are defined by the
 /// [runtime](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
-/// `process` is `attached` for one that is started by hand.
+/// `process` is [`ATTACHED`](super::ATTACHED) for one that is started by hand.
 #[must_use]
 pub fn environment(function: &Function, options: &RuntimeOptions, process: &str) -> BTreeMap<String, String> {
     let name = &function.name;

@@ -1,0 +1,170 @@
+//! Where the functions' binaries are: cargo builds them, or they are there already.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use serde::Deserialize;
+use tokio::process::Command;
+
+/// How the binaries come to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binaries {
+    /// `cargo build`, in the profile and the target directory of the running executable.
+    Build,
+    /// They are in this directory.
+    Directory(PathBuf),
+}
+
+/// Why there is no binary.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    /// The running executable is in no directory of cargo's, so there is no profile to take from it.
+    #[error("this executable was not built by cargo: say where the functions' binaries are")]
+    NoTarget,
+    /// Cargo cannot be started.
+    #[error("cargo cannot be started: {0}")]
+    Cargo(std::io::Error),
+    /// Cargo has said why.
+    #[error("the functions cannot be built ({0})")]
+    Failed(ExitStatus),
+    /// The template names a binary that the workspace does not have.
+    #[error("there is no binary `{0}`")]
+    Missing(String),
+}
+
+/// One line of cargo's messages, as far as it matters here.
+/// <https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages>
+#[derive(Debug, Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+    target: Option<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+impl Binaries {
+    /// The binary of each of the named functions, of the workspace at `root`.
+    pub async fn locate(
+        &self,
+        root: &Path,
+        names: impl IntoIterator<Item = &str>,
+        quiet: bool,
+    ) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
+        let mut built = match self {
+            Self::Build => build(root, quiet).await?,
+            Self::Directory(_) => BTreeMap::new(),
+        };
+        let mut found = BTreeMap::new();
+        for name in names {
+            let path = match self {
+                Self::Build => built.remove(name),
+                Self::Directory(directory) => Some(directory.join(name)).filter(|path| path.is_file()),
+            };
+            found.insert(name.to_owned(), path.ok_or_else(|| BinariesError::Missing(name.to_owned()))?);
+        }
+        Ok(found)
+    }
+}
+
+/// Builds the binaries of the default members. All of them, as `cargo run` does: with fewer, cargo would resolve other
+/// features for the dependencies that they share, and compile those once more.
+async fn build(root: &Path, quiet: bool) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
+    let executable = std::env::current_exe().map_err(BinariesError::Cargo)?;
+    let (target, profile) = profile(&executable).ok_or(BinariesError::NoTarget)?;
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    command.current_dir(root).args(["build", "--bins", "--message-format", "json-render-diagnostics"]);
+    command.args(["--profile", profile]).arg("--target-dir").arg(target);
+    if quiet {
+        command.arg("--quiet");
+    }
+    // `cargo run` and `cargo test` tell their child which package it is. A build script that watches such a variable
+    // would see it change, and compile again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_cargo_run) {
+            command.env_remove(name);
+        }
+    }
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    let output = child.map_err(BinariesError::Cargo)?.wait_with_output().await.map_err(BinariesError::Cargo)?;
+    if output.status.success() { Ok(executables(&output.stdout)) } else { Err(BinariesError::Failed(output.status)) }
+}
+
+fn is_of_cargo_run(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_")
+        || name.starts_with("CARGO_BIN_")
+        || matches!(
+            name,
+            "CARGO_CRATE_NAME"
+                | "CARGO_MANIFEST_DIR"
+                | "CARGO_MANIFEST_PATH"
+                | "CARGO_PRIMARY_PACKAGE"
+                | "CARGO_TARGET_TMPDIR"
+                | "OUT_DIR"
+        )
+}
+
+/// The target directory and the profile that an executable of cargo's belongs to: `target/debug/local`, or
+/// `target/debug/deps/api-0123456789abcdef` for a test.
+fn profile(executable: &Path) -> Option<(&Path, &str)> {
+    let directory = executable.parent()?;
+    let directory = if directory.ends_with("deps") { directory.parent()? } else { directory };
+    let profile = match directory.file_name()?.to_str()? {
+        "debug" => "dev",
+        name => name,
+    };
+    // Cargo marks the directory that it builds in.
+    directory.join(".fingerprint").is_dir().then_some((directory.parent()?, profile))
+}
+
+fn executables(messages: &[u8]) -> BTreeMap<String, PathBuf> {
+    messages
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .filter_map(|Message { executable, target }| Some((target?, executable?)))
+        .filter(|(target, _)| target.kind.iter().any(|kind| kind == "bin"))
+        .map(|(target, executable)| (target.name, executable))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_test_knows_its_profile() {
+        let executable = std::env::current_exe().unwrap();
+        let (target, profile) = profile(&executable).unwrap();
+        assert!(executable.starts_with(target));
+        assert_eq!(profile, if cfg!(debug_assertions) { "dev" } else { "release" });
+        assert_eq!(super::profile(Path::new("/usr/bin/local")), None);
+    }
+
+    #[test]
+    fn executables_are_the_binaries_among_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"serde","kind":["lib"]},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"records","kind":["bin"]},"executable":"/t/records"}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"api","kind":["test"]},"executable":"/t/api"}"#,
+            "\nno json\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        let expected = BTreeMap::from([("records".to_owned(), PathBuf::from("/t/records"))]);
+        assert_eq!(executables(messages.as_bytes()), expected);
+    }
+
+    #[tokio::test]
+    async fn a_directory_without_the_binary_is_an_error() {
+        let here = Binaries::Directory(Path::new(env!("CARGO_MANIFEST_DIR")).to_owned());
+        assert!(here.locate(Path::new("."), ["Cargo.toml"], true).await.is_ok());
+        let error = here.locate(Path::new("."), ["records"], true).await.unwrap_err();
+        assert_eq!(error.to_string(), "there is no binary `records`");
+    }
+}

@@ -1,0 +1,102 @@
+//! The command line.
+
+mod environment;
+mod run;
+mod token;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// The file that marks the workspace.
+const TEMPLATE: &str = "template.yaml";
+
+/// The folder for data, in the workspace.
+const FOLDER: &str = ".local";
+
+/// Runs the whole API on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "local", version)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    run: run::Run,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints an access token.
+    Token(token::Token),
+    /// Prints a function's environment, to start it by hand: it then takes its events from the local on --port.
+    Env(environment::Environment),
+}
+
+/// Which local.
+#[derive(Debug, Args)]
+struct Place {
+    /// The port; DynamoDB takes the next one. 0 picks two that are free.
+    #[arg(long, global = true, default_value_t = 3000)]
+    port: u16,
+    /// The template [default: template.yaml here or in a folder above].
+    #[arg(long, global = true)]
+    template: Option<PathBuf>,
+    /// Use the DynamoDB at this URL, not the embedded one.
+    #[arg(long, global = true, value_name = "URL")]
+    dynamodb_endpoint: Option<String>,
+}
+
+/// There is no template.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no {TEMPLATE} here or in a folder above")]
+struct NoTemplate;
+
+impl Cli {
+    /// Does what is asked for.
+    pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
+        match self.command {
+            None => self.run.run(self.place).await,
+            Some(Command::Token(token)) => token.print(&self.place).await,
+            Some(Command::Env(environment)) => environment.print(&self.place),
+        }
+    }
+}
+
+impl Place {
+    fn template(&self) -> Result<PathBuf, Box<dyn Error>> {
+        if let Some(template) = &self.template {
+            return Ok(template.clone());
+        }
+        let here = std::env::current_dir()?;
+        let mut candidates = here.ancestors().map(|folder| folder.join(TEMPLATE));
+        candidates.find(|path| path.is_file()).ok_or_else(|| NoTemplate.into())
+    }
+
+    fn folder(template: &Path) -> PathBuf {
+        local::workspace(template).join(FOLDER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from(["local", "token", "acme", "--scope", "records:read", "--port", "4000"]);
+        assert_eq!(cli.place.port, 4000);
+        assert!(matches!(cli.command, Some(Command::Token(_))));
+    }
+
+    #[test]
+    fn the_template_is_found_from_a_folder_below() {
+        let place = Cli::parse_from(["local"]).place;
+        assert!(place.template().unwrap().ends_with(TEMPLATE));
+    }
+}

@@ -1,0 +1,186 @@
+//! DynamoDB on this machine: an embedded engine behind its own HTTP listener, or one that is there already.
+
+mod tables;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use dynoxide::Database as Engine;
+use tokio::net::TcpListener;
+
+use crate::server::Server;
+use crate::template::Table;
+use tables::Client;
+
+/// The file in the data folder.
+const FILE: &str = "dynamodb.sqlite";
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Its port cannot be had.
+    #[error("DynamoDB cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The data folder cannot be made.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The engine does not open its data.
+    #[error("the embedded DynamoDB does not start: {0}")]
+    Engine(#[from] dynoxide::DynoxideError),
+    /// A request could not be made or answered.
+    #[error("DynamoDB at {endpoint} cannot be reached: {source}")]
+    Request {
+        /// Where it is.
+        endpoint: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// DynamoDB has refused a request.
+    #[error("DynamoDB refuses {operation}: {kind}: {message}")]
+    Refused {
+        /// The API's operation.
+        operation: &'static str,
+        /// The type of the error.
+        kind: String,
+        /// What it says.
+        message: String,
+    },
+    /// A new table does not come to life.
+    #[error("table `{0}` does not become active")]
+    Inactive(String),
+}
+
+/// A DynamoDB with the tables of a template.
+#[derive(Debug)]
+pub(crate) struct Database {
+    endpoint: String,
+    server: Option<Server>,
+}
+
+impl Database {
+    /// Serves the embedded engine on `port` (0 picks one), with its data in `folder` or in memory.
+    pub(crate) async fn embedded(folder: Option<&Path>, port: u16) -> Result<Self, DatabaseError> {
+        let engine = match folder {
+            Some(folder) => {
+                std::fs::create_dir_all(folder)
+                    .map_err(|source| DatabaseError::Folder { path: folder.to_owned(), source })?;
+                Engine::new(&folder.join(FILE).to_string_lossy())?
+            }
+            None => Engine::memory()?,
+        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let unusable = |source| DatabaseError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(unusable)?;
+        let endpoint = format!("http://{}", listener.local_addr().map_err(unusable)?);
+        let server = Server::spawn(|stop| async move {
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, engine, stop).await {
+                eprintln!("dynamodb | {error}");
+            }
+        });
+        Ok(Self { endpoint, server: Some(server) })
+    }
+
+    /// Uses the one at `endpoint`.
+    pub(crate) fn external(endpoint: String) -> Self {
+        Self { endpoint, server: None }
+    }
+
+    /// Where it is.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Creates the tables that are not there yet.
+    pub(crate) async fn create(&self, tables: &[Table]) -> Result<(), DatabaseError> {
+        let client = Client::new(&self.endpoint);
+        for table in tables {
+            client.create(table).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the embedded engine.
+    pub(crate) async fn shutdown(self) {
+        if let Some(server) = self.server {
+            server.shutdown().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn table() -> Table {
+        Table {
+            name: "Things".to_owned(),
+            properties: json!({
+                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+                "BillingMode": "PAY_PER_REQUEST",
+                "DeletionProtectionEnabled": "true",
+                "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true},
+                "SSESpecification": {"SSEEnabled": true},
+                "StreamSpecification": {"StreamViewType": "NEW_AND_OLD_IMAGES"},
+                "TimeToLiveSpecification": {"AttributeName": "expiresAt", "Enabled": true},
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_table_has_what_its_template_says() {
+        let database = Database::embedded(None, 0).await.unwrap();
+        database.create(&[table()]).await.unwrap();
+        let client = Client::new(database.endpoint());
+        let name = json!({"TableName": "Things"});
+        let found = client.call("DescribeTable", &name).await.unwrap();
+        assert_eq!(found["Table"]["KeySchema"], table().properties["KeySchema"]);
+        assert_eq!(found["Table"]["StreamSpecification"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
+        let lifetime = client.call("DescribeTimeToLive", &name).await.unwrap();
+        assert_eq!(lifetime["TimeToLiveDescription"]["AttributeName"], "expiresAt");
+        database.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn data_in_a_folder_is_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..2 {
+            let database = Database::embedded(Some(folder.path()), 0).await.unwrap();
+            database.create(&[table()]).await.unwrap();
+            let client = Client::new(database.endpoint());
+            let key = json!({"pk": {"S": "a"}});
+            let found = client.call("GetItem", &json!({"TableName": "Things", "Key": &key})).await.unwrap();
+            assert_eq!(found.get("Item").is_some(), round == 1);
+            client.call("PutItem", &json!({"TableName": "Things", "Item": &key})).await.unwrap();
+            database.shutdown().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_dynamodb_refuses_is_told() {
+        let database = Database::embedded(None, 0).await.unwrap();
+        let mut broken = table();
+        broken.properties["KeySchema"] = json!([]);
+        let error = database.create(&[broken]).await.unwrap_err().to_string();
+        assert!(error.starts_with("DynamoDB refuses CreateTable: ValidationException: "), "{error}");
+        database.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_endpoint_is_told() {
+        let error = Database::external("http://127.0.0.1:1".to_owned()).create(&[table()]).await.unwrap_err();
+        assert!(error.to_string().starts_with("DynamoDB at http://127.0.0.1:1 cannot be reached"), "{error}");
+    }
+}
