@@ -1,1 +1,3 @@
-//! x
+//! End-to-end tests over HTTP, against the real binaries.
+
+mod gateway;

@@ -13,9 +13,8 @@ use time::macros::format_description;
 use ulid::Ulid;
 
 use super::authorizer::Grant;
+use crate::template::{ACCOUNT, REGION};
 
-pub(super) const REGION: &str = "us-east-1";
-pub(super) const ACCOUNT_ID: &str = "000000000000";
 pub(super) const API_ID: &str = "local";
 
 const REQUEST_TIME: &[BorrowedFormatItem<'_>] =
@@ -67,7 +66,7 @@ impl Context {
         let Self { stage, http_method, path, .. } = self;
         let path = path.trim_start_matches('/').strip_prefix(stage.as_str()).unwrap_or_default();
         let path = path.trim_start_matches('/');
-        format!("arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{API_ID}/{stage}/{http_method}/{path}")
+        format!("arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/{stage}/{http_method}/{path}")
     }
 
     /// `requestTime`, in CLF (`21/Nov/2026:09:30:00 +0000`).
@@ -84,7 +83,7 @@ impl Context {
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         let text = |text: &str| Some(text.to_owned());
         match name {
-            "accountId" => text(ACCOUNT_ID),
+            "accountId" => text(ACCOUNT),
             "apiId" => text(API_ID),
             "domainName" => text(&self.domain_name),
             "extendedRequestId" => text(&self.extended_request_id),

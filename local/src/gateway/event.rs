@@ -10,8 +10,9 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 
-use super::context::{ACCOUNT_ID, API_ID, Context};
+use super::context::{API_ID, Context};
 use super::router::Found;
+use crate::template::ACCOUNT;
 
 /// Headers between two hops (RFC 9110, section 7.6.1), which end at the gateway.
 pub(super) const HOP_BY_HOP: [&str; 8] =
@@ -80,7 +81,7 @@ fn request_context(context: &Context, resource_path: &str) -> Value {
         "extendedRequestId": context.extended_request_id,
         "requestTime": context.request_time(),
         "path": context.path,
-        "accountId": ACCOUNT_ID,
+        "accountId": ACCOUNT,
         "protocol": context.protocol,
         "stage": context.stage,
         "domainPrefix": context.domain_name.split('.').next(),
