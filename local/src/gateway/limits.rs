@@ -1,10 +1,15 @@
 //! What API Gateway takes at most: <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html> and
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html>.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use http::request::Parts;
 
 use super::responses::Refusal;
+
+/// How long a function may take, whatever its own timeout is.
+pub(super) const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
 const BODY_BYTES: usize = 10 * 1024 * 1024;
 /// "Total combined size of request line and header values". The pages name no status: 431 is the one made for it.

@@ -27,6 +27,7 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -73,6 +74,7 @@ pub struct Gateway<F> {
     authorizer: Option<Authorizer>,
     meters: Meters,
     binary_media_types: Vec<String>,
+    integration_timeout: Duration,
     responses: Responses,
 }
 
@@ -92,6 +94,7 @@ impl<F: Invoke> Gateway<F> {
             authorizer: api.authorizer.clone().map(Authorizer::new).transpose()?,
             meters: Meters::new(template.plans.clone(), keys),
             binary_media_types: api.binary_media_types.clone(),
+            integration_timeout: limits::INTEGRATION_TIMEOUT,
             responses: Responses::new(api.gateway_responses.clone()),
         })
     }
@@ -163,7 +166,8 @@ impl<F: Invoke> Gateway<F> {
         event: Vec<u8>,
         head: &http::request::Parts,
     ) -> Result<Response<Body>, Refusal> {
-        match self.functions.invoke(&route.function, event).await {
+        let answer = tokio::time::timeout(self.integration_timeout, self.functions.invoke(&route.function, event));
+        match answer.await.unwrap_or(Err(InvokeError::Timeout)) {
             Ok(bytes) => answer::response(&bytes, &head.headers, &self.binary_media_types).map_err(|error| {
                 tracing::warn!(function = route.function, %error, "malformed Lambda proxy response");
                 Refusal::BAD_GATEWAY

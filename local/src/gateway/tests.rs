@@ -263,6 +263,22 @@ async fn functions_that_fail_are_bad_gateways_and_slow_ones_time_out() {
     }
 }
 
+#[tokio::test]
+async fn a_function_has_29_seconds_whatever_its_own_timeout_is() {
+    #[derive(Clone)]
+    struct Never;
+    impl Invoke for Never {
+        async fn invoke(&self, _: &str, _: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
+            std::future::pending().await
+        }
+    }
+    let mut gateway = Gateway::new(&template(), Never, ApiKeys::default()).unwrap();
+    assert_eq!(gateway.integration_timeout, Duration::from_secs(29));
+    gateway.integration_timeout = Duration::ZERO;
+    let request = Request::get("/v1/open").body(Body::empty()).unwrap();
+    assert_eq!(gateway.handle(request, ([127, 0, 0, 1], 9).into()).await.status(), 504);
+}
+
 #[test]
 fn a_template_that_cannot_be_served_is_refused() {
     let new = |change: fn(&mut Template)| {

@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
@@ -34,7 +36,7 @@ async fn configuration(State(issuer): State<Issuer>) -> Json<Value> {
         "response_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
     }))
 }
 
@@ -51,10 +53,13 @@ async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: Bytes) ->
             Some("client_credentials") => {}
             Some(_) => return Err(TokenError::UnsupportedGrantType),
         }
-        let client = get("client_id").ok_or(TokenError::InvalidRequest("client_id is missing"))?;
+        let client = match (basic_client(&headers)?, get("client_id").map(str::to_owned)) {
+            (Some(basic), Some(posted)) if basic != posted => return Err(TokenError::InvalidClient),
+            (basic, posted) => basic.or(posted).ok_or(TokenError::InvalidRequest("client_id is missing"))?,
+        };
         let expires_in = get("expires_in")
             .map(|text| text.parse().map_err(|_| TokenError::InvalidRequest("expires_in is no number of seconds")));
-        issuer.token(client, get("scope"), expires_in.transpose()?)
+        issuer.token(&client, get("scope"), expires_in.transpose()?)
     });
     // RFC 6749, section 5.1: both headers, on whatever holds a token.
     let uncached = [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
@@ -94,6 +99,19 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<BTreeMap<String, String>, T
     Ok(form)
 }
 
+/// RFC 6749, section 2.3.1: the client's id in `Authorization: Basic`, as libraries send it. Any secret is right.
+fn basic_client(headers: &HeaderMap) -> Result<Option<String>, TokenError> {
+    let Some(authorization) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let client = || {
+        let (scheme, credentials) = authorization.to_str().ok()?.split_once(' ')?;
+        let credentials = STANDARD.decode(scheme.eq_ignore_ascii_case("Basic").then_some(credentials)?).ok()?;
+        let id = credentials.split(|byte| *byte == b':').next()?;
+        // Encoded as in a form: what comes first in one is a name.
+        form_urlencoded::parse(id).next().map(|(id, _)| id.into_owned())
+    };
+    client().map(Some).ok_or(TokenError::InvalidClient)
+}
+
 fn code(error: TokenError) -> (StatusCode, &'static str) {
     match error {
         TokenError::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
@@ -112,8 +130,11 @@ mod tests {
     const FORM: &str = "application/x-www-form-urlencoded";
 
     async fn post(content_type: &str, body: &'static str) -> (StatusCode, HeaderMap, Value) {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        send(&[(CONTENT_TYPE, content_type)], body).await
+    }
+
+    async fn send(headers: &[(http::HeaderName, &str)], body: &'static str) -> (StatusCode, HeaderMap, Value) {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         let (parts, body) = token(State(issuer()), headers, Bytes::from_static(body.as_bytes())).await.into_parts();
         let body = axum::body::to_bytes(body, 10_000).await.unwrap();
         (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
@@ -149,6 +170,26 @@ mod tests {
             assert_eq!((got.as_u16(), &body["error"]), (status, &json!(code)), "{form}");
             assert_eq!(headers[CACHE_CONTROL], "no-store");
             assert_eq!(headers.contains_key(WWW_AUTHENTICATE), status == 401);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_may_come_with_basic_credentials() {
+        let ask = async |credentials: &str, form| {
+            let basic = format!("Basic {}", STANDARD.encode(credentials));
+            send(&[(CONTENT_TYPE, FORM), (AUTHORIZATION, &basic)], form).await
+        };
+        let (status, _, token) = ask("acme:any secret", "grant_type=client_credentials").await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(claims(token["access_token"].as_str().unwrap())["client_id"], "acme");
+        for (credentials, form) in [
+            ("nobody:x", "grant_type=client_credentials"),
+            ("", "grant_type=client_credentials"),
+            ("acme:x", "grant_type=client_credentials&client_id=operator"),
+        ] {
+            let (status, headers, body) = ask(credentials, form).await;
+            assert_eq!((status, &body["error"]), (StatusCode::UNAUTHORIZED, &json!("invalid_client")), "{credentials}");
+            assert!(headers.contains_key(WWW_AUTHENTICATE));
         }
     }
 
