@@ -1,1 +1,140 @@
-//! x
+//! The token authorizer: a tenant's token in, an IAM policy with the tenant's API key out.
+//!
+//! `token` verifies the token with the keys of its issuer (`issuers`, `keys`), `tenants` looks up whom it names, and
+//! `policy` says which routes of the contract it may use. API Gateway keeps the answer by token for five minutes and
+//! applies it to every route, so the answer is about the token and not about the request.
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
+
+mod contract;
+mod issuers;
+mod keys;
+mod policy;
+mod tenants;
+mod token;
+
+use std::collections::BTreeMap;
+
+use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequest, ApiGatewayCustomAuthorizerResponse};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use lambda_runtime::Diagnostic;
+use service::caller::context;
+use service::store::Store;
+use service::tenant::{Status, Tenant};
+use tracing::{info, warn};
+
+pub use contract::{ROUTES, Route};
+pub use issuers::{Issuer, Issuers, IssuersError};
+pub use policy::policy;
+
+use keys::Keys;
+use tenants::Tenants;
+use token::{Rejection, Verified};
+
+/// What API Gateway is answered: policy, context and API key.
+pub type Answer = ApiGatewayCustomAuthorizerResponse<BTreeMap<String, String>>;
+
+/// Why there is no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The token is not valid. API Gateway makes a 401 of an error with just this message.
+    #[error("Unauthorized")]
+    Unauthorized,
+    /// The token cannot be checked now. API Gateway makes an `AUTHORIZER_FAILURE` of any other message.
+    #[error("Unavailable")]
+    Unavailable,
+}
+
+impl From<Refusal> for Diagnostic {
+    fn from(refusal: Refusal) -> Self {
+        Self { error_type: "Refusal".into(), error_message: refusal.to_string() }
+    }
+}
+
+/// Codes of the problems that a refusal under a policy is answered with (`docs/problems.md`).
+mod reason {
+    pub(crate) const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
+    pub(crate) const TENANT_SUSPENDED: &str = "tenant_suspended";
+    /// Also for a tenant that the issuer does not serve: an issuer learns nothing about the tenants of others.
+    pub(crate) const TENANT_UNKNOWN: &str = "tenant_unknown";
+}
+
+/// The function's state: what it is configured with, and what it keeps between events.
+#[derive(Debug)]
+pub struct Authorizer {
+    keys: Keys,
+    tenants: Tenants,
+}
+
+impl Authorizer {
+    /// An authorizer for these issuers' tokens and this store's tenants.
+    #[must_use]
+    pub fn new(issuers: Issuers, store: Store, connector: Option<SharedHttpConnector>) -> Self {
+        Self { keys: Keys::new(issuers, connector), tenants: Tenants::new(store) }
+    }
+
+    /// Fetches the keys of all issuers, so that the first token finds them. A failure is left to the first token.
+    pub async fn fetch_keys(&self) {
+        self.keys.fetch_all().await;
+    }
+
+    /// Answers a `TOKEN` event.
+    pub async fn authorize(&self, event: ApiGatewayCustomAuthorizerRequest) -> Result<Answer, Refusal> {
+        let token = event.authorization_token.unwrap_or_default();
+        let api = event.method_arn.as_deref().and_then(policy::api_of).ok_or(Refusal::Unauthorized)?;
+        let verified = match token::verify(&token, &self.keys).await {
+            Ok(verified) => verified,
+            Err(Rejection::KeysUnavailable) => {
+                warn!("no keys to check the token with");
+                return Err(Refusal::Unavailable);
+            }
+            Err(rejection) => {
+                info!(%rejection, "token refused");
+                return Err(Refusal::Unauthorized);
+            }
+        };
+        let tenant = match &verified.tenant {
+            Some(id) => self.tenants.get(id).await.map_err(|fault| {
+                warn!(%fault, "tenant not read");
+                Refusal::Unavailable
+            })?,
+            None => None,
+        };
+        Ok(decide(api, &verified, tenant.as_ref()))
+    }
+}
+
+/// The answer to a valid token of that tenant, if it names one.
+fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
+    let denied = match tenant {
+        Some(tenant) if !tenant.issuers.contains(&verified.issuer) => Some(reason::TENANT_UNKNOWN),
+        Some(tenant) if tenant.status == Status::Suspended => Some(reason::TENANT_SUSPENDED),
+        Some(_) => None,
+        None => Some(reason::TENANT_UNKNOWN),
+    };
+    let mut answer = Answer::default();
+    answer.principal_id = Some(verified.subject.clone());
+    if let (Some(tenant), None) = (tenant, denied) {
+        answer.policy_document = policy::policy(api, &verified.scopes);
+        answer.usage_identifier_key = Some(tenant.api_key.clone());
+        answer.context = [
+            (context::TENANT, tenant.id.as_str()),
+            (context::PLAN, &tenant.plan),
+            (context::SUBJECT, &verified.subject),
+            (context::SCOPES, &verified.scopes.join(" ")),
+            (context::ISSUER, &verified.issuer),
+            // What a refusal by this policy means: the tenant is fine, the token's scopes fall short.
+            (context::REASON, reason::INSUFFICIENT_SCOPE),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    } else {
+        let reason = denied.unwrap_or(reason::TENANT_UNKNOWN);
+        info!(reason, issuer = verified.issuer, "tenant refused");
+        answer.policy_document = policy::deny_all(api);
+        answer.context = [(context::REASON.to_owned(), reason.to_owned())].into();
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests;

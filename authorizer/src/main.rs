@@ -1,2 +1,20 @@
-//! x
-fn main(){}
+//! Starts the function.
+
+use authorizer::{Authorizer, Issuers};
+use lambda_runtime::{LambdaEvent, run, service_fn};
+use service::aws;
+use service::config::{Config, required};
+use service::store::Store;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    lambda_runtime::tracing::init_default_subscriber();
+    let config = Config::from_env()?;
+    let issuers = Issuers::parse(&required("ISSUERS")?)?;
+    let connector = aws::connector();
+    let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
+    let authorizer = &Authorizer::new(issuers, store, connector);
+    // In the init phase, which has more processor than the first request and is not waited for by a tenant.
+    authorizer.fetch_keys().await;
+    run(service_fn(move |event: LambdaEvent<_>| authorizer.authorize(event.payload))).await
+}

@@ -22,7 +22,6 @@ pub(super) mod attribute {
     pub(in crate::store) const WRITE: &str = "write";
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "callers hand over numbers, which are copied")]
 pub(super) fn number(number: impl Display) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }

@@ -1,0 +1,173 @@
+//! The IAM policy: which routes a token's scopes allow.
+//!
+//! API Gateway applies one policy to every route, and a `*` in it matches any text, a `/` too. So the pattern of an
+//! allowed route may match requests of a longer route that is not allowed; those are denied in so many words. No
+//! two routes of the contract may be such that a denial of one covers the other as well, which the tests hold it to.
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
+
+use std::sync::LazyLock;
+
+use aws_lambda_events::apigw::ApiGatewayCustomAuthorizerPolicy;
+use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
+
+use crate::contract::{ROUTES, Route};
+
+const ACTION: &str = "execute-api:Invoke";
+
+/// A route as policies spell it.
+struct Pattern {
+    scope: &'static str,
+    /// `GET/collections/*/records`
+    text: String,
+    /// The routes whose requests the text matches although they are others, by index.
+    covers: Vec<usize>,
+}
+
+static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| patterns(ROUTES));
+
+fn patterns(routes: &[Route]) -> Vec<Pattern> {
+    let texts: Vec<String> = routes.iter().map(|route| spell(route, "*")).collect();
+    // What a parameter may be: a text that no literal segment equals, without a `/`.
+    let requests: Vec<String> = routes.iter().map(|route| spell(route, "\u{1}")).collect();
+    let covers = |text: &str, own: usize| {
+        (0..routes.len()).filter(|other| *other != own && matches(text, &requests[*other])).collect()
+    };
+    routes
+        .iter()
+        .zip(&texts)
+        .enumerate()
+        .map(|(index, (route, text))| Pattern { scope: route.scope, covers: covers(text, index), text: text.clone() })
+        .collect()
+}
+
+fn spell(route: &Route, parameter: &str) -> String {
+    let segments = route.path.split('/').map(|segment| if segment.starts_with('{') { parameter } else { segment });
+    format!("{}{}", route.method, segments.collect::<Vec<_>>().join("/"))
+}
+
+/// Whether a pattern with `*` matches a text.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
+            rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| matches(tail, &rest[at..]))
+        }),
+    }
+}
+
+/// The part of a method ARN that is the API's and the stage's:
+/// `arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1`.
+pub(crate) fn api_of(method_arn: &str) -> Option<&str> {
+    let (after_api, _) = method_arn.match_indices('/').nth(1)?;
+    method_arn.starts_with("arn:").then(|| &method_arn[..after_api])
+}
+
+/// The policy of a token with these scopes: all the routes that they allow, and nothing else.
+#[must_use]
+pub fn policy(api: &str, scopes: &[String]) -> ApiGatewayCustomAuthorizerPolicy {
+    let granted = |pattern: &Pattern| scopes.iter().any(|scope| scope == pattern.scope);
+    let resource = |pattern: &Pattern| format!("{api}/{}", pattern.text);
+    let allowed: Vec<&Pattern> = PATTERNS.iter().filter(|pattern| granted(pattern)).collect();
+    if allowed.is_empty() {
+        return deny_all(api);
+    }
+    let mut covered: Vec<&Pattern> = allowed
+        .iter()
+        .flat_map(|pattern| &pattern.covers)
+        .map(|index| &PATTERNS[*index])
+        .filter(|pattern| !granted(pattern))
+        .collect();
+    covered.dedup_by_key(|pattern| &pattern.text);
+
+    let mut statements = vec![statement(IamPolicyEffect::Allow, allowed.into_iter().map(resource).collect())];
+    if !covered.is_empty() {
+        statements.push(statement(IamPolicyEffect::Deny, covered.into_iter().map(resource).collect()));
+    }
+    document(statements)
+}
+
+/// The policy that allows nothing.
+pub(crate) fn deny_all(api: &str) -> ApiGatewayCustomAuthorizerPolicy {
+    document(vec![statement(IamPolicyEffect::Deny, vec![format!("{api}/*")])])
+}
+
+fn statement(effect: IamPolicyEffect, resource: Vec<String>) -> IamPolicyStatement {
+    let mut statement = IamPolicyStatement::default();
+    statement.effect = effect;
+    statement.action = vec![ACTION.to_owned()];
+    statement.resource = resource;
+    statement
+}
+
+fn document(statement: Vec<IamPolicyStatement>) -> ApiGatewayCustomAuthorizerPolicy {
+    let mut document = ApiGatewayCustomAuthorizerPolicy::default();
+    document.version = Some("2012-10-17".to_owned());
+    document.statement = statement;
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const API: &str = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1";
+
+    #[test]
+    fn the_api_is_what_stands_before_the_method() {
+        assert_eq!(api_of(&format!("{API}/GET/collections")), Some(API));
+        assert_eq!(api_of(&format!("{API}/GET/")), Some(API));
+        for arn in ["", "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5", "a/b/c", "arn:x/v1"] {
+            assert_eq!(api_of(arn), None, "{arn}");
+        }
+    }
+
+    #[test]
+    fn a_reader_may_read_on_all_routes_and_write_on_none() {
+        let policy = policy(API, &["records:read".into()]);
+        let [allow] = &policy.statement[..] else { panic!("{policy:?}") };
+        assert_eq!(allow.effect, IamPolicyEffect::Allow);
+        assert_eq!(allow.action, ["execute-api:Invoke"]);
+        assert_eq!(
+            allow.resource,
+            [
+                format!("{API}/GET/collections"),
+                format!("{API}/GET/collections/*/records"),
+                format!("{API}/GET/collections/*/records/*"),
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_scope_of_the_contract_nothing_is_allowed() {
+        for scopes in [vec![], vec!["admin".to_owned()], vec!["records:*".to_owned()]] {
+            let policy = policy(API, &scopes);
+            let [deny] = &policy.statement[..] else { panic!("{policy:?}") };
+            assert_eq!((deny.effect.clone(), &deny.resource[..]), (IamPolicyEffect::Deny, &[format!("{API}/*")][..]));
+        }
+    }
+
+    #[test]
+    fn a_pattern_knows_the_longer_routes_that_it_matches() {
+        let route = |method, path, scope| Route { method, path, scope };
+        let patterns = patterns(&[
+            route("GET", "/a/{x}", "short"),
+            route("GET", "/a/{x}/b", "long"),
+            route("POST", "/a/{x}/b", "other method"),
+            route("GET", "/a/b", "literal"),
+        ]);
+        assert_eq!(
+            patterns.iter().map(|pattern| &pattern.covers[..]).collect::<Vec<_>>(),
+            [&[1, 3][..], &[], &[], &[]]
+        );
+    }
+
+    /// Then a denial of the one would refuse the other, which may be allowed.
+    #[test]
+    fn no_two_routes_of_the_contract_cover_each_other() {
+        for (index, pattern) in PATTERNS.iter().enumerate() {
+            for other in &pattern.covers {
+                assert!(!PATTERNS[*other].covers.contains(&index), "{} and {}", pattern.text, PATTERNS[*other].text);
+            }
+        }
+    }
+}

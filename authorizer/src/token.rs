@@ -1,0 +1,215 @@
+//! Access tokens: JWTs (RFC 7519) as RFC 8725 and RFC 9068 want them checked.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation, decode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use service::tenant::TenantId;
+
+use crate::contract;
+use crate::issuers::Issuer;
+use crate::keys::{Keys, NoKey};
+
+/// The longest token, in bytes. API Gateway takes 10,240 bytes of headers in all.
+const MAX_BYTES: usize = 8 * 1024;
+
+/// How far clocks may differ, in seconds.
+const LEEWAY: u64 = 30;
+
+type Claims = Map<String, Value>;
+
+/// What a valid token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    pub(crate) issuer: String,
+    /// The tenant; `None` where the claim is no tenant's id.
+    pub(crate) tenant: Option<TenantId>,
+    /// `sub`, or the client's id where a token has none.
+    pub(crate) subject: String,
+    /// The scopes that the contract knows, each once, sorted.
+    pub(crate) scopes: Vec<String>,
+}
+
+/// Why a token is not valid. The texts are for the log: a caller is told only that it is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Rejection {
+    #[error("there is no Bearer token")]
+    NoBearer,
+    #[error("the token is longer than {MAX_BYTES} bytes")]
+    TooLong,
+    #[error("the token is no JWT")]
+    NoJwt,
+    #[error("the algorithm is not allowed")]
+    AlgorithmNotAllowed,
+    #[error("the token has critical header parameters")]
+    Critical,
+    #[error("the token names no key")]
+    NoKeyId,
+    #[error("the issuer is not known")]
+    UnknownIssuer,
+    #[error("the issuer has no such key")]
+    UnknownKey,
+    #[error("the key is for another algorithm")]
+    OtherAlgorithm,
+    #[error("the issuer's keys cannot be fetched")]
+    KeysUnavailable,
+    #[error("the signature is not the key's")]
+    BadSignature,
+    #[error("the token is expired")]
+    Expired,
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    #[error("the claim {0} is missing or of the wrong type")]
+    BadClaim(String),
+    #[error("the token is for another audience")]
+    OtherAudience,
+    #[error("the client is not allowed")]
+    OtherClient,
+    #[error("the token is no access token")]
+    NoAccessToken,
+}
+
+/// The header parameters that are looked at (RFC 7515, section 4.1). Keys that a token brings along or points to (`jwk`,
+/// `jku`, `x5c`, `x5u`) are not: they would be the attacker's.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<Value>,
+}
+
+/// Checks the value of an `Authorization` header.
+pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified, Rejection> {
+    let token = bearer(authorization).ok_or(Rejection::NoBearer)?;
+    if token.len() > MAX_BYTES {
+        return Err(Rejection::TooLong);
+    }
+    let mut parts = token.split('.');
+    let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(Rejection::NoJwt);
+    };
+    let Header { alg, kid, crit } = json(header)?;
+    let algorithm = match alg.as_str() {
+        "RS256" => Algorithm::RS256,
+        "ES256" => Algorithm::ES256,
+        "EdDSA" => Algorithm::EdDSA,
+        _ => return Err(Rejection::AlgorithmNotAllowed),
+    };
+    if crit.is_some() {
+        return Err(Rejection::Critical);
+    }
+    let kid = kid.ok_or(Rejection::NoKeyId)?;
+    // Not verified yet: it only says whose keys to verify with.
+    let iss = text(&json::<Claims>(payload)?, "iss")?;
+    let issuer = keys.issuer(&iss).ok_or(Rejection::UnknownIssuer)?;
+    let key = keys.key(&iss, &kid).await.map_err(|none| match none {
+        NoKey::Unknown => Rejection::UnknownKey,
+        NoKey::Unavailable => Rejection::KeysUnavailable,
+    })?;
+    if key.algorithm != algorithm {
+        return Err(Rejection::OtherAlgorithm);
+    }
+
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[&iss]);
+    validation.set_required_spec_claims(&["exp", "iss"]);
+    // Checked below: where there is no `aud`, the client has to be one of ours.
+    validation.validate_aud = false;
+    let claims = decode::<Claims>(token, &key.decoding, &validation).map_err(|error| rejection(error.kind()))?.claims;
+
+    check_audience(issuer, &claims)?;
+    let subject = text(&claims, "sub").or_else(|_| text(&claims, "client_id"))?;
+    let tenant = text(&claims, &issuer.tenant_claim)?;
+    Ok(Verified { issuer: iss, tenant: TenantId::parse(&tenant).ok(), subject, scopes: scopes(issuer, &claims) })
+}
+
+/// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter.
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
+}
+
+fn json<T: DeserializeOwned>(part: &str) -> Result<T, Rejection> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::NoJwt)?;
+    serde_json::from_slice(&bytes).map_err(|_| Rejection::NoJwt)
+}
+
+fn text(claims: &Claims, name: &str) -> Result<String, Rejection> {
+    match claims.get(name) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+        _ => Err(Rejection::BadClaim(name.to_owned())),
+    }
+}
+
+fn rejection(kind: &ErrorKind) -> Rejection {
+    match kind {
+        ErrorKind::InvalidSignature => Rejection::BadSignature,
+        ErrorKind::ExpiredSignature => Rejection::Expired,
+        ErrorKind::ImmatureSignature => Rejection::NotYetValid,
+        ErrorKind::InvalidIssuer => Rejection::UnknownIssuer,
+        ErrorKind::MissingRequiredClaim(name) | ErrorKind::InvalidClaimFormat(name) => {
+            Rejection::BadClaim(name.clone())
+        }
+        ErrorKind::InvalidAlgorithm => Rejection::OtherAlgorithm,
+        _ => Rejection::NoJwt,
+    }
+}
+
+/// A token has to be for this API: by its audience (RFC 9068, section 4), or, where it has none, as access tokens of
+/// Cognito, by a client that is only used for this API.
+fn check_audience(issuer: &Issuer, claims: &Claims) -> Result<(), Rejection> {
+    // Cognito tells its access tokens from its ID tokens by this.
+    if claims.get("token_use").is_some_and(|used| used != "access") {
+        return Err(Rejection::NoAccessToken);
+    }
+    let listed = |list: &[String], value: &Value| value.as_str().is_some_and(|text| list.iter().any(|one| one == text));
+    match claims.get("aud") {
+        Some(Value::Array(audiences)) if audiences.iter().any(|aud| listed(&issuer.audiences, aud)) => {}
+        Some(aud) if listed(&issuer.audiences, aud) => {}
+        Some(_) => return Err(Rejection::OtherAudience),
+        None if issuer.client_ids.is_empty() => return Err(Rejection::OtherAudience),
+        None => {}
+    }
+    // `azp` is what some issuers call the client.
+    let client = claims.get("client_id").or_else(|| claims.get("azp"));
+    if issuer.client_ids.is_empty() || client.is_some_and(|client| listed(&issuer.client_ids, client)) {
+        Ok(())
+    } else {
+        Err(Rejection::OtherClient)
+    }
+}
+
+/// The scopes that the contract knows, from the scope claim and from roles.
+fn scopes(issuer: &Issuer, claims: &Claims) -> Vec<String> {
+    let direct = words(claims.get(&issuer.scope_claim));
+    let direct = direct.into_iter().filter_map(|scope| scope.strip_prefix(&issuer.scope_prefix));
+    let roles = words(issuer.role_claim.as_deref().and_then(|name| pointed(claims, name)));
+    let by_role = roles.into_iter().filter_map(|role| issuer.role_scopes.get(role)).flatten().map(String::as_str);
+    let mut scopes: Vec<String> =
+        direct.chain(by_role).filter(|scope| contract::is_known(scope)).map(ToOwned::to_owned).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
+}
+
+/// A claim by its name, or by a JSON Pointer (RFC 6901).
+fn pointed<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
+    let Some(path) = name.strip_prefix('/') else { return claims.get(name) };
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let value = claims.get(first)?;
+    if rest.is_empty() { Some(value) } else { value.pointer(&format!("/{rest}")) }
+}
+
+/// The words of a string with spaces, or the strings of an array.
+fn words(claim: Option<&Value>) -> Vec<&str> {
+    match claim {
+        Some(Value::String(text)) => text.split(' ').filter(|word| !word.is_empty()).collect(),
+        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
