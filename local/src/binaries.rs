@@ -76,10 +76,14 @@ impl Binaries {
 /// features for the dependencies that they share, and compile those once more.
 async fn build(root: &Path, quiet: bool) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
     let executable = std::env::current_exe().map_err(BinariesError::Cargo)?;
-    let (target, profile) = profile(&executable).ok_or(BinariesError::NoTarget)?;
+    let Profile { name, target, is_test } = Profile::of(&executable).ok_or(BinariesError::NoTarget)?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(root).args(["build", "--bins", "--message-format", "json-render-diagnostics"]);
-    command.args(["--profile", profile]).arg("--target-dir").arg(target);
+    command.args(["--profile", name]).arg("--target-dir").arg(target);
+    if is_test {
+        // With a test among the targets the features of dev-dependencies count, as they did for the running test.
+        command.args(["--test", "*"]);
+    }
     if quiet {
         command.arg("--quiet");
     }
@@ -109,17 +113,27 @@ fn is_of_cargo_run(name: &str) -> bool {
         )
 }
 
-/// The target directory and the profile that an executable of cargo's belongs to: `target/debug/local`, or
-/// `target/debug/deps/api-0123456789abcdef` for a test.
-fn profile(executable: &Path) -> Option<(&Path, &str)> {
-    let directory = executable.parent()?;
-    let directory = if directory.ends_with("deps") { directory.parent()? } else { directory };
-    let profile = match directory.file_name()?.to_str()? {
-        "debug" => "dev",
-        name => name,
-    };
-    // Cargo marks the directory that it builds in.
-    directory.join(".fingerprint").is_dir().then_some((directory.parent()?, profile))
+/// How an executable was built.
+#[derive(Debug, PartialEq, Eq)]
+struct Profile<'a> {
+    name: &'a str,
+    target: &'a Path,
+    is_test: bool,
+}
+
+impl<'a> Profile<'a> {
+    /// From where it is: `target/debug/local`, or `target/debug/deps/api-0123456789abcdef` for a test.
+    fn of(executable: &'a Path) -> Option<Self> {
+        let directory = executable.parent()?;
+        let is_test = directory.ends_with("deps");
+        let directory = if is_test { directory.parent()? } else { directory };
+        let name = match directory.file_name()?.to_str()? {
+            "debug" => "dev",
+            name => name,
+        };
+        // Cargo marks the directory that it builds in.
+        directory.join(".fingerprint").is_dir().then_some(Self { name, target: directory.parent()?, is_test })
+    }
 }
 
 fn executables(messages: &[u8]) -> BTreeMap<String, PathBuf> {
@@ -139,10 +153,10 @@ mod tests {
     #[test]
     fn this_test_knows_its_profile() {
         let executable = std::env::current_exe().unwrap();
-        let (target, profile) = profile(&executable).unwrap();
-        assert!(executable.starts_with(target));
-        assert_eq!(profile, if cfg!(debug_assertions) { "dev" } else { "release" });
-        assert_eq!(super::profile(Path::new("/usr/bin/local")), None);
+        let profile = Profile::of(&executable).unwrap();
+        assert!(profile.is_test && executable.starts_with(profile.target));
+        assert_eq!(profile.name, if cfg!(debug_assertions) { "dev" } else { "release" });
+        assert_eq!(Profile::of(Path::new("/usr/bin/local")), None);
     }
 
     #[test]

@@ -307,3 +307,6 @@ fn serve(listener: TcpListener, router: axum::Router, gateway: Gateway<Functions
         }
     })
 }
+
+#[cfg(test)]
+mod tests;
