@@ -113,8 +113,9 @@ impl Authorizer {
     }
 }
 
+/// Why an answer is none.
 #[derive(Debug, thiserror::Error)]
-enum GrantError {
+pub(super) enum GrantError {
     #[error("{0}")]
     Json(#[from] serde_json::Error),
     #[error("{0}")]
@@ -135,7 +136,7 @@ struct Output {
 }
 
 impl Grant {
-    fn parse(bytes: &[u8]) -> Result<Self, GrantError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, GrantError> {
         let Output { principal_id, policy_document, context, usage_identifier_key } = serde_json::from_slice(bytes)?;
         let text = |(key, value)| match value {
             Value::String(text) => Ok((key, text)),

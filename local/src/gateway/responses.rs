@@ -170,7 +170,9 @@ fn substitute(template: &str, value: impl Fn(&str) -> Option<String>) -> String 
 
 #[cfg(test)]
 mod tests {
+    use super::super::authorizer::Grant;
     use super::*;
+    use crate::template::Template;
 
     fn context() -> Context {
         let (head, ()) = http::Request::get("/v1/a").body(()).unwrap().into_parts();
@@ -228,5 +230,41 @@ mod tests {
         assert_eq!(context.variable("identity.sourceIp").unwrap(), "127.0.0.1");
         assert_eq!(context.variable("authorizer.reason"), None);
         assert_eq!(Refusal::THROTTLED.variable("messageString").unwrap(), "\"Too Many Requests\"");
+    }
+
+    #[tokio::test]
+    async fn the_templates_own_responses_are_problem_documents() {
+        let path = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml"));
+        let responses = Responses::new(Template::read(path, &BTreeMap::new()).unwrap().api.gateway_responses);
+        let mut context = context();
+        let grant = br#"{"principalId":"p","policyDocument":{"Statement":[]},"context":{"reason":"told_so"}}"#;
+        context.authorizer = Some(Grant::parse(grant).unwrap().into());
+        for refusal in [
+            Refusal::ARN_TOO_LONG,
+            Refusal::AUTHORIZER_CONFIGURATION,
+            Refusal::AUTHORIZER_FAILURE,
+            Refusal::BAD_GATEWAY,
+            Refusal::BODY_TOO_LARGE,
+            Refusal::EXPLICIT_DENY,
+            Refusal::HEAD_TOO_LARGE,
+            Refusal::IMPLICIT_DENY,
+            Refusal::INVALID_API_KEY,
+            Refusal::QUOTA_EXCEEDED,
+            Refusal::ROUTE,
+            Refusal::THROTTLED,
+            Refusal::TIMEOUT,
+            Refusal::UNAUTHORIZED,
+        ] {
+            let response = responses.render(&refusal, &context);
+            let status = response.status().as_u16();
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json", "{refusal:?}");
+            assert_eq!(response.headers().contains_key("retry-after"), [429, 503].contains(&status), "{refusal:?}");
+            let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(problem["requestId"], context.request_id.as_str());
+            assert_eq!(problem["type"], format!("urn:tenantry:problem:{}", problem["code"].as_str().unwrap()));
+            // A type that stands for several statuses names none.
+            assert!(problem.get("status").is_none_or(|said| *said == status), "{refusal:?}");
+        }
     }
 }
