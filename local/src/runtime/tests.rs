@@ -215,6 +215,7 @@ async fn an_answer_is_taken_once_and_from_its_own_process_only() {
     let request = request_of(&lambda.next("1").await);
     let path = format!("invocation/{request}/response");
     assert_eq!(lambda.post("attached", &path, "foreign").await, 400);
+    assert_eq!(lambda.post("1", "invocation/another/response", "another's").await, 400);
     assert_eq!(lambda.post("1", &path, "own").await, 202);
     assert_eq!(lambda.post("1", &path, "twice").await, 400);
     assert_eq!(answer.await.unwrap().unwrap(), b"own");
@@ -260,7 +261,7 @@ async fn shutdown_ends_processes_and_events() {
     lambda.handed_in(1).await;
     lambda.functions.shutdown().await;
     assert!(matches!(answer.await.unwrap(), Err(InvokeError::Crashed(_))));
-    assert_eq!(lambda.stats().processes, 0);
+    assert_eq!((lambda.stats().processes, lambda.stats().errors), (0, 1));
     assert!(lambda.functions.invoke("echo", Vec::new()).await.is_err());
     assert!(matches!(lambda.functions.invoke("nobody", Vec::new()).await, Err(InvokeError::Unknown(_))));
 }
