@@ -193,21 +193,25 @@ impl Pool {
 
     /// Ends everything, and waits for that.
     pub(super) async fn close(&self) {
-        let mut watchers = {
+        let (mut watchers, waiting) = {
             let mut state = self.lock();
             state.closed = true;
-            let queue = std::mem::take(&mut state.queue);
-            let processes = std::mem::take(&mut state.processes);
-            let busy = processes.into_values().filter_map(|process| match process.phase {
-                Phase::Busy { reply, .. } => Some(reply),
-                Phase::Starting | Phase::Idle(_) | Phase::Finishing => None,
-            });
-            for reply in busy.chain(queue.into_iter().map(|work| work.reply)) {
-                state.answer(reply, Err(closing()));
+            let mut waiting = Vec::new();
+            for work in std::mem::take(&mut state.queue) {
+                state.answer(work.reply, Err(closing()));
             }
-            std::mem::take(&mut state.watchers)
+            for process in std::mem::take(&mut state.processes).into_values() {
+                match process.phase {
+                    Phase::Busy { reply, .. } => state.answer(reply, Err(closing())),
+                    Phase::Idle(event) => waiting.push(event),
+                    Phase::Starting | Phase::Finishing => {}
+                }
+            }
+            (std::mem::take(&mut state.watchers), waiting)
         };
         while watchers.join_next().await.is_some() {}
+        // Kept until now: a process that is told that there are no more events complains of it before it is killed.
+        drop(waiting);
     }
 
     fn remove(self: &Arc<Self>, state: &mut State, id: ProcessId, error: InvokeError) {
