@@ -1,7 +1,7 @@
 //! Lambda on this machine: processes that take their events from the Runtime API.
 //!
-//! [`Functions`] holds a [`pool`] for each function. An event goes to a process that waits for one, else to a process that
-//! is started for it. A process asks for events over HTTP ([`api`]), under a path of its own, and is watched ([`process`])
+//! [`Functions`] holds a `pool` for each function. An event goes to a process that waits for one, else to a process that
+//! is started for it. A process asks for events over HTTP (`api`), under a path of its own, and is watched (`process`)
 //! until it ends.
 
 mod api;

@@ -14,7 +14,7 @@ const STACK: &str = "local";
 /// Conditions may refer to conditions. CloudFormation refuses a circle; here it ends at this depth.
 const CONDITION_DEPTH: u8 = 32;
 
-/// What a [`Resolver`] cannot make a value of.
+/// Why a value of the template cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum IntrinsicError {
     /// A parameter has neither a default nor an override.
