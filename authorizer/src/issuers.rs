@@ -104,7 +104,8 @@ fn is_this_machine(uri: &str) -> bool {
     let Some(rest) = uri.strip_prefix("http://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    ["127.0.0.1", "localhost", "[::1]", "host.docker.internal"].contains(&host)
+    // What stands before an `@` is a user's name: the host comes after it, and is on no list here.
+    !authority.contains('@') && ["127.0.0.1", "localhost", "[::1]", "host.docker.internal"].contains(&host)
 }
 
 #[cfg(test)]

@@ -137,4 +137,6 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

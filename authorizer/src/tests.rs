@@ -1,1 +1,385 @@
+//! Tokens, good and bad, through the whole authorizer. The rejections are the table of `docs/tokens.md`.
 
+use std::time::Duration;
+
+use aws_lambda_events::iam::IamPolicyEffect;
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{ACME, EC, ED, ISSUER, JWKS_URI, OTHER_RSA, RSA, Signer, World, fine_world, row};
+
+const API: &str = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1";
+
+fn now() -> u64 {
+    jsonwebtoken::get_current_timestamp()
+}
+
+/// The header of a good token, with changes. Null takes a member away.
+fn header(signer: &Signer, changes: &Value) -> Value {
+    merged(json!({"alg": signer.algorithm, "typ": "at+jwt", "kid": signer.kid()}), changes)
+}
+
+/// The claims of a good token, with changes. Null takes a member away.
+fn claims(changes: &Value) -> Value {
+    let good = json!({
+        "iss": ISSUER, "sub": "user-1", "aud": "tenantry", "iat": now(), "exp": now() + 60,
+        "tenant": ACME, "scope": "openid records:read",
+    });
+    merged(good, changes)
+}
+
+fn merged(mut members: Value, changes: &Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            members.as_object_mut().unwrap().remove(name);
+        } else {
+            members[name] = value.clone();
+        }
+    }
+    members
+}
+
+fn good_token() -> String {
+    RSA.token(&header(&RSA, &json!({})), &claims(&json!({})))
+}
+
+async fn authorize(authorizer: &Authorizer, authorization: &str) -> Result<Answer, Refusal> {
+    let event = json!({"type": "TOKEN", "authorizationToken": authorization, "methodArn": format!("{API}/GET/x")});
+    authorizer.authorize(serde_json::from_value(event).unwrap()).await
+}
+
+fn allows(answer: &Answer) -> bool {
+    answer.policy_document.statement[0].effect == IamPolicyEffect::Allow
+}
+
+async fn rejection(authorizer: &Authorizer, authorization: &str) -> Option<Rejection> {
+    let whole = authorize(authorizer, authorization).await;
+    let rejection = token::verify(authorization, &authorizer.keys).await.err();
+    assert_eq!(rejection.is_some(), matches!(whole, Err(Refusal::Unauthorized)), "{rejection:?} {whole:?}");
+    rejection
+}
+
+#[tokio::test]
+async fn a_good_token_is_answered_with_policy_context_and_key() {
+    let answer = authorize(&fine_world().authorizer(&json!({})), &format!("Bearer {}", good_token())).await.unwrap();
+    assert!(allows(&answer));
+    assert_eq!(answer.principal_id.as_deref(), Some("user-1"));
+    assert_eq!(answer.usage_identifier_key.as_deref(), Some("the-key-of-acme-0000"));
+    let context = [
+        ("issuer", ISSUER),
+        ("plan", "free"),
+        ("reason", "insufficient_scope"),
+        ("scopes", "records:read"),
+        ("subject", "user-1"),
+        ("tenant", ACME),
+    ];
+    assert_eq!(answer.context.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>(), context);
+}
+
+#[tokio::test]
+async fn every_algorithm_on_the_list_is_verified() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    for signer in [&RSA, &EC, &ED] {
+        let token = signer.token(&header(signer, &json!({})), &claims(&json!({})));
+        assert!(allows(&authorize(&authorizer, &format!("bearer {token}")).await.unwrap()), "{}", signer.algorithm);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_refused() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    let good = good_token();
+    let (input, _) = good.rsplit_once('.').unwrap();
+    for (authorization, why) in [
+        (String::new(), Rejection::NoBearer),
+        ("Bearer ".into(), Rejection::NoBearer),
+        (good.clone(), Rejection::NoBearer),
+        (format!("Basic {good}"), Rejection::NoBearer),
+        ("Bearer junk".into(), Rejection::NoJwt),
+        ("Bearer a.b".into(), Rejection::NoJwt),
+        ("Bearer a.b.c.d.e".into(), Rejection::NoJwt),
+        ("Bearer !.!.!".into(), Rejection::NoJwt),
+        (format!("Bearer {good}.x"), Rejection::NoJwt),
+        (format!("Bearer {input}."), Rejection::BadSignature),
+        (format!("Bearer {good}{}", "A".repeat(8 * 1024)), Rejection::TooLong),
+    ] {
+        assert_eq!(rejection(&authorizer, &authorization).await, Some(why), "{authorization}");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_are_not_allowed_are_refused() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    for (changes, why) in [
+        (json!({"alg": "none"}), Rejection::AlgorithmNotAllowed),
+        (json!({"alg": "HS256"}), Rejection::AlgorithmNotAllowed),
+        (json!({"alg": "RS512"}), Rejection::AlgorithmNotAllowed),
+        (json!({"alg": "ES256"}), Rejection::OtherAlgorithm),
+        (json!({"alg": 7}), Rejection::NoJwt),
+        (json!({"kid": null}), Rejection::NoKeyId),
+        (json!({"kid": "unknown"}), Rejection::UnknownKey),
+        (json!({"kid": "ec"}), Rejection::OtherAlgorithm),
+        (json!({"crit": ["exp"]}), Rejection::Critical),
+        (json!({"crit": []}), Rejection::Critical),
+    ] {
+        let token = RSA.token(&header(&RSA, &changes), &claims(&json!({})));
+        assert_eq!(rejection(&authorizer, &format!("Bearer {token}")).await, Some(why), "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn an_unsigned_token_is_refused() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    for alg in ["none", "None", "NONE", ""] {
+        let [header, claims] = [header(&RSA, &json!({"alg": alg})), claims(&json!({}))]
+            .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let rejection = rejection(&authorizer, &format!("Bearer {header}.{claims}.")).await;
+        assert_eq!(rejection, Some(Rejection::AlgorithmNotAllowed), "{alg}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_key_is_no_secret_to_sign_with() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    for alg in ["HS256", "RS256"] {
+        let [header, claims] = [header(&RSA, &json!({"alg": alg})), claims(&json!({}))]
+            .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let input = format!("{header}.{claims}");
+        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &RSA.public_der()), input.as_bytes());
+        let token = format!("Bearer {input}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let why = if alg == "HS256" { Rejection::AlgorithmNotAllowed } else { Rejection::BadSignature };
+        assert_eq!(rejection(&authorizer, &token).await, Some(why), "{alg}");
+    }
+}
+
+#[tokio::test]
+async fn another_key_under_a_known_id_is_refused() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    let token = OTHER_RSA.token(&header(&RSA, &json!({})), &claims(&json!({})));
+    assert_eq!(rejection(&authorizer, &format!("Bearer {token}")).await, Some(Rejection::BadSignature));
+}
+
+#[tokio::test]
+async fn a_tampered_token_is_refused() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    let good = good_token();
+    let mut parts: Vec<String> = good.split('.').map(ToOwned::to_owned).collect();
+    parts[1] = URL_SAFE_NO_PAD.encode(claims(&json!({"scope": "records:read records:write"})).to_string());
+    assert_eq!(rejection(&authorizer, &format!("Bearer {}", parts.join("."))).await, Some(Rejection::BadSignature));
+}
+
+#[tokio::test]
+async fn keys_that_a_token_brings_along_are_ignored_and_never_fetched() {
+    let world = fine_world();
+    let authorizer = world.authorizer(&json!({}));
+    let changes = json!({
+        "jwk": OTHER_RSA.public, "jku": "https://evil.example/jwks.json",
+        "x5u": "https://evil.example/cert.pem", "x5c": ["bm90IGEgY2VydA=="],
+    });
+    let theirs = OTHER_RSA.token(&header(&OTHER_RSA, &changes), &claims(&json!({})));
+    assert_eq!(rejection(&authorizer, &format!("Bearer {theirs}")).await, Some(Rejection::BadSignature));
+    let ours = RSA.token(&header(&RSA, &changes), &claims(&json!({})));
+    assert!(allows(&authorize(&authorizer, &format!("Bearer {ours}")).await.unwrap()));
+    assert!(world.state().asked.iter().all(|uri| uri == JWKS_URI || uri.contains("dynamodb")));
+}
+
+#[tokio::test]
+async fn claims_that_do_not_hold_are_refused() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    let bad = |name: &str| Rejection::BadClaim(name.into());
+    for (changes, why) in [
+        (json!({"iss": "https://other.example"}), Rejection::UnknownIssuer),
+        (json!({"iss": format!("{ISSUER}/")}), Rejection::UnknownIssuer),
+        (json!({"iss": null}), bad("iss")),
+        (json!({"aud": "other"}), Rejection::OtherAudience),
+        (json!({"aud": ["other", 7]}), Rejection::OtherAudience),
+        (json!({"aud": null}), Rejection::OtherAudience),
+        (json!({"exp": now() - 31}), Rejection::Expired),
+        (json!({"exp": null}), bad("exp")),
+        (json!({"exp": "later"}), bad("exp")),
+        (json!({"nbf": now() + 60}), Rejection::NotYetValid),
+        (json!({"tenant": null}), bad("tenant")),
+        (json!({"tenant": ""}), bad("tenant")),
+        (json!({"tenant": 7}), bad("tenant")),
+        (json!({"tenant": [ACME]}), bad("tenant")),
+        (json!({"tenant": {"id": ACME}}), bad("tenant")),
+        (json!({"sub": null}), bad("client_id")),
+        (json!({"token_use": "id"}), Rejection::NoAccessToken),
+    ] {
+        let token = RSA.token(&header(&RSA, &json!({})), &claims(&changes));
+        assert_eq!(rejection(&authorizer, &format!("Bearer {token}")).await, Some(why), "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn claims_that_hold_are_accepted() {
+    let authorizer = fine_world().authorizer(&json!({}));
+    for changes in [
+        json!({"aud": ["other", "tenantry"]}),
+        json!({"exp": now() - 25}),
+        json!({"nbf": now() + 25}),
+        json!({"sub": null, "client_id": "machine"}),
+        json!({"token_use": "access"}),
+        json!({"scope": ["records:read"]}),
+    ] {
+        let token = RSA.token(&header(&RSA, &json!({})), &claims(&changes));
+        assert!(allows(&authorize(&authorizer, &format!("Bearer {token}")).await.unwrap()), "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_of_cognito_is_accepted_by_its_client() {
+    let settings = json!({"audiences": [], "clientIds": ["app"], "scopePrefix": "tenantry/"});
+    let authorizer = fine_world().authorizer(&settings);
+    let cognito = json!({"aud": null, "client_id": "app", "token_use": "access", "scope": "tenantry/records:read x/y"});
+    for (changes, why) in [
+        (json!({}), None),
+        (json!({"client_id": "other"}), Some(Rejection::OtherClient)),
+        (json!({"client_id": null}), Some(Rejection::OtherClient)),
+        (json!({"aud": "app"}), Some(Rejection::OtherAudience)),
+    ] {
+        let token = RSA.token(&header(&RSA, &json!({})), &merged(claims(&cognito), &changes));
+        assert_eq!(rejection(&authorizer, &format!("Bearer {token}")).await, why, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn scopes_come_from_where_the_issuer_puts_them() {
+    for (settings, changes, scopes) in [
+        (json!({}), json!({"scope": "records:write  records:read records:read"}), "records:read records:write"),
+        (json!({}), json!({"scope": 7}), ""),
+        (json!({"scopeClaim": "scp"}), json!({"scp": ["records:read", 7]}), "records:read"),
+        (json!({"scopePrefix": "api/"}), json!({"scope": "api/records:read records:write"}), "records:read"),
+        (
+            json!({"roleClaim": "groups", "roleScopes": {"editor": ["records:write", "unknown"]}}),
+            json!({"groups": ["editor", "viewer"]}),
+            "records:read records:write",
+        ),
+        (
+            json!({"roleClaim": "/realm/roles", "roleScopes": {"editor": ["records:write"]}}),
+            json!({"scope": null, "realm": {"roles": ["editor"]}}),
+            "records:write",
+        ),
+    ] {
+        let authorizer = fine_world().authorizer(&settings);
+        let token = RSA.token(&header(&RSA, &json!({})), &claims(&changes));
+        let answer = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
+        assert_eq!(answer.context["scopes"], scopes, "{settings} {changes}");
+        assert_eq!(allows(&answer), !scopes.is_empty());
+    }
+}
+
+async fn denial(world: &World, changes: &Value) -> String {
+    let token = RSA.token(&header(&RSA, &json!({})), &claims(changes));
+    let answer = authorize(&world.authorizer(&json!({})), &format!("Bearer {token}")).await.unwrap();
+    let [deny] = &answer.policy_document.statement[..] else { panic!("{answer:?}") };
+    assert_eq!((&deny.effect, &deny.resource[..]), (&IamPolicyEffect::Deny, &[format!("{API}/*")][..]));
+    assert_eq!(answer.usage_identifier_key, None);
+    assert_eq!(answer.context.keys().collect::<Vec<_>>(), ["reason"]);
+    answer.context["reason"].clone()
+}
+
+#[tokio::test]
+async fn a_tenant_that_may_not_is_denied_with_a_reason() {
+    let world = fine_world();
+    world.state().tenant = Some(row("suspended", ISSUER));
+    assert_eq!(denial(&world, &json!({})).await, "tenant_suspended");
+    world.state().tenant = None;
+    assert_eq!(denial(&world, &json!({})).await, "tenant_unknown");
+    assert_eq!(denial(&fine_world(), &json!({"tenant": "acme"})).await, "tenant_unknown");
+}
+
+#[tokio::test]
+async fn an_issuer_cannot_tell_a_tenant_of_others_from_none() {
+    let world = fine_world();
+    for status in ["active", "suspended"] {
+        world.state().tenant = Some(row(status, "https://other.example"));
+        assert_eq!(denial(&world, &json!({})).await, "tenant_unknown");
+    }
+}
+
+#[tokio::test]
+async fn a_method_arn_that_is_none_is_refused() {
+    let event = json!({"authorizationToken": format!("Bearer {}", good_token()), "methodArn": "junk"});
+    let authorizer = fine_world().authorizer(&json!({}));
+    assert!(matches!(authorizer.authorize(serde_json::from_value(event).unwrap()).await, Err(Refusal::Unauthorized)));
+    assert!(matches!(authorizer.authorize(serde_json::from_str("{}").unwrap()).await, Err(Refusal::Unauthorized)));
+}
+
+/// API Gateway looks for this very text.
+#[test]
+fn a_refusal_is_worded_as_api_gateway_wants_it() {
+    assert_eq!(Diagnostic::from(Refusal::Unauthorized).error_message, "Unauthorized");
+    assert_ne!(Diagnostic::from(Refusal::Unavailable).error_message, "Unauthorized");
+}
+
+#[tokio::test]
+async fn the_event_of_sam_local_is_authorized() {
+    let world = fine_world();
+    let keys: Value = serde_json::from_str(include_str!("../testdata/jwks.json")).unwrap();
+    world.state().keys = keys["keys"].as_array().cloned();
+    let event = serde_json::from_str(include_str!("../../events/authorizer.json")).unwrap();
+    let answer = world.authorizer(&json!({})).authorize(event).await.unwrap();
+    assert_eq!(answer.context["scopes"], "records:read records:write");
+    let resources = &answer.policy_document.statement[0].resource;
+    assert!(resources.contains(&format!("{API}/DELETE/collections/*/records/*")), "{resources:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_is_kept_for_a_minute() {
+    let world = fine_world();
+    let authorizer = world.authorizer(&json!({}));
+    let token = format!("Bearer {}", good_token());
+    for _ in 0..5 {
+        assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
+    }
+    assert_eq!(world.table_reads(), 1);
+    world.state().tenant = Some(row("suspended", ISSUER));
+    tokio::time::advance(Duration::from_secs(59)).await;
+    assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(!allows(&authorize(&authorizer, &token).await.unwrap()));
+    assert_eq!(world.table_reads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_tenant_is_let_in_while_the_table_fails_for_an_hour() {
+    let world = fine_world();
+    let authorizer = world.authorizer(&json!({}));
+    // The token's times are of the real clock, which stands still here.
+    let token = format!("Bearer {}", good_token());
+    assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
+    world.state().table_fails = true;
+    tokio::time::advance(Duration::from_mins(55)).await;
+    assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
+    let reads = world.table_reads();
+    assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
+    assert_eq!(world.table_reads(), reads, "the table is left alone for some seconds");
+    tokio::time::advance(Duration::from_mins(6)).await;
+    assert!(matches!(authorize(&authorizer, &token).await, Err(Refusal::Unavailable)));
+    world.state().table_fails = false;
+    assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_is_not_known_is_not_let_in_while_the_table_fails() {
+    let world = fine_world();
+    world.state().table_fails = true;
+    let token = format!("Bearer {}", good_token());
+    assert!(matches!(authorize(&world.authorizer(&json!({})), &token).await, Err(Refusal::Unavailable)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_tenant_is_known_within_seconds() {
+    let world = fine_world();
+    world.state().tenant = None;
+    let authorizer = world.authorizer(&json!({}));
+    let token = format!("Bearer {}", good_token());
+    assert!(!allows(&authorize(&authorizer, &token).await.unwrap()));
+    world.state().tenant = Some(row("active", ISSUER));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
+}

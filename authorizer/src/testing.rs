@@ -1,0 +1,190 @@
+//! What stands in for an issuer and for DynamoDB in unit tests: keys to sign with, and answers to HTTP requests.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use service::aws;
+use service::config::AwsConfig;
+use service::store::Store;
+
+use crate::{Authorizer, Issuers};
+
+pub(crate) const ACME: &str = "01K9Y6E3S0ACME000000000000";
+pub(crate) const ISSUER: &str = "https://issuer.example";
+pub(crate) const JWKS_URI: &str = "https://keys.example/jwks.json";
+
+/// A key pair of an issuer.
+pub(crate) struct Signer {
+    pub(crate) algorithm: &'static str,
+    pub(crate) public: Value,
+    sign: Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>,
+}
+
+fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub(crate) static RSA: LazyLock<Signer> = LazyLock::new(|| rsa("rsa"));
+pub(crate) static OTHER_RSA: LazyLock<Signer> = LazyLock::new(|| rsa("rsa"));
+
+fn rsa(kid: &str) -> Signer {
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let part = |number: aws_lc_rs::io::Positive<'_>| encode(number.big_endian_without_leading_zero());
+    let (n, e) = (part(pair.public_key().modulus()), part(pair.public_key().exponent()));
+    Signer {
+        algorithm: "RS256",
+        public: json!({"kty": "RSA", "kid": kid, "n": n, "e": e}),
+        sign: Box::new(move |input| {
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input, &mut signature).unwrap();
+            signature
+        }),
+    }
+}
+
+pub(crate) static EC: LazyLock<Signer> = LazyLock::new(|| {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let point = pair.public_key().as_ref().to_vec();
+    Signer {
+        algorithm: "ES256",
+        public: json!({"kty": "EC", "kid": "ec", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..])}),
+        sign: Box::new(move |input| pair.sign(&SystemRandom::new(), input).unwrap().as_ref().to_vec()),
+    }
+});
+
+pub(crate) static ED: LazyLock<Signer> = LazyLock::new(|| {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    Signer {
+        algorithm: "EdDSA",
+        public: json!({"kty": "OKP", "kid": "ed", "crv": "Ed25519", "x": encode(pair.public_key().as_ref())}),
+        sign: Box::new(move |input| pair.sign(input).as_ref().to_vec()),
+    }
+});
+
+impl Signer {
+    pub(crate) fn kid(&self) -> &str {
+        self.public["kid"].as_str().unwrap()
+    }
+
+    /// A token with this header and these claims, signed by this key.
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
+        let input = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+        let signature = (self.sign)(input.as_bytes());
+        format!("{input}.{}", encode(signature))
+    }
+
+    /// The public key as a PEM file would have it, for attacks with it as a secret.
+    pub(crate) fn public_der(&self) -> Vec<u8> {
+        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(self.public[name].as_str().unwrap()).unwrap();
+        let components = aws_lc_rs::signature::RsaPublicKeyComponents { n: bytes("n"), e: bytes("e") };
+        let key: aws_lc_rs::rsa::PublicEncryptingKey = components.try_into().unwrap();
+        AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(&key).unwrap().as_ref().to_vec()
+    }
+}
+
+/// The world outside, as the authorizer's one connector reaches it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct World(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// The issuer's keys; without any it fails.
+    pub(crate) keys: Option<Vec<Value>>,
+    /// The tenant's row; without one there is no such tenant.
+    pub(crate) tenant: Option<Value>,
+    /// Whether DynamoDB fails.
+    pub(crate) table_fails: bool,
+    /// Every address that was asked for, in order.
+    pub(crate) asked: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often the issuer was asked for its keys.
+    pub(crate) fn key_fetches(&self) -> usize {
+        self.state().asked.iter().filter(|uri| *uri == JWKS_URI).count()
+    }
+
+    /// How often the table was asked, retries included.
+    pub(crate) fn table_reads(&self) -> usize {
+        self.state().asked.iter().filter(|uri| uri.contains("dynamodb")).count()
+    }
+
+    pub(crate) fn connector(&self) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        let config = AwsConfig {
+            region: "eu-central-1".into(),
+            access_key_id: "id".into(),
+            secret_access_key: "secret".into(),
+            session_token: None,
+            dynamodb_endpoint: None,
+        };
+        Store::new(aws::dynamodb(&config, Some(self.connector())), "table")
+    }
+
+    /// An authorizer in this world, with changes to the one issuer's settings.
+    pub(crate) fn authorizer(&self, settings: &Value) -> Authorizer {
+        let mut issuer = json!({"issuer": ISSUER, "jwksUri": JWKS_URI, "audiences": ["tenantry"]});
+        let changes = settings.as_object().cloned().unwrap_or_default();
+        issuer.as_object_mut().unwrap().extend(changes);
+        Authorizer::new(Issuers::parse(&json!([issuer]).to_string()).unwrap(), self.store(), Some(self.connector()))
+    }
+}
+
+impl HttpConnector for World {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let mut state = self.state();
+        state.asked.push(request.uri().to_owned());
+        let (status, body) = if request.uri().contains("dynamodb") {
+            match (&state.tenant, state.table_fails) {
+                (_, true) => (500, json!({"__type": "InternalServerError"})),
+                (Some(item), false) => (200, json!({"Item": item})),
+                (None, false) => (200, json!({})),
+            }
+        } else if request.uri() == JWKS_URI {
+            state.keys.as_ref().map_or((500, json!({})), |keys| (200, json!({"keys": keys})))
+        } else {
+            (404, json!({}))
+        };
+        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()));
+        HttpConnectorFuture::ready(Ok(response))
+    }
+}
+
+/// A tenant's row.
+pub(crate) fn row(status: &str, issuer: &str) -> Value {
+    json!({
+        "pk": {"S": format!("TENANT#{ACME}")},
+        "sk": {"S": "TENANT"},
+        "name": {"S": "Acme"},
+        "plan": {"S": "free"},
+        "status": {"S": status},
+        "issuers": {"L": [{"S": issuer}]},
+        "apiKey": {"S": "the-key-of-acme-0000"},
+    })
+}
+
+/// A world in which all is well.
+pub(crate) fn fine_world() -> World {
+    let world = World::default();
+    world.state().keys = Some([&RSA, &EC, &ED].map(|signer| signer.public.clone()).to_vec());
+    world.state().tenant = Some(row("active", ISSUER));
+    world
+}
