@@ -20,15 +20,17 @@ use service::store::Store;
 
 use crate::{Authorizer, Issuers};
 
-pub(crate) const ACME: &str = "01K9Y6E3S0ACME000000000000";
+pub(crate) const ACME: &str = "01K0ACME000000000000000000";
 pub(crate) const ISSUER: &str = "https://issuer.example";
 pub(crate) const JWKS_URI: &str = "https://keys.example/jwks.json";
+
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 /// A key pair of an issuer.
 pub(crate) struct Signer {
     pub(crate) algorithm: &'static str,
     pub(crate) public: Value,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>,
+    sign: Sign,
 }
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {

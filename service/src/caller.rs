@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_scope_that_the_authorizer_did_not_grant_gives_no_access() {
-        let fields = context(&[("tenant", "01K9Y6E3S0ACME000000000000".into()), ("scopes", "records:read x".into())]);
+        let fields = context(&[("tenant", "01K0ACME000000000000000000".into()), ("scopes", "records:read x".into())]);
         let caller = Caller::from_context(&fields).unwrap();
         assert_eq!(caller.access::<RecordsRead>().unwrap().tenant(), caller.tenant());
         assert_eq!(caller.access::<RecordsWrite>().unwrap_err(), MissingScope("records:write"));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_scope_is_a_whole_word() {
-        let fields = context(&[("tenant", "01K9Y6E3S0ACME000000000000".into()), ("scopes", "records:reads".into())]);
+        let fields = context(&[("tenant", "01K0ACME000000000000000000".into()), ("scopes", "records:reads".into())]);
         assert!(Caller::from_context(&fields).unwrap().access::<RecordsRead>().is_err());
     }
 

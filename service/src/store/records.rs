@@ -297,7 +297,8 @@ impl Store {
             .return_values_on_condition_check_failure(OnFailure::AllOld)
             .send()
             .await?;
-        Ok(answer.attributes.filter(|old| !old.is_empty()))
+        // For an item that was not there DynamoDB gives nothing, and the local engine its key.
+        Ok(answer.attributes.filter(|old| old.contains_key(attribute::VERSION)))
     }
 }
 

@@ -64,12 +64,12 @@ mod tests {
 
     fn tenant() -> Tenant {
         Tenant {
-            id: TenantId::parse("01K9Y6E3S0ACME000000000000").unwrap(),
+            id: TenantId::parse("01K0ACME000000000000000000").unwrap(),
             name: "Acme".into(),
             plan: "free".into(),
             status: Status::Suspended,
             issuers: vec!["https://a.example".into(), "https://b.example/".into()],
-            api_key: "01K9Y6E3S0ACME000000000000".into(),
+            api_key: "01K0ACME000000000000000000".into(),
         }
     }
 
