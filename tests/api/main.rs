@@ -1,3 +1,17 @@
 //! End-to-end tests over HTTP, against the real binaries.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do: by a panic")]
+
+mod cli;
+mod collections;
+mod contract;
+mod cors;
+mod faults;
+mod fixtures;
 mod gateway;
+mod health;
+mod policies;
+mod records;
+mod support;
+mod tenants;
+mod tokens;

@@ -3,7 +3,7 @@
 mod intrinsics;
 mod model;
 mod properties;
-mod yaml;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -21,7 +21,7 @@ pub enum YamlError {
 }
 
 /// Reads one document.
-pub(super) fn parse(text: &str) -> Result<Value, YamlError> {
+pub fn parse(text: &str) -> Result<Value, YamlError> {
     match Yaml::load_from_str(text)?.as_slice() {
         [document] => convert(document),
         documents => Err(YamlError::Documents(documents.len())),

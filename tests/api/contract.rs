@@ -1,0 +1,100 @@
+//! `openapi.yaml` and `template.yaml` say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use local::template::Template;
+use serde_json::{Value, json};
+
+use crate::support::contract::{CONTRACT, check_schema, operations, resolve};
+use crate::support::workspace;
+
+/// Whether a route needs a token, and a key that belongs to a plan.
+type Routes = BTreeMap<(String, String), (bool, bool)>;
+
+#[test]
+fn the_template_has_the_routes_of_the_contract_with_the_same_authentication() {
+    let template = Template::read(&workspace().join("template.yaml"), &BTreeMap::new()).unwrap();
+    let routed: Routes = template
+        .api
+        .routes
+        .into_iter()
+        .map(|route| ((route.path, route.method), (route.authorized, route.api_key_required)))
+        .collect();
+    let promised: Routes = operations()
+        .into_iter()
+        .map(|operation| {
+            let open = operation.definition.get("security") == Some(&json!([]));
+            ((operation.path.to_owned(), operation.method), (!open, !open))
+        })
+        .collect();
+    assert_eq!(routed, promised);
+}
+
+#[test]
+fn an_operation_is_open_or_has_a_scope() {
+    for operation in operations() {
+        let open = operation.definition.get("security") == Some(&json!([]));
+        let scope = operation.definition.get("x-required-scope").and_then(Value::as_str);
+        assert_eq!(scope.is_none(), open, "{} {}", operation.method, operation.path);
+    }
+}
+
+#[test]
+fn the_authorizer_knows_the_scopes_of_the_contract() {
+    let known: BTreeSet<_> = authorizer::ROUTES.iter().map(|route| (route.method, route.path, route.scope)).collect();
+    let operations = operations();
+    let promised: BTreeSet<_> = operations
+        .iter()
+        .filter_map(|operation| {
+            let scope = operation.definition.get("x-required-scope")?.as_str()?;
+            Some((&operation.method[..], operation.path, scope))
+        })
+        .collect();
+    assert_eq!(known, promised);
+}
+
+#[test]
+fn the_stage_is_the_path_of_the_server() {
+    let template = Template::read(&workspace().join("template.yaml"), &BTreeMap::new()).unwrap();
+    assert_eq!(CONTRACT["servers"][0]["url"], format!("/{}", template.api.stage));
+}
+
+#[test]
+fn every_path_parameter_is_declared() {
+    for operation in operations() {
+        let shared = CONTRACT["paths"][operation.path].get("parameters");
+        let own = operation.definition.get("parameters");
+        let declared: BTreeSet<_> = [shared, own]
+            .into_iter()
+            .flatten()
+            .flat_map(|list| list.as_array().unwrap())
+            .map(resolve)
+            .filter(|parameter| parameter["in"] == "path")
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        let segments = operation.path.split('/').filter_map(|one| one.strip_prefix('{')?.strip_suffix('}'));
+        assert_eq!(declared, segments.collect(), "{}", operation.path);
+    }
+}
+
+/// Every media type object with an `example`, wherever it is.
+fn examples(value: &'static Value, found: &mut Vec<(&'static Value, &'static Value)>) {
+    if let (Some(schema), Some(example)) = (value.get("schema"), value.get("example")) {
+        found.push((schema, example));
+    }
+    match value {
+        Value::Object(members) => members.values().for_each(|member| examples(member, found)),
+        Value::Array(elements) => elements.iter().for_each(|element| examples(element, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_example_fits_its_schema() {
+    let mut found = Vec::new();
+    examples(&CONTRACT, &mut found);
+    assert!(found.len() > 5);
+    for (schema, example) in found {
+        check_schema(schema, example);
+    }
+}

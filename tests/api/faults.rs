@@ -1,0 +1,173 @@
+//! DynamoDB throttled, failing, stalled, away: every request ends in an explicit answer, within 6 seconds.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::dynamodb::{DynamoDb, Fault};
+use crate::support::{Answer, Api, Caller};
+
+const LIST: &str = "/collections/notes/records";
+const NOTE: &str = "/collections/notes/records/welcome";
+const LIMIT: Duration = Duration::from_secs(6);
+
+/// An API on a table that can fail; globex is known to the authorizer, and there is a record.
+async fn start() -> (DynamoDb, Api) {
+    let table = DynamoDb::start().await;
+    let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
+    (table, api)
+}
+
+async fn warm(api: &Api) -> Caller<'_> {
+    let globex = api.caller("globex").await;
+    globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(201);
+    globex
+}
+
+/// Each operation, once, all at the same time.
+async fn every_operation(caller: &Caller<'_>) -> Vec<(&'static str, Answer, Duration)> {
+    let operations = [
+        ("GET", NOTE),
+        ("GET", LIST),
+        ("GET", "/collections"),
+        ("POST", LIST),
+        ("PUT", NOTE),
+        ("PATCH", NOTE),
+        ("DELETE", NOTE),
+    ];
+    let calls = operations.map(|(method, path)| {
+        let call = caller.call(method, path);
+        let call = if matches!(method, "GET" | "DELETE") { call } else { call.json(&json!({"data": {"b": 2}})) };
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let answer = call.send().await;
+            (method, answer, started.elapsed())
+        })
+    });
+    let mut answers = Vec::new();
+    for call in calls {
+        answers.push(call.await.unwrap());
+    }
+    answers
+}
+
+fn check(answers: Vec<(&'static str, Answer, Duration)>) {
+    for (method, answer, elapsed) in answers {
+        assert!(elapsed < LIMIT, "{method} took {elapsed:?}");
+        assert_eq!(answer.header("retry-after"), "1", "{method}");
+        // Where the record is if it was written after all, to retry there with `If-None-Match: *`.
+        assert_eq!(answer.header("location").starts_with("/v1/collections/notes/records/"), method == "POST");
+        let answer = answer.expect_problem(503, "unavailable");
+        assert!(!answer.text.contains("Internal") && !answer.text.to_lowercase().contains("dynamo"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_or_failing_table_is_told_as_unavailable() {
+    for fault in [Fault::Throttle, Fault::Fail] {
+        let (table, api) = start().await;
+        let globex = warm(&api).await;
+        table.fail_always(Some(fault));
+        check(every_operation(&globex).await);
+        table.fail_always(None);
+        let kept = globex.get(NOTE).await.expect(200).json();
+        assert_eq!(kept["data"], json!({"a": 1}), "nothing was written");
+        assert_eq!(globex.get(LIST).await.json()["items"].as_array().unwrap().len(), 1);
+        api.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_table_is_told_as_unavailable() {
+    let (table, api) = start().await;
+    let globex = warm(&api).await;
+    table.fail_always(Some(Fault::Stall));
+    check(every_operation(&globex).await);
+    table.fail_always(None);
+    globex.get(NOTE).await.expect(200);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_table_that_is_away_is_told_as_unavailable() {
+    let (mut table, api) = start().await;
+    let globex = warm(&api).await;
+    table.stop().await;
+    check(every_operation(&globex).await);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_fault_that_passes_is_not_noticed() {
+    let (table, api) = start().await;
+    let globex = warm(&api).await;
+    for fault in [Fault::Throttle, Fault::Fail, Fault::Stall] {
+        table.fail_next([fault]);
+        globex.get(NOTE).await.expect(200);
+        table.fail_next([fault]);
+        globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(200);
+    }
+    api.shutdown().await;
+}
+
+fn version(answer: &Answer) -> Option<u64> {
+    answer.json()["version"].as_u64()
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_happens_once_and_is_told_as_done() {
+    let (table, api) = start().await;
+    let globex = warm(&api).await;
+    let lose = || table.fail_next([Fault::LoseAnswer]);
+
+    lose();
+    let created = globex.post(LIST, &json!({"data": {"n": 1}})).await.expect(201);
+    assert_eq!(globex.follow(created.header("location")).await.expect(200).json(), created.json());
+    assert_eq!(globex.get(LIST).await.json()["items"].as_array().unwrap().len(), 2);
+
+    let path = "/collections/notes/records/new";
+    let put = |name: &'static str, value: String| {
+        globex.call("PUT", path).json(&json!({"data": {}})).header(name, &value).send()
+    };
+    lose();
+    let first = put("if-none-match", "*".into()).await.expect(201);
+    lose();
+    let second = put("if-match", first.header("etag").into()).await.expect(200);
+    assert_eq!(version(&second), version(&first).map(|version| version + 1), "one write");
+    lose();
+    let third = globex.put(path, &json!({"data": {}})).await.expect(200);
+    assert_eq!(version(&third), version(&second).map(|version| version + 1), "one write");
+    table.fail_next([Fault::LoseAnswer]);
+    let other = globex.put("/collections/notes/records/newer", &json!({"data": {}})).await.expect(201);
+    assert_eq!(globex.get("/collections/notes/records/newer").await.json(), other.json());
+
+    table.take();
+    // The read, and then the write.
+    table.fail_next([Fault::LoseAnswer, Fault::LoseAnswer]);
+    let patched = globex.patch(path, &json!({"data": {"p": 1}})).await.expect(200);
+    assert_eq!(patched.json()["data"], json!({"p": 1}));
+    lose();
+    globex.call("DELETE", path).header("if-match", patched.header("etag")).send().await.expect(204);
+    globex.get(path).await.expect(404);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn known_tenants_are_let_in_while_the_table_fails_and_others_are_told_to_wait() {
+    let (table, api) = start().await;
+    let globex = warm(&api).await;
+    table.fail_always(Some(Fault::Fail));
+    // Another token of a tenant that the authorizer knows, and the first of one that it does not.
+    let other_token = api.caller("globex").await;
+    other_token.get("/collections/x/records/y").await.expect_problem(503, "unavailable");
+    assert_eq!(api.invocations("records").await, 2, "it got through to the function");
+    let started = Instant::now();
+    let unknown = api.caller("acme").await.get(NOTE).await.expect_problem(503, "unavailable");
+    assert!(started.elapsed() < LIMIT);
+    assert_eq!(unknown.header("retry-after"), "1");
+    assert_eq!(api.invocations("records").await, 2, "it did not");
+    table.fail_always(None);
+    api.caller("acme").await.get(NOTE).await.expect(404);
+    globex.get(NOTE).await.expect(200);
+    api.shutdown().await;
+}

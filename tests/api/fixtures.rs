@@ -1,0 +1,59 @@
+//! The events in `events/`, each sent to the real function, as `sam local invoke -e` does.
+
+use local::runtime::{Invoke, InvokeError};
+use serde_json::{Value, json};
+
+use crate::support::contract::operations;
+use crate::support::{Api, read, workspace};
+
+/// The status that each event is answered with, in this order.
+const EVENTS: [(&str, &str, u16); 8] = [
+    ("records", "records-put.json", 201),
+    ("records", "records-get.json", 200),
+    ("records", "records-patch.json", 200),
+    ("records", "records-list.json", 200),
+    ("records", "records-list-collections.json", 200),
+    ("records", "records-create.json", 201),
+    ("records", "records-delete.json", 204),
+    ("health", "health.json", 200),
+];
+
+async fn invoke(api: &Api, function: &str, event: &str) -> Result<Value, InvokeError> {
+    let answer = api.local.functions().invoke(function, read(&format!("events/{event}")).into_bytes()).await?;
+    Ok(serde_json::from_slice(&answer).unwrap())
+}
+
+#[tokio::test]
+async fn every_event_is_answered_by_its_function() {
+    let api = Api::start().await;
+    for (function, event, status) in EVENTS {
+        let answer = invoke(&api, function, event).await.unwrap();
+        assert_eq!(answer["statusCode"], json!(status), "{event}: {answer}");
+    }
+    // Its token is signed by a key that nobody here trusts; `authorizer` has a unit test with the key.
+    let refused = invoke(&api, "authorizer", "authorizer.json").await;
+    assert!(matches!(&refused, Err(InvokeError::Function { message, .. }) if message == "Unauthorized"), "{refused:?}");
+    api.shutdown().await;
+}
+
+#[test]
+fn every_event_is_listed_here() {
+    let mut listed: Vec<_> = EVENTS.iter().map(|(_, event, _)| (*event).to_owned()).collect();
+    listed.push("authorizer.json".to_owned());
+    listed.sort_unstable();
+    let files = std::fs::read_dir(workspace().join("events")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort_unstable();
+    assert_eq!(files, listed);
+}
+
+#[test]
+fn every_operation_has_an_event() {
+    let events: Vec<Value> =
+        EVENTS.iter().map(|(_, event, _)| serde_json::from_str(&read(&format!("events/{event}"))).unwrap()).collect();
+    for operation in operations() {
+        let found =
+            events.iter().any(|event| event["httpMethod"] == operation.method && event["resource"] == operation.path);
+        assert!(found, "no event for {} {}", operation.method, operation.path);
+    }
+}

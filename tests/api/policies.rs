@@ -1,0 +1,65 @@
+//! Whatever scopes a token has, its policy allows exactly the routes that the contract allows them.
+
+use std::collections::BTreeSet;
+
+use local::gateway::policy::{Decision, Policy};
+use proptest::prelude::*;
+
+const API: &str = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1";
+
+/// Scopes of the contract, and some that are like them.
+fn any_scopes() -> impl Strategy<Value = Vec<String>> {
+    let known: BTreeSet<&str> = authorizer::ROUTES.iter().map(|route| route.scope).collect();
+    let known = known.into_iter().collect::<Vec<_>>();
+    let scope = prop_oneof![
+        4 => prop::sample::select(known.clone()).prop_map(ToOwned::to_owned),
+        1 => prop::sample::select(known).prop_map(|scope| format!("{scope}s")),
+        1 => "[a-z:*]{0,12}",
+    ];
+    prop::collection::vec(scope, 0..5)
+}
+
+/// What a path parameter may be: anything but a slash, as it is sent.
+fn any_segment() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[A-Za-z0-9._~-]{1,20}",
+        "[A-Za-z0-9%*?:]{1,20}",
+        prop::sample::select(vec!["records", "collections", "health", "*", "%2F", "..", "a%2Frecords"])
+            .prop_map(ToOwned::to_owned),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_policy_allows_what_the_contract_allows(
+        scopes in any_scopes(),
+        segments in prop::collection::vec(any_segment(), 4),
+    ) {
+        let document = serde_json::to_value(authorizer::policy(API, &scopes)).unwrap();
+        prop_assert!(document.to_string().len() < 8192, "API Gateway takes no more");
+        let policy = Policy::parse(&document).unwrap();
+        for route in authorizer::ROUTES {
+            let mut given = segments.iter();
+            let path: Vec<&str> = route
+                .path
+                .split('/')
+                .map(|segment| if segment.starts_with('{') { given.next().unwrap() } else { segment })
+                .collect();
+            let arn = format!("{API}/{}{}", route.method, path.join("/"));
+            let allowed = policy.evaluate("execute-api:Invoke", &arn) == Decision::Allow;
+            prop_assert_eq!(allowed, scopes.iter().any(|scope| scope == route.scope), "{} with {:?}", arn, scopes);
+        }
+    }
+
+    #[test]
+    fn a_policy_is_for_its_own_api_and_stage(scopes in any_scopes()) {
+        let document = serde_json::to_value(authorizer::policy(API, &scopes)).unwrap();
+        let policy = Policy::parse(&document).unwrap();
+        for other in [API.replace("/v1", "/v2"), API.replace("a1b2c3d4e5", "other"), API.replace("central", "west")] {
+            let decision = policy.evaluate("execute-api:Invoke", &format!("{other}/GET/collections"));
+            prop_assert_ne!(decision, Decision::Allow);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Requests as a tenant makes them.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+
+use super::{Answer, Api, contract};
+
+/// A client with a token, or without one.
+pub(crate) struct Caller<'a> {
+    api: &'a Api,
+    pub(crate) token: Option<String>,
+}
+
+/// A request in the making.
+#[must_use]
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    request: RequestBuilder,
+}
+
+impl<'a> Caller<'a> {
+    pub(super) fn new(api: &'a Api, token: Option<String>) -> Self {
+        Self { api, token }
+    }
+
+    /// A request of a path below the stage.
+    pub(crate) fn call(&self, method: &str, path: &str) -> Call {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.api.client.request(method.clone(), format!("{}{path}", self.api.local.url()));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        Call { method, path: path.to_owned(), request }
+    }
+
+    /// A request of a path as answers give it, with the stage.
+    pub(crate) async fn follow(&self, location: &str) -> Answer {
+        self.get(location.strip_prefix("/v1").unwrap_or_else(|| panic!("{location} is not below the stage"))).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path).send().await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.call("DELETE", path).send().await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path).json(body).send().await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.call("PUT", path).json(body).send().await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.call("PATCH", path).json(body).header("content-type", "application/merge-patch+json").send().await
+    }
+}
+
+impl Call {
+    /// Sets a header, over one of that name.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        let mut headers = reqwest::header::HeaderMap::new();
+        headers.insert(reqwest::header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        self.request = self.request.headers(headers);
+        self
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    pub(crate) fn body(mut self, media_type: &str, body: impl Into<reqwest::Body>) -> Self {
+        self.request = self.request.body(body);
+        self.header("content-type", media_type)
+    }
+
+    /// Sends it, and holds the answer to the contract.
+    pub(crate) async fn send(self) -> Answer {
+        let response = self.request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let answer = Answer { status, headers, text: response.text().await.unwrap() };
+        contract::check(self.method.as_str(), &self.path, &answer);
+        answer
+    }
+}

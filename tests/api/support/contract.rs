@@ -1,0 +1,123 @@
+//! `openapi.yaml`, and whether an answer is as it says.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use super::{Answer, read};
+
+/// The contract, as JSON.
+pub(crate) static CONTRACT: LazyLock<Value> =
+    LazyLock::new(|| local::template::yaml::parse(&read("openapi.yaml")).unwrap());
+
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+/// An operation of the contract.
+pub(crate) struct Operation {
+    pub(crate) method: String,
+    pub(crate) path: &'static str,
+    pub(crate) definition: &'static Value,
+}
+
+/// All operations of the contract.
+pub(crate) fn operations() -> Vec<Operation> {
+    let paths = CONTRACT["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            METHODS.iter().filter_map(move |method| {
+                let definition = item.get(method)?;
+                Some(Operation { method: method.to_uppercase(), path, definition })
+            })
+        })
+        .collect()
+}
+
+/// Where a `$ref` leads.
+pub(crate) fn resolve(value: &'static Value) -> &'static Value {
+    match value.get("$ref").and_then(Value::as_str) {
+        Some(reference) => CONTRACT.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        None => value,
+    }
+}
+
+/// Whether a text fits a schema of `#/components/schemas`.
+pub(crate) fn check_schema(schema: &'static Value, instance: &Value) {
+    static VALIDATORS: LazyLock<Mutex<HashMap<String, &'static Validator>>> = LazyLock::new(Mutex::default);
+    let validator = *VALIDATORS.lock().unwrap().entry(schema.to_string()).or_insert_with(|| {
+        let mut root = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema" });
+        root["components"] = CONTRACT["components"].clone();
+        root.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
+        Box::leak(Box::new(jsonschema::validator_for(&root).unwrap()))
+    });
+    let errors: Vec<String> = validator.iter_errors(instance).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{instance} does not fit {schema}: {errors:?}");
+}
+
+/// Panics if an answer is not as the contract says: status, media type, schema and headers.
+pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
+    let path = path.split('?').next().unwrap_or_default();
+    let operation = operations().into_iter().find(|one| one.method == method && matches(one.path, path));
+    let Some(operation) = operation else {
+        if method != "OPTIONS" {
+            assert!((400..500).contains(&answer.status), "{method} {path} is not in the contract: {answer:?}");
+            check_problem(answer);
+        }
+        return;
+    };
+    let responses = &operation.definition["responses"];
+    let response = responses.get(answer.status.to_string());
+    assert!(
+        response.is_some() || answer.status >= 400,
+        "the contract does not know a {} of {method} {path}: {answer:?}",
+        answer.status
+    );
+    let response = resolve(response.unwrap_or(&responses["default"]));
+    for (name, header) in response["headers"].as_object().into_iter().flatten() {
+        let header = resolve(header);
+        match answer.headers.get(name) {
+            Some(value) => check_schema(&header["schema"], &json!(value.to_str().unwrap())),
+            None => assert_ne!(header["required"], true, "{method} {path} lacks the header {name}: {answer:?}"),
+        }
+    }
+    match response.get("content").and_then(Value::as_object) {
+        None => assert_eq!(answer.text, "", "{answer:?}"),
+        Some(content) => {
+            let media_type = answer.header("content-type");
+            let media = content.get(media_type);
+            let media = media.unwrap_or_else(|| panic!("{method} {path} may not answer {media_type}: {answer:?}"));
+            check_schema(&media["schema"], &answer.json());
+        }
+    }
+    if answer.status >= 400 {
+        check_problem(answer);
+    }
+}
+
+fn check_problem(answer: &Answer) {
+    check_schema(&CONTRACT["components"]["schemas"]["Problem"], &answer.json());
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{answer:?}");
+    let problem = answer.json();
+    let code = problem["code"].as_str().unwrap();
+    assert_eq!(problem["type"], format!("urn:tenantry:problem:{code}"));
+    assert_eq!(problem["requestId"], answer.header("x-amzn-requestid"), "{answer:?}");
+    if let Some(status) = problem.get("status") {
+        assert_eq!(*status, answer.status);
+    }
+    let row = format!("| `{code}` | ");
+    assert!(read("docs/problems.md").contains(&row), "docs/problems.md lacks {code}");
+}
+
+/// Whether a path is one of a route.
+pub(crate) fn matches(route: &str, path: &str) -> bool {
+    let (mut route, mut path) = (route.split('/'), path.split('/'));
+    loop {
+        match (route.next(), path.next()) {
+            (None, None) => return true,
+            (Some(want), Some(have)) if want == have || (want.starts_with('{') && !have.is_empty()) => {}
+            _ => return false,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A DynamoDB with a proxy before it, which counts requests and makes them fail.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is throttled.
+    Throttle,
+    /// It fails, with a 500.
+    Fail,
+    /// It is never answered.
+    Stall,
+    /// It is done, but the answer is a 500.
+    LoseAnswer,
+}
+
+/// A request that came through.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// `GetItem`, `Query`…
+    pub(crate) operation: String,
+    pub(crate) body: Value,
+}
+
+/// The proxy.
+pub(crate) struct DynamoDb {
+    pub(crate) endpoint: String,
+    state: Arc<Mutex<Script>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Script {
+    seen: Vec<Seen>,
+    next: VecDeque<Fault>,
+    always: Option<Fault>,
+}
+
+#[derive(Clone)]
+struct Proxy {
+    upstream: String,
+    client: reqwest::Client,
+    state: Arc<Mutex<Script>>,
+}
+
+impl DynamoDb {
+    pub(crate) async fn start() -> Self {
+        let engine = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = format!("http://{}", engine.local_addr().unwrap());
+        let database = dynoxide::Database::memory().unwrap();
+        let engine = tokio::spawn(async move { dynoxide::server::serve_on(engine, database).await });
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::<Mutex<Script>>::default();
+        let proxy = Proxy { upstream, client: reqwest::Client::new(), state: Arc::clone(&state) };
+        let app = Router::new().fallback(forward).with_state(proxy);
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { endpoint, state, tasks: vec![engine, server] }
+    }
+
+    /// The requests since the last call of this.
+    pub(crate) fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.state.lock().unwrap().seen)
+    }
+
+    /// Makes the next requests fail, one after the other.
+    pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state.lock().unwrap().next.extend(faults);
+    }
+
+    /// Makes every request fail, or none.
+    pub(crate) fn fail_always(&self, fault: Option<Fault>) {
+        self.state.lock().unwrap().always = fault;
+    }
+
+    /// Ends it: connections are refused from now on.
+    pub(crate) async fn stop(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // An aborted task ends with an error.
+            assert!(task.await.is_err());
+        }
+    }
+}
+
+impl Drop for DynamoDb {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
+    let fault = {
+        let mut script = proxy.state.lock().unwrap();
+        let target = headers["x-amz-target"].to_str().unwrap();
+        script.seen.push(Seen {
+            operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(&body).unwrap(),
+        });
+        script.next.pop_front().or(script.always)
+    };
+    let error = |status: StatusCode, code: &str| {
+        (status, axum::Json(json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}") }))).into_response()
+    };
+    let failure = || error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError");
+    match fault {
+        Some(Fault::Throttle) => return error(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+        Some(Fault::Fail) => return failure(),
+        Some(Fault::Stall) => std::future::pending().await,
+        Some(Fault::LoseAnswer) | None => {}
+    }
+    let answer = proxy.client.post(proxy.upstream).headers(headers).body(body).send().await.unwrap();
+    if fault == Some(Fault::LoseAnswer) {
+        return failure();
+    }
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    (status, headers, answer.bytes().await.unwrap()).into_response()
+}

@@ -1,0 +1,99 @@
+//! The API of `template.yaml`, started afresh for each test, and clients that hold every answer to the contract.
+
+mod answer;
+mod client;
+pub(crate) mod contract;
+pub(crate) mod dynamodb;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use local::binaries::Binaries;
+use local::{Local, Options};
+use reqwest::Client;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+pub(crate) use answer::Answer;
+pub(crate) use client::{Call, Caller};
+
+/// The workspace's folder.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A file of the workspace.
+pub(crate) fn read(path: &str) -> String {
+    std::fs::read_to_string(workspace().join(path)).unwrap()
+}
+
+/// The folder of the functions' binaries, which cargo brings up to date once in a test run.
+pub(crate) async fn binaries() -> &'static Path {
+    static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
+    let folder = FOLDER.get_or_init(|| async {
+        let found = Binaries::Build.locate(&workspace(), ["authorizer"], true).await.unwrap();
+        found["authorizer"].parent().unwrap().to_owned()
+    });
+    folder.await
+}
+
+/// The whole API, running.
+pub(crate) struct Api {
+    pub(crate) local: Local,
+    client: Client,
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// With changes to the options.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options::new(workspace().join("template.yaml"));
+        options.binaries = Binaries::Directory(binaries().await.to_owned());
+        options.quiet = true;
+        change(&mut options);
+        Self { local: Local::start(options).await.unwrap(), client: Client::new() }
+    }
+
+    /// With another value of a template's parameter.
+    pub(crate) async fn start_with_parameter(name: &str, value: &str) -> Self {
+        Self::start_with(|options| options.overrides = BTreeMap::from([(name.into(), value.into())])).await
+    }
+
+    /// A client of a tenant, with all of the tenant's scopes.
+    pub(crate) async fn caller(&self, tenant: &str) -> Caller<'_> {
+        self.caller_with(tenant, &[]).await
+    }
+
+    /// A client whose token endpoint request has these further parameters.
+    pub(crate) async fn caller_with(&self, tenant: &str, parameters: &[(&str, &str)]) -> Caller<'_> {
+        Caller::new(self, Some(self.token(tenant, parameters).await))
+    }
+
+    /// A client with this token, or with none.
+    pub(crate) fn caller_of(&self, token: Option<&str>) -> Caller<'_> {
+        Caller::new(self, token.map(ToOwned::to_owned))
+    }
+
+    /// A token of the local issuer.
+    pub(crate) async fn token(&self, tenant: &str, parameters: &[(&str, &str)]) -> String {
+        let mut form = vec![("grant_type", "client_credentials"), ("client_id", tenant)];
+        form.extend(parameters);
+        let url = format!("{}/_local/oauth2/token", self.local.base_url());
+        let answer: Value = self.client.post(url).form(&form).send().await.unwrap().json().await.unwrap();
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// How often a function was invoked.
+    pub(crate) async fn invocations(&self, function: &str) -> u64 {
+        let url = format!("{}/_local/functions", self.local.base_url());
+        let functions: Vec<Value> = self.client.get(url).send().await.unwrap().json().await.unwrap();
+        functions.iter().find(|one| one["name"] == function).unwrap()["invocations"].as_u64().unwrap()
+    }
+
+    pub(crate) async fn shutdown(self) {
+        self.local.shutdown().await;
+    }
+}

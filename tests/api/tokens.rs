@@ -1,0 +1,100 @@
+//! Tokens, from the issuer through the gateway and the authorizer. Each rejection has its unit test in `authorizer`.
+
+use service::tenant::{Status, Tenant, TenantId};
+
+use crate::support::Api;
+
+const NOTE: &str = "/collections/notes/records/welcome";
+
+#[tokio::test]
+async fn junk_is_refused_without_an_invocation() {
+    let api = Api::start().await;
+    for token in [None, Some("junk"), Some("a.b"), Some("a.b.c.d"), Some("a.b.c!"), Some("tnt_"), Some("")] {
+        api.caller_of(token).get(NOTE).await.expect_problem(401, "unauthorized");
+    }
+    let basic = api.caller_of(None).call("GET", NOTE).header("authorization", "Basic YTpi").send().await;
+    assert_eq!(basic.expect_problem(401, "unauthorized").header("www-authenticate"), "Bearer");
+    assert_eq!(api.invocations("authorizer").await, 0);
+    assert_eq!(api.invocations("records").await, 0);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_tampered_token_is_refused() {
+    let api = Api::start().await;
+    let token = api.token("globex", &[]).await;
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let flipped = if signature.starts_with('A') { 'B' } else { 'A' };
+    for tampered in [format!("{input}.{flipped}{}", &signature[1..]), format!("{input}.AAAA")] {
+        api.caller_of(Some(&tampered)).get(NOTE).await.expect_problem(401, "unauthorized");
+    }
+    assert_eq!(api.invocations("records").await, 0);
+    api.caller_of(Some(&token)).get(NOTE).await.expect_problem(404, "record_not_found");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused() {
+    let api = Api::start().await;
+    api.caller_with("globex", &[("expires_in", "-60")]).await.get(NOTE).await.expect_problem(401, "unauthorized");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_token_is_authorized_once_for_all_routes() {
+    let api = Api::start().await;
+    let globex = api.caller("globex").await;
+    globex.get(NOTE).await.expect(404);
+    globex.put(NOTE, &serde_json::json!({"data": {}})).await.expect(201);
+    globex.get("/collections").await.expect(200);
+    globex.delete(NOTE).await.expect(204);
+    assert_eq!(api.invocations("authorizer").await, 1);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn scopes_are_held_to_on_each_route_with_one_cached_policy() {
+    let api = Api::start().await;
+    let reader = api.caller_with("globex", &[("scope", "records:read")]).await;
+    reader.get("/collections").await.expect(200);
+    reader.delete(NOTE).await.expect_problem(403, "insufficient_scope");
+    reader.get(NOTE).await.expect(404);
+    let writer = api.caller_with("globex", &[("scope", "records:write")]).await;
+    writer.get(NOTE).await.expect_problem(403, "insufficient_scope");
+    writer.put(NOTE, &serde_json::json!({"data": {}})).await.expect(201);
+    let neither = api.caller_with("globex", &[("scope", "openid")]).await;
+    neither.get(NOTE).await.expect_problem(403, "insufficient_scope");
+    assert_eq!(api.invocations("authorizer").await, 3);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_operator_is_no_tenant() {
+    let api = Api::start().await;
+    api.caller("operator").await.get(NOTE).await.expect_problem(401, "unauthorized");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_tenant_is_let_in_by_its_own_issuers_only() {
+    let api = Api::start().await;
+    let stranger = TenantId::parse("01K0STRANGER00000000000000").unwrap();
+    api.caller(stranger.as_str()).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
+
+    let tenant = |id: &str, status, issuer: &str| Tenant {
+        id: TenantId::parse(id).unwrap(),
+        name: "Other".into(),
+        plan: "pro".into(),
+        status,
+        issuers: vec![issuer.into()],
+        api_key: id.into(),
+    };
+    let foreign = "01K0F0RE1GN000000000000000";
+    api.local.onboard(&tenant(foreign, Status::Active, "https://elsewhere.example")).await.unwrap();
+    api.caller(foreign).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
+
+    let suspended = "01K0SVSPENDED0000000000000";
+    api.local.onboard(&tenant(suspended, Status::Suspended, api.local.issuer().url())).await.unwrap();
+    api.caller(suspended).await.get(NOTE).await.expect_problem(403, "tenant_suspended");
+    api.shutdown().await;
+}
