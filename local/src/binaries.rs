@@ -77,7 +77,7 @@ impl Binaries {
 async fn build(root: &Path, quiet: bool) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
     let executable = std::env::current_exe().map_err(BinariesError::Cargo)?;
     let Profile { name, target, is_test } = Profile::of(&executable).ok_or(BinariesError::NoTarget)?;
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    let mut command = cargo();
     command.current_dir(root).args(["build", "--bins", "--message-format", "json-render-diagnostics"]);
     command.args(["--profile", name]).arg("--target-dir").arg(target);
     if is_test {
@@ -87,6 +87,15 @@ async fn build(root: &Path, quiet: bool) -> Result<BTreeMap<String, PathBuf>, Bi
     if quiet {
         command.arg("--quiet");
     }
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    let output = child.map_err(BinariesError::Cargo)?.wait_with_output().await.map_err(BinariesError::Cargo)?;
+    if output.status.success() { Ok(executables(&output.stdout)) } else { Err(BinariesError::Failed(output.status)) }
+}
+
+/// Cargo, as from a shell: the one that runs this, if one does.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     // `cargo run` and `cargo test` tell their child which package it is. A build script that watches such a variable
     // would see it change, and compile again.
     for (name, _) in std::env::vars_os() {
@@ -94,9 +103,7 @@ async fn build(root: &Path, quiet: bool) -> Result<BTreeMap<String, PathBuf>, Bi
             command.env_remove(name);
         }
     }
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
-    let output = child.map_err(BinariesError::Cargo)?.wait_with_output().await.map_err(BinariesError::Cargo)?;
-    if output.status.success() { Ok(executables(&output.stdout)) } else { Err(BinariesError::Failed(output.status)) }
+    command
 }
 
 fn is_of_cargo_run(name: &str) -> bool {

@@ -1,0 +1,84 @@
+//! The events that are sent: the fixtures of the workspace, changed where a measure needs it.
+
+use serde_json::{Value, json};
+
+use crate::Error;
+
+const AUTHORIZER: &str = include_str!("../../events/authorizer.json");
+const HEALTH: &str = include_str!("../../events/health.json");
+const GET: &str = include_str!("../../events/records-get.json");
+const LIST: &str = include_str!("../../events/records-list.json");
+const PUT: &str = include_str!("../../events/records-put.json");
+
+/// The most bytes of a record's data.
+const LARGEST: usize = 350 * 1024;
+
+/// The bytes of each listed record: 25 of them almost fill the megabyte that a page has at most.
+const LISTED: usize = 40_000;
+
+/// Events, as bytes of JSON.
+#[derive(Debug)]
+pub(crate) struct Events {
+    pub(crate) authorize: Vec<u8>,
+    pub(crate) health: Vec<u8>,
+    /// Reads the one record.
+    pub(crate) get: Vec<u8>,
+    /// The same for the floor: the same item, by its whole key.
+    pub(crate) get_item: Vec<u8>,
+    /// Lists 25 records.
+    pub(crate) list: Vec<u8>,
+    /// Writes the one record.
+    pub(crate) put: Vec<u8>,
+    /// Writes a record of the largest size.
+    pub(crate) put_largest: Vec<u8>,
+    /// Write the records that are listed.
+    pub(crate) fill: Vec<Vec<u8>>,
+}
+
+impl Events {
+    /// Events that carry this token.
+    pub(crate) fn new(token: &str) -> Result<Self, Error> {
+        let mut authorize: Value = serde_json::from_str(AUTHORIZER)?;
+        authorize["authorizationToken"] = format!("Bearer {token}").into();
+
+        let get = without_query(GET)?;
+        let mut get_item = get.clone();
+        let tenant = get["requestContext"]["authorizer"]["tenant"].as_str().ok_or("an event without a tenant")?;
+        let collection = get["pathParameters"]["collection"].as_str().ok_or("an event without a collection")?;
+        get_item["pathParameters"]["collection"] = format!("T#{tenant}#R#{collection}").into();
+
+        let mut list = without_query(LIST)?;
+        let query = json!({"limit": "25"});
+        list["multiValueQueryStringParameters"] = json!({"limit": ["25"]});
+        list["queryStringParameters"] = query;
+
+        let put: Value = serde_json::from_str(PUT)?;
+        let with = |id: &str, data: &Value| {
+            let mut put = put.clone();
+            put["path"] = format!("/collections/{collection}/records/{id}").into();
+            put["pathParameters"]["id"] = id.into();
+            put["body"] = json!({ "data": data }).to_string().into();
+            put.to_string().into_bytes()
+        };
+        // The quotes, the colon, the braces and the name count.
+        let text = "x".repeat(LARGEST - r#"{"text":""}"#.len());
+        let fill = (0..25).map(|n| with(&format!("filler-{n:02}"), &json!({"text": "x".repeat(LISTED)}))).collect();
+        Ok(Self {
+            authorize: authorize.to_string().into_bytes(),
+            health: HEALTH.as_bytes().to_owned(),
+            get_item: get_item.to_string().into_bytes(),
+            list: list.to_string().into_bytes(),
+            put_largest: with("largest", &json!({ "text": text })),
+            fill,
+            put: put.to_string().into_bytes(),
+            get: get.to_string().into_bytes(),
+        })
+    }
+}
+
+fn without_query(event: &str) -> Result<Value, Error> {
+    let mut event: Value = serde_json::from_str(event)?;
+    event["queryStringParameters"] = Value::Null;
+    event["multiValueQueryStringParameters"] = Value::Null;
+    Ok(event)
+}

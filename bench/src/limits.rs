@@ -1,0 +1,103 @@
+//! What is promised: each figure with its limit.
+
+use std::time::Duration;
+
+use crate::binaries::FUNCTIONS;
+use crate::measure::Measured;
+
+const MIB: f64 = 1024.0 * 1024.0;
+const MB: f64 = 1_000_000.0;
+
+/// A line of the report.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) figure: String,
+    /// The figure in the limit's unit, and the limit. A row without one is there to compare with.
+    pub(crate) limit: Option<Limit>,
+}
+
+/// What a figure may be at most.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Limit {
+    pub(crate) value: f64,
+    pub(crate) most: f64,
+    pub(crate) unit: String,
+}
+
+impl Row {
+    /// Whether the figure is within its limit.
+    pub(crate) fn holds(&self) -> bool {
+        self.limit.as_ref().is_none_or(|limit| limit.value <= limit.most)
+    }
+}
+
+/// All figures.
+pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
+    let Measured { warm, cold, memory, zipped } = measured;
+    let time = |times: &std::collections::BTreeMap<_, Duration>, name| times.get(name).copied().unwrap_or_default();
+    let mut rows = Vec::new();
+    for (kind, times, floor, rest) in [
+        ("warm", warm, "echo", &[("authorizer", 3.0)][..]),
+        ("warm", warm, "get_item", &[("records", 1.25)]),
+        ("cold", cold, "get_item", &[("records", 1.25), ("authorizer", 1.2)]),
+    ] {
+        let least = time(times, floor);
+        rows.push(Row { what: format!("{kind} {floor}"), figure: milliseconds(least), limit: None });
+        for (name, most) in rest {
+            let time = time(times, name);
+            let limit = Limit { value: time.div_duration_f64(least), most: *most, unit: format!("x {floor}") };
+            rows.push(Row { what: format!("{kind} {name}"), figure: milliseconds(time), limit: Some(limit) });
+        }
+    }
+    for (kind, sizes, unit, bytes, most) in
+        [("peak memory", memory, "MiB", MIB, 16.0), ("zipped", zipped, "MB", MB, 4.0)]
+    {
+        for name in FUNCTIONS {
+            let value = size(sizes.get(name).copied().unwrap_or_default()) / bytes;
+            let limit = Limit { value, most, unit: unit.to_owned() };
+            rows.push(Row { what: format!("{kind} {name}"), figure: format!("{value:.2} {unit}"), limit: Some(limit) });
+        }
+    }
+    rows
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size in bytes, far below 2 to the 52")]
+fn size(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.3} ms", time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(records_cold: u64) -> Measured {
+        let times = |times: &[(&'static str, u64)]| {
+            times.iter().map(|(name, us)| (*name, Duration::from_micros(*us))).collect()
+        };
+        Measured {
+            warm: times(&[("echo", 100), ("authorizer", 300), ("get_item", 400), ("records", 500)]),
+            cold: times(&[("get_item", 20_000), ("records", records_cold), ("authorizer", 24_000)]),
+            memory: FUNCTIONS.map(|name| (name, 16 * 1024 * 1024)).into(),
+            zipped: FUNCTIONS.map(|name| (name, 4_000_000)).into(),
+        }
+    }
+
+    #[test]
+    fn a_limit_may_be_met_exactly() {
+        let rows = rows(&measured(25_000));
+        assert!(rows.iter().all(Row::holds), "{rows:?}");
+        assert_eq!(rows.iter().filter(|row| row.limit.is_some()).count(), 10);
+    }
+
+    #[test]
+    fn what_is_over_is_told_by_itself() {
+        let rows = rows(&measured(25_001));
+        let over: Vec<&str> = rows.iter().filter(|row| !row.holds()).map(|row| row.what.as_str()).collect();
+        assert_eq!(over, ["cold records"]);
+    }
+}

@@ -1,0 +1,112 @@
+//! What the functions run on: `local` for the database and the issuer, and Runtime APIs with a clock.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use axum::serve::ListenerExt as _;
+use local::binaries::Binaries;
+use local::runtime::{Functions, Invoke as _, RuntimeOptions};
+use local::template::{Function, Template};
+use local::{Local, Options};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use crate::Error;
+use crate::binaries::{FUNCTIONS, Programs};
+use crate::clock::Clock;
+
+/// The floors' binaries.
+const FLOORS: [&str; 2] = ["echo", "get_item"];
+
+/// Everything but the functions.
+pub(crate) struct Stage {
+    local: Local,
+    functions: Vec<(Function, PathBuf)>,
+}
+
+impl Stage {
+    /// Starts the database and the issuer.
+    pub(crate) async fn open(programs: &Programs) -> Result<Self, Error> {
+        let template = Programs::template();
+        let binaries = Binaries::Directory(programs.directory().to_owned());
+        let local = Local::start(Options { binaries, quiet: true, ..Options::new(&template) }).await?;
+        let mut functions = Template::read(&template, &local::overrides(BTreeMap::new(), local.issuer()))?.functions;
+        functions.retain(|function| FUNCTIONS.contains(&function.name.as_str()));
+        let like = functions.first().cloned().ok_or("the template has none of the functions")?;
+        functions.extend(FLOORS.map(|name| Function { name: name.to_owned(), ..like.clone() }));
+        let functions = functions.into_iter().map(|function| {
+            let program = programs.path(&function.name);
+            (function, program)
+        });
+        Ok(Self { functions: functions.collect(), local })
+    }
+
+    /// A demo tenant's token.
+    pub(crate) fn token(&self) -> Result<String, Error> {
+        let token = self.local.issuer().token(local::seed::DEMO[0].name, None, None);
+        Ok(token.map_err(|error| format!("no token: {error:?}"))?.access_token)
+    }
+
+    /// A Runtime API of its own, whose functions have not started yet.
+    pub(crate) async fn runtime(&self) -> Result<Runtime, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let options = RuntimeOptions {
+            base_url: format!("http://{}", listener.local_addr()?),
+            dynamodb_endpoint: self.local.dynamodb_endpoint().to_owned(),
+            quiet: true,
+        };
+        let functions = Functions::new(self.functions.clone(), &options);
+        let clock = Clock::default();
+        let api = clock.watch(functions.router());
+        let listener = listener.tap_io(|stream| {
+            // As `local` serves it: small answers must not wait for more.
+            let _refused = stream.set_nodelay(true);
+        });
+        let server = tokio::spawn(async move { axum::serve(listener, api).await }).abort_handle();
+        Ok(Runtime { functions, clock, server })
+    }
+
+    /// Ends everything.
+    pub(crate) async fn close(self) {
+        self.local.shutdown().await;
+    }
+}
+
+/// The functions, and the Runtime API that they ask for events.
+pub(crate) struct Runtime {
+    functions: Functions,
+    clock: Clock,
+    server: AbortHandle,
+}
+
+impl Runtime {
+    /// The time from the hand-over of the event to the answer; the answer has to contain `expected`.
+    pub(crate) async fn warm(&self, name: &str, event: &[u8], expected: &str) -> Result<Duration, Error> {
+        self.clock.take();
+        self.invoke(name, event, expected).await?;
+        let times = self.clock.take();
+        let (start, end) = times.handed_over.zip(times.answered).ok_or("an invocation without times")?;
+        Ok(end.duration_since(start))
+    }
+
+    /// The time from the start of a first process to its first answer; the answer has to contain `expected`.
+    pub(crate) async fn cold(&self, name: &str, event: &[u8], expected: &str) -> Result<Duration, Error> {
+        let start = Instant::now();
+        self.invoke(name, event, expected).await?;
+        let end = self.clock.take().answered.ok_or("an invocation without times")?;
+        Ok(end.duration_since(start))
+    }
+
+    async fn invoke(&self, name: &str, event: &[u8], expected: &str) -> Result<(), Error> {
+        let answer = self.functions.invoke(name, event.to_owned()).await?;
+        let answer = String::from_utf8_lossy(&answer);
+        if answer.contains(expected) { Ok(()) } else { Err(format!("{name} answers {answer}").into()) }
+    }
+
+    /// Ends the functions.
+    pub(crate) async fn close(self) {
+        self.functions.shutdown().await;
+        self.server.abort();
+    }
+}
