@@ -51,6 +51,6 @@ async fn run(Cli { rounds, invocations, no_build }: Cli) -> Result<bool, Error> 
     let measured = measure::all(&programs, Rounds { rounds, invocations }).await?;
     let rows = limits::rows(&measured);
     println!("cargo run --release -p bench -- --rounds {rounds} --invocations {invocations}");
-    println!("{}", report::table(&rows));
+    print!("{}", report::table(&rows));
     Ok(rows.iter().all(limits::Row::holds))
 }
