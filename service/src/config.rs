@@ -25,7 +25,8 @@ pub struct AwsConfig {
     pub secret_access_key: String,
     /// `AWS_SESSION_TOKEN`; always set on Lambda.
     pub session_token: Option<String>,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`: another `DynamoDB`, for example a local one.
+    /// `AWS_ENDPOINT_URL_DYNAMODB`: another endpoint of `DynamoDB`, for example a local one. Empty or absent: the
+    /// region's.
     pub dynamodb_endpoint: Option<String>,
 }
 

@@ -89,6 +89,18 @@ async fn a_stalled_table_is_told_as_unavailable() {
 }
 
 #[tokio::test]
+async fn a_slow_read_and_a_stalled_write_end_in_time_together() {
+    let (table, api) = start().await;
+    let globex = warm(&api).await;
+    table.next([Some(Fault::Stall), Some(Fault::Stall), None]);
+    table.fail_always(Some(Fault::Stall));
+    let started = Instant::now();
+    globex.patch(NOTE, &json!({"data": {}})).await.expect_problem(503, "unavailable");
+    assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
+    api.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_table_that_is_away_is_told_as_unavailable() {
     let (mut table, api) = start().await;
     let globex = warm(&api).await;
@@ -102,9 +114,9 @@ async fn a_fault_that_passes_is_not_noticed() {
     let (table, api) = start().await;
     let globex = warm(&api).await;
     for fault in [Fault::Throttle, Fault::Fail, Fault::Stall] {
-        table.fail_next([fault]);
+        table.next([Some(fault)]);
         globex.get(NOTE).await.expect(200);
-        table.fail_next([fault]);
+        table.next([Some(fault)]);
         globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(200);
     }
     api.shutdown().await;
@@ -118,7 +130,7 @@ fn version(answer: &Answer) -> Option<u64> {
 async fn a_write_whose_answer_is_lost_happens_once_and_is_told_as_done() {
     let (table, api) = start().await;
     let globex = warm(&api).await;
-    let lose = || table.fail_next([Fault::LoseAnswer]);
+    let lose = || table.next([Some(Fault::LoseAnswer)]);
 
     lose();
     let created = globex.post(LIST, &json!({"data": {"n": 1}})).await.expect(201);
@@ -137,13 +149,13 @@ async fn a_write_whose_answer_is_lost_happens_once_and_is_told_as_done() {
     lose();
     let third = globex.put(path, &json!({"data": {}})).await.expect(200);
     assert_eq!(version(&third), version(&second).map(|version| version + 1), "one write");
-    table.fail_next([Fault::LoseAnswer]);
+    table.next([Some(Fault::LoseAnswer)]);
     let other = globex.put("/collections/notes/records/newer", &json!({"data": {}})).await.expect(201);
     assert_eq!(globex.get("/collections/notes/records/newer").await.json(), other.json());
 
     table.take();
     // The read, and then the write.
-    table.fail_next([Fault::LoseAnswer, Fault::LoseAnswer]);
+    table.next([Some(Fault::LoseAnswer), Some(Fault::LoseAnswer)]);
     let patched = globex.patch(path, &json!({"data": {"p": 1}})).await.expect(200);
     assert_eq!(patched.json()["data"], json!({"p": 1}));
     lose();

@@ -58,8 +58,9 @@ mod tests {
 
         #[test]
         fn a_cursor_is_of_one_list_and_order(
-            ours in (".{1,40}", any_order()),
-            theirs in (".{1,40}", any_order()),
+            // Of few, so that two of them often share a part.
+            ours in ("[ab]{1,2}", any_order()),
+            theirs in ("[ab]{1,2}", any_order()),
             last in "[a-z]{1,8}",
         ) {
             let cursor = encode(&ours.0, ours.1, &last);

@@ -43,7 +43,7 @@ pub(crate) struct DynamoDb {
 #[derive(Default)]
 struct Script {
     seen: Vec<Seen>,
-    next: VecDeque<Fault>,
+    next: VecDeque<Option<Fault>>,
     always: Option<Fault>,
 }
 
@@ -75,9 +75,9 @@ impl DynamoDb {
         std::mem::take(&mut self.state.lock().unwrap().seen)
     }
 
-    /// Makes the next requests fail, one after the other.
-    pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.state.lock().unwrap().next.extend(faults);
+    /// What becomes of the next requests, one after the other, before the rule for every request.
+    pub(crate) fn next(&self, fates: impl IntoIterator<Item = Option<Fault>>) {
+        self.state.lock().unwrap().next.extend(fates);
     }
 
     /// Makes every request fail, or none.
@@ -111,7 +111,7 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
             operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap(),
         });
-        script.next.pop_front().or(script.always)
+        script.next.pop_front().unwrap_or(script.always)
     };
     let error = |status: StatusCode, code: &str| {
         (status, axum::Json(json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}") }))).into_response()
