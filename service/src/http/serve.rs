@@ -6,7 +6,10 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY,
 };
 use http::{HeaderMap, Response, StatusCode};
-use lambda_http::{Body, Error, Request, run, service_fn};
+use lambda_http::lambda_runtime::run;
+use lambda_http::request::LambdaRequest;
+use lambda_http::tower::ServiceExt;
+use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, service_fn};
 use tracing::{error, info, warn};
 
 use super::{Inbound, Problem, Reply};
@@ -29,7 +32,21 @@ pub trait Handler: Sync {
 pub async fn serve(handler: impl Handler, cors_allowed_origin: Option<&str>) -> Result<(), Error> {
     let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     let (handler, cors) = (&handler, cors.as_ref());
-    run(service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, cors, &request).await) })).await
+    let answer =
+        service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, cors, &request).await) });
+    run(Adapter::from(answer).map_request(keep_header_lines)).await
+}
+
+/// Keeps every line of a header that was sent in several, as `If-None-Match` may be.
+///
+/// API Gateway gives all lines, and once more the last of each. `lambda_http`, left alone, puts the last over the others.
+fn keep_header_lines(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
+    if let LambdaRequest::ApiGatewayV1(request) = &mut event.payload
+        && !request.multi_value_headers.is_empty()
+    {
+        request.headers.clear();
+    }
+    event
 }
 
 /// One answer.

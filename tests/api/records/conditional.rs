@@ -69,6 +69,21 @@ async fn writes_are_held_to_their_preconditions() {
     api.shutdown().await;
 }
 
+#[tokio::test]
+async fn a_precondition_may_take_several_lines() {
+    let api = Api::start().await;
+    let globex = globex(&api).await;
+    let etag = globex.put(NOTE, &json!({"data": {}})).await.expect(201).header("etag").to_owned();
+    let lines = |name: &'static str, first: String, second: String| {
+        globex.call("GET", NOTE).line(name, &first).line(name, &second).send()
+    };
+    for (first, second) in [(etag.clone(), "\"1\"".to_owned()), ("\"1\"".to_owned(), etag)] {
+        lines("if-none-match", first.clone(), second.clone()).await.expect(304);
+        lines("if-match", first, second).await.expect(200);
+    }
+    api.shutdown().await;
+}
+
 /// Sends the same request many times at once, and answers the statuses.
 async fn at_once(api: &Api, times: usize, method: &str, headers: &[(&str, &str)]) -> Vec<u16> {
     let globex = globex(api).await;

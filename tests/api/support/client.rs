@@ -69,6 +69,12 @@ impl Call {
         self
     }
 
+    /// Adds a header, in a line of its own.
+    pub(crate) fn line(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
     pub(crate) fn json(self, body: &Value) -> Self {
         self.body("application/json", body.to_string())
     }
