@@ -19,6 +19,9 @@ pub struct Issuer {
     /// The clients whose tokens are accepted. Without any, every client's are, if they have an audience.
     #[serde(default)]
     pub client_ids: Vec<String>,
+    /// Whether its tokens without a tenant claim are operators'.
+    #[serde(default)]
+    pub operators: bool,
     /// The claim that holds the tenant's id.
     #[serde(default = "tenant_claim")]
     pub tenant_claim: String,

@@ -28,7 +28,7 @@ pub use policy::policy;
 
 use keys::Keys;
 use tenants::Tenants;
-use token::{Rejection, Verified};
+use token::{Party, Rejection, Verified};
 
 /// What API Gateway is answered: policy, context and API key.
 pub type Answer = ApiGatewayCustomAuthorizerResponse<BTreeMap<String, String>>;
@@ -92,24 +92,46 @@ impl Authorizer {
                 return Err(Refusal::Unauthorized);
             }
         };
-        let tenant = match &verified.tenant {
-            Some(id) => self.tenants.get(id).await.map_err(|fault| {
+        let tenant = match &verified.party {
+            Party::Operator => return Ok(operator(api, &verified)),
+            Party::Tenant(None) => None,
+            Party::Tenant(Some(id)) => self.tenants.get(id).await.map_err(|fault| {
                 warn!(%fault, "tenant not read");
                 Refusal::Unavailable
             })?,
-            None => None,
         };
         Ok(decide(api, &verified, tenant.as_ref()))
     }
 }
 
+/// The answer to a valid token of an operator: no tenant, and no API key, because no plan holds an operator.
+fn operator(api: &str, verified: &Verified) -> Answer {
+    let mut answer = Answer::default();
+    answer.principal_id = Some(verified.subject.clone());
+    answer.policy_document = policy::policy(api, &verified.scopes);
+    answer.context = [
+        (context::SUBJECT, verified.subject.clone()),
+        (context::SCOPES, verified.scopes.join(" ")),
+        (context::ISSUER, verified.issuer.clone()),
+        (context::REASON, reason::INSUFFICIENT_SCOPE.to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    answer
+}
+
 /// The answer to a valid token of that tenant, if it names one.
 fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
     let denied = match tenant {
-        Some(tenant) if !tenant.issuers.contains(&verified.issuer) => Some(reason::TENANT_UNKNOWN),
-        Some(tenant) if tenant.status == Status::Suspended => Some(reason::TENANT_SUSPENDED),
-        Some(_) => None,
         None => Some(reason::TENANT_UNKNOWN),
+        Some(tenant) if !tenant.issuers.is_empty() && !tenant.issuers.contains(&verified.issuer) => {
+            Some(reason::TENANT_UNKNOWN)
+        }
+        Some(tenant) => match tenant.status {
+            Status::Active => None,
+            Status::Suspended => Some(reason::TENANT_SUSPENDED),
+            Status::Onboarding | Status::Offboarding | Status::Offboarded => Some(reason::TENANT_UNKNOWN),
+        },
     };
     let mut answer = Answer::default();
     answer.principal_id = Some(verified.subject.clone());

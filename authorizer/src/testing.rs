@@ -137,6 +137,7 @@ impl World {
             secret_access_key: "secret".into(),
             session_token: None,
             dynamodb_endpoint: None,
+            api_gateway_endpoint: None,
         };
         Store::new(aws::dynamodb(&config, Some(self.connector())), "table")
     }

@@ -293,6 +293,50 @@ async fn a_tenant_that_may_not_is_denied_with_a_reason() {
 }
 
 #[tokio::test]
+async fn a_tenant_in_the_making_or_on_its_way_out_is_not_known() {
+    let world = fine_world();
+    for status in ["onboarding", "offboarding", "offboarded"] {
+        world.state().tenant = Some(row(status, ISSUER));
+        assert_eq!(denial(&world, &json!({})).await, "tenant_unknown", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_without_issuers_is_served_by_the_stacks_own() {
+    let world = fine_world();
+    let mut unbound = row("active", ISSUER);
+    unbound["issuers"]["L"] = json!([]);
+    world.state().tenant = Some(unbound);
+    let token = format!("Bearer {}", good_token());
+    assert!(allows(&authorize(&world.authorizer(&json!({})), &token).await.unwrap()));
+}
+
+#[tokio::test]
+async fn an_operator_has_no_tenant_and_no_key_and_comes_from_an_issuer_of_operators() {
+    let changes = json!({"tenant": null, "scope": "tenants:admin records:read"});
+    let token = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&changes)));
+    let tenants_issuer = fine_world().authorizer(&json!({}));
+    assert_eq!(rejection(&tenants_issuer, &token).await, Some(Rejection::BadClaim("tenant".into())));
+
+    let world = fine_world();
+    let answer = authorize(&world.authorizer(&json!({"operators": true})), &token).await.unwrap();
+    assert_eq!(answer.usage_identifier_key, None);
+    assert_eq!(answer.context["scopes"], "tenants:admin");
+    assert!(!answer.context.contains_key("tenant"));
+    let resources = &answer.policy_document.statement[0].resource;
+    assert!(resources.iter().all(|resource| resource.contains("/admin/")), "{resources:?}");
+    assert_eq!(world.table_reads(), 0);
+}
+
+#[tokio::test]
+async fn a_tenants_token_never_has_an_operators_scope() {
+    let changes = json!({"scope": "tenants:admin records:read"});
+    let token = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&changes)));
+    let answer = authorize(&fine_world().authorizer(&json!({"operators": true})), &token).await.unwrap();
+    assert_eq!(answer.context["scopes"], "records:read");
+}
+
+#[tokio::test]
 async fn an_issuer_cannot_tell_a_tenant_of_others_from_none() {
     let world = fine_world();
     for status in ["active", "suspended"] {

@@ -25,12 +25,20 @@ type Claims = Map<String, Value>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verified {
     pub(crate) issuer: String,
-    /// The tenant; `None` where the claim is no tenant's id.
-    pub(crate) tenant: Option<TenantId>,
+    pub(crate) party: Party,
     /// `sub`, or the client's id where a token has none.
     pub(crate) subject: String,
     /// The scopes that the contract knows, each once, sorted.
     pub(crate) scopes: Vec<String>,
+}
+
+/// Whom a token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Party {
+    /// A tenant; `None` where the claim is no tenant's id.
+    Tenant(Option<TenantId>),
+    /// The operator of the stack.
+    Operator,
 }
 
 /// Why a token is not valid. The texts are for the log: a caller is told only that it is not.
@@ -87,8 +95,10 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
     if token.len() > MAX_BYTES {
         return Err(Rejection::TooLong);
     }
-    let mut parts = token.split('.');
-    let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let mut segments = token.split('.');
+    let (Some(header), Some(payload), Some(_), None) =
+        (segments.next(), segments.next(), segments.next(), segments.next())
+    else {
         return Err(Rejection::NoJwt);
     };
     let Header { alg, kid, crit } = json(header)?;
@@ -124,8 +134,13 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
 
     check_audience(issuer, &claims)?;
     let subject = text(&claims, "sub").or_else(|_| text(&claims, "client_id"))?;
-    let tenant = text(&claims, &issuer.tenant_claim)?;
-    Ok(Verified { issuer: iss, tenant: TenantId::parse(&tenant).ok(), subject, scopes: scopes(issuer, &claims) })
+    let party = if issuer.operators && !claims.contains_key(&issuer.tenant_claim) {
+        Party::Operator
+    } else {
+        Party::Tenant(TenantId::parse(&text(&claims, &issuer.tenant_claim)?).ok())
+    };
+    let scopes = scopes(issuer, &claims, party == Party::Operator);
+    Ok(Verified { issuer: iss, party, subject, scopes })
 }
 
 /// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter.
@@ -184,14 +199,14 @@ fn check_audience(issuer: &Issuer, claims: &Claims) -> Result<(), Rejection> {
     }
 }
 
-/// The scopes that the contract knows, from the scope claim and from roles.
-fn scopes(issuer: &Issuer, claims: &Claims) -> Vec<String> {
+/// The scopes that the contract knows for operators or for tenants, from the scope claim and from roles.
+fn scopes(issuer: &Issuer, claims: &Claims, operator: bool) -> Vec<String> {
     let direct = words(claims.get(&issuer.scope_claim));
     let direct = direct.into_iter().filter_map(|scope| scope.strip_prefix(&issuer.scope_prefix));
     let roles = words(issuer.role_claim.as_deref().and_then(|name| pointed(claims, name)));
     let by_role = roles.into_iter().filter_map(|role| issuer.role_scopes.get(role)).flatten().map(String::as_str);
     let mut scopes: Vec<String> =
-        direct.chain(by_role).filter(|scope| contract::is_known(scope)).map(ToOwned::to_owned).collect();
+        direct.chain(by_role).filter(|scope| contract::is_known(scope, operator)).map(ToOwned::to_owned).collect();
     scopes.sort_unstable();
     scopes.dedup();
     scopes

@@ -267,6 +267,7 @@ pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BT
         "issuer": issuer.url(),
         "jwksUri": issuer.jwks_url(),
         "audiences": [AUDIENCE],
+        "operators": true,
         "tenantClaim": "tenant",
     }]);
     overrides.entry("Issuers".to_owned()).or_insert_with(|| issuers.to_string());
@@ -287,6 +288,7 @@ fn aws_config(endpoint: &str) -> AwsConfig {
         secret_access_key: "local".to_owned(),
         session_token: None,
         dynamodb_endpoint: Some(endpoint.to_owned()),
+        api_gateway_endpoint: None,
     }
 }
 

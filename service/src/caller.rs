@@ -29,6 +29,9 @@ pub trait Scope {
     const NAME: &'static str;
 }
 
+/// The scope of running the lives of tenants. An operator's, never a tenant's.
+const TENANTS_ADMIN: &str = "tenants:admin";
+
 /// Reading records and collections.
 #[derive(Debug)]
 pub enum RecordsRead {}
@@ -87,6 +90,25 @@ impl Caller {
     }
 }
 
+/// An operator whom the authorizer let in: somebody who acts for no tenant. The store's administration asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator(());
+
+impl Operator {
+    /// Reads the authorizer's context. A caller with a tenant is no operator, whatever its scopes are.
+    pub fn from_context(fields: &HashMap<String, Value>) -> Result<Self, MissingScope> {
+        let scopes = fields.get(context::SCOPES).and_then(Value::as_str).unwrap_or_default();
+        let admin = scopes.split(' ').any(|scope| scope == TENANTS_ADMIN);
+        if admin && !fields.contains_key(context::TENANT) { Ok(Self(())) } else { Err(MissingScope(TENANTS_ADMIN)) }
+    }
+
+    /// The stack itself, for work that a schedule starts and no caller asked for.
+    #[must_use]
+    pub fn schedule() -> Self {
+        Self(())
+    }
+}
+
 /// The right to act for a tenant under the scope `S`. The store asks for one, and only a [`Caller`] gives it.
 #[derive(Debug)]
 pub struct Access<S: Scope> {
@@ -122,6 +144,14 @@ mod tests {
     fn a_scope_is_a_whole_word() {
         let fields = context(&[("tenant", "01K0ACME000000000000000000".into()), ("scopes", "records:reads".into())]);
         assert!(Caller::from_context(&fields).unwrap().access::<RecordsRead>().is_err());
+    }
+
+    #[test]
+    fn an_operator_has_the_scope_and_no_tenant() {
+        let admin = ("scopes", Value::from("tenants:admin"));
+        assert!(Operator::from_context(&context(std::slice::from_ref(&admin))).is_ok());
+        assert!(Operator::from_context(&context(&[("scopes", "tenants:administrate".into())])).is_err());
+        assert!(Operator::from_context(&context(&[admin, ("tenant", "01K0ACME000000000000000000".into())])).is_err());
     }
 
     #[test]

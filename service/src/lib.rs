@@ -8,6 +8,7 @@ pub mod caller;
 pub mod config;
 pub mod data;
 pub mod http;
+pub mod managed;
 pub mod page;
 pub mod precondition;
 pub mod record;

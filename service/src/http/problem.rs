@@ -28,6 +28,16 @@ pub enum Code {
     RecordNotFound,
     /// There is no such route.
     RouteNotFound,
+    /// There is no such tenant.
+    TenantNotFound,
+    /// Another tenant has the name, or the id was used.
+    TenantExists,
+    /// The tenant is not in a state that allows the change, or another change is under way.
+    TenantBusy,
+    /// There is no such plan.
+    UnknownPlan,
+    /// An issuer is no HTTPS address.
+    InvalidIssuer,
     /// Too many concurrent changes.
     Conflict,
     /// `If-Match` or `If-None-Match` does not hold.
@@ -46,7 +56,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedJson,
         Self::InvalidBody,
         Self::InvalidData,
@@ -55,6 +65,11 @@ impl Code {
         Self::InsufficientScope,
         Self::RecordNotFound,
         Self::RouteNotFound,
+        Self::TenantNotFound,
+        Self::TenantExists,
+        Self::TenantBusy,
+        Self::UnknownPlan,
+        Self::InvalidIssuer,
         Self::Conflict,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -86,6 +101,11 @@ impl Code {
             Self::InsufficientScope => ("insufficient_scope", StatusCode::FORBIDDEN, "Forbidden"),
             Self::RecordNotFound => ("record_not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::RouteNotFound => ("route_not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::TenantNotFound => ("tenant_not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::TenantExists => ("tenant_exists", StatusCode::CONFLICT, "Conflict"),
+            Self::TenantBusy => ("tenant_busy", StatusCode::CONFLICT, "Conflict"),
+            Self::UnknownPlan => ("unknown_plan", StatusCode::BAD_REQUEST, "Unknown plan"),
+            Self::InvalidIssuer => ("invalid_issuer", StatusCode::BAD_REQUEST, "Invalid issuer"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
             Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "Precondition failed"),
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),

@@ -2,7 +2,7 @@
 
 use lambda_http::RequestExt;
 
-use super::{Code, Problem};
+use super::{Code, Problem, Reply};
 use crate::page::{Limit, Order, PageRequest};
 
 /// The query parameters of a request, each known to the operation and given once.
@@ -41,6 +41,20 @@ impl Query {
             Some("true") => Ok(true),
             Some(_) => Err(Problem::new(Code::InvalidParameter, "`consistent` is `true` or `false`.")),
         }
+    }
+
+    /// Links a page to the next one: the same request, with the cursor.
+    #[must_use]
+    pub fn link(&self, reply: Reply, path: &str, next: Option<&str>) -> Reply {
+        let Some(next) = next else { return reply };
+        let given =
+            self.0.iter().filter(|(name, _)| name != "cursor").map(|(name, value)| (name.as_str(), value.as_str()));
+        let target = given.chain([("cursor", next)]).fold(path.to_owned(), |target, (name, value)| {
+            let separator = if target.contains('?') { '&' } else { '?' };
+            // Values that operations take have no character that a query would want escaped.
+            format!("{target}{separator}{name}={value}")
+        });
+        reply.next_page(&target)
     }
 
     /// The parameters of a list.

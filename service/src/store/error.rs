@@ -59,6 +59,11 @@ pub enum WriteError {
 }
 
 impl Fault {
+    /// A request that cannot be put together: a defect here.
+    pub(super) fn unbuilt(error: impl std::fmt::Display) -> Self {
+        Self::Broken(error.to_string())
+    }
+
     /// An item that lacks an attribute, or has another type of it.
     pub(super) fn corrupt(attribute: &str) -> Self {
         Self::Broken(format!("an item's attribute `{attribute}` is missing or of the wrong type"))

@@ -10,6 +10,10 @@ use crate::tenant::TenantId;
 pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
 
+const TENANT_PREFIX: &str = "TENANT#";
+/// The sort key of tenants' rows.
+pub(super) const TENANT_SK: &str = "TENANT";
+
 /// An item's primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
@@ -35,7 +39,17 @@ pub(super) fn collections(tenant: &TenantId) -> String {
 
 /// A tenant's row.
 pub(super) fn tenant(id: &TenantId) -> Key {
-    Key { pk: format!("TENANT#{id}"), sk: "TENANT".into() }
+    Key { pk: format!("{TENANT_PREFIX}{id}"), sk: TENANT_SK.into() }
+}
+
+/// The tenant whose row has this partition key.
+pub(super) fn tenant_of(pk: &str) -> Option<TenantId> {
+    TenantId::parse(pk.strip_prefix(TENANT_PREFIX)?).ok()
+}
+
+/// The item that keeps a tenant's name from being given twice, whatever its case.
+pub(super) fn tenant_name(name: &str) -> Key {
+    Key { pk: format!("TENANTNAME#{}", name.to_lowercase()), sk: "TENANTNAME".into() }
 }
 
 /// An item that is never there, to see whether the table answers.

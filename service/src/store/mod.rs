@@ -5,20 +5,26 @@
 //! | record     | `T#<tenant>#R#<collection>`      | record id       |
 //! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
 //! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
+//! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`    |
 //! | (probe)    | `HEALTH`                         | `HEALTH`        |
+//!
+//! Tenants' rows are listed by the index `Tenants`, and those with a change under way by the index `Changes`.
 //!
 //! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can hold to it (`dynamodb:LeadingKeys`). The tenant's
 //! own row does not: it is the operator's.
 
+pub mod admin;
 mod attempts;
 pub mod collections;
 mod cursor;
 mod error;
+mod export;
 mod expression;
 mod failure;
 mod health;
 mod item;
 mod keys;
+mod purge;
 mod query;
 pub mod records;
 mod tenants;
