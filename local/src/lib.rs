@@ -7,13 +7,17 @@
 //! |---|---|
 //! | `/_local/functions` | the functions and their counts |
 //! | `/_local/runtime/...` | the Lambda Runtime API |
+//! | `/_local/apigateway/...` | API Gateway's management calls, for API keys |
 //! | `/_local/.well-known/openid-configuration`, `/_local/jwks.json`, `/_local/oauth2/token` | the issuer |
 //! | anything else | the API, as API Gateway would serve it |
 
 pub mod binaries;
+mod bucket;
 mod database;
+mod files;
 pub mod gateway;
 pub mod issuer;
+pub mod management;
 pub mod runtime;
 pub mod seed;
 mod server;
@@ -38,6 +42,7 @@ use database::Database;
 pub use database::DatabaseError;
 use gateway::{ApiKeys, Gateway, GatewayError};
 use issuer::{AUDIENCE, Issuer, IssuerError};
+use management::Management;
 use runtime::{Functions, RuntimeOptions};
 use server::Server;
 use template::{REGION, Template, TemplateError};
@@ -67,11 +72,11 @@ pub struct Options {
     pub template: PathBuf,
     /// The port to listen on. The embedded DynamoDB takes the next one. 0 picks two that are free.
     pub port: u16,
-    /// Where the embedded DynamoDB and the issuer's key are.
+    /// Where the embedded DynamoDB, the API keys and the issuer's key are.
     pub data: Data,
     /// Another DynamoDB than the embedded one.
     pub dynamodb_endpoint: Option<String>,
-    /// Whether the demo tenants are written.
+    /// Whether the demo tenants are written, where they are missing.
     pub seed: bool,
     /// Values for the template's parameters.
     pub overrides: BTreeMap<String, String>,
@@ -117,6 +122,9 @@ pub enum StartError {
     /// There is no database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The API keys cannot be read.
+    #[error("the API keys cannot be read: {0}")]
+    Keys(#[source] std::io::Error),
     /// There is no issuer.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -139,6 +147,7 @@ pub struct Local {
     functions: Functions,
     issuer: Issuer,
     keys: ApiKeys,
+    management: Management,
     store: Store,
     database: Database,
     server: Server,
@@ -169,12 +178,13 @@ impl Local {
         };
         database.create(&template.tables).await?;
         let store = Store::new(aws::dynamodb(&aws_config(database.endpoint()), aws::connector()), table);
-        let keys = ApiKeys::default();
+        let keys = folder.map_or_else(|| Ok(ApiKeys::default()), ApiKeys::open).map_err(StartError::Keys)?;
         if options.seed {
             for tenant in seed::tenants(issuer.url()) {
-                onboard(&store, &keys, &tenant).await?;
+                seed::complete(&store, &keys, tenant).await?;
             }
         }
+        let management = Management::new(keys.clone(), &template);
 
         let runtime = RuntimeOptions {
             base_url: base_url.clone(),
@@ -187,8 +197,9 @@ impl Local {
         });
         let functions = Functions::new(functions, &runtime);
         let gateway = Gateway::new(&template, functions.clone(), keys.clone())?;
-        let server = serve(listener, functions.router().merge(issuer.router()), gateway);
-        Ok(Self { base_url, stage: template.api.stage, functions, issuer, keys, store, database, server })
+        let router = functions.router().merge(issuer.router()).merge(management.router());
+        let server = serve(listener, router, gateway);
+        Ok(Self { base_url, stage: template.api.stage, functions, issuer, keys, management, store, database, server })
     }
 
     /// Where the API is: `http://127.0.0.1:3000/v1`.
@@ -225,6 +236,12 @@ impl Local {
     #[must_use]
     pub fn keys(&self) -> &ApiKeys {
         &self.keys
+    }
+
+    /// API Gateway's management calls, to see them and to make them fail.
+    #[must_use]
+    pub fn management(&self) -> &Management {
+        &self.management
     }
 
     /// Writes a tenant's row, and gives its API key a place in its plan.

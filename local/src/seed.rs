@@ -1,6 +1,10 @@
 //! Who is there at first: two tenants to play with, and an operator.
 
+use service::store::{Fault, Store};
 use service::tenant::{Status, Tenant, TenantId};
+
+use crate::gateway::ApiKeys;
+use crate::onboard;
 
 /// A tenant that every machine knows by the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,21 @@ pub fn tenants(issuer: &str) -> impl Iterator<Item = Tenant> {
             api_key: (*id).to_owned(),
         })
     })
+}
+
+/// Puts what is missing of a demo tenant, and leaves what an operator has made of it since.
+pub(crate) async fn complete(store: &Store, keys: &ApiKeys, demo: Tenant) -> Result<(), Fault> {
+    let Some(mut row) = store.tenant(&demo.id).await? else { return onboard(store, keys, &demo).await };
+    if demo.issuers.iter().any(|issuer| !row.issuers.contains(issuer)) {
+        // On another port the issuer of this machine has another name. What it was called there goes.
+        row.issuers.retain(|issuer| !(issuer.starts_with("http://127.0.0.1:") && issuer.ends_with("/_local")));
+        row.issuers.extend(demo.issuers);
+        store.put_tenant(&row).await?;
+    }
+    if row.status == Status::Active && keys.find(&row.api_key).is_none() {
+        keys.put(&row.api_key, &row.plan);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use serde_json::Value;
-use service::tenant::TenantId;
+use service::tenant::{Status, TenantId};
 
 use super::*;
 
@@ -64,6 +64,57 @@ async fn a_data_folder_keeps_the_key_and_the_rows() {
         local.shutdown().await;
     }
     assert_eq!(keys[0], keys[1]);
+}
+
+#[tokio::test]
+async fn the_seed_puts_what_is_missing_and_leaves_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let start = || Local::start(Options { data: Data::Folder(data.clone()), ..options(folder.path()) });
+    let [acme, globex] = seed::DEMO.map(|tenant| tenant.id);
+    let id = TenantId::parse(acme).unwrap();
+
+    let local = start().await.unwrap();
+    let mut row = local.store.tenant(&id).await.unwrap().unwrap();
+    row.plan = "pro".to_owned();
+    // As after a start on another port.
+    row.issuers = vec!["http://127.0.0.1:1/_local".to_owned(), "https://issuer.example".to_owned()];
+    local.onboard(&row).await.unwrap();
+    local.keys().set_enabled(acme, false);
+    local.keys().remove(globex);
+    let changed = local.keys().find(acme);
+    local.shutdown().await;
+
+    let local = start().await.unwrap();
+    assert_eq!(local.keys().find(acme), changed, "a key that is there stays as it is");
+    let key = local.keys().find(globex).unwrap();
+    assert_eq!((key.plan.as_deref(), key.enabled), (Some("pro"), true));
+    let row = local.store.tenant(&id).await.unwrap().unwrap();
+    let issuer = local.issuer.url().to_owned();
+    assert_eq!((row.plan.as_str(), row.issuers), ("pro", vec!["https://issuer.example".to_owned(), issuer]));
+    local.shutdown().await;
+
+    let local = start().await.unwrap();
+    let mut row = local.store.tenant(&id).await.unwrap().unwrap();
+    row.status = Status::Suspended;
+    local.store.put_tenant(&row).await.unwrap();
+    local.keys().remove(acme);
+    local.shutdown().await;
+    let local = start().await.unwrap();
+    assert_eq!(local.keys().find(acme), None, "who is not let in gets no key back");
+    local.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_key_can_be_managed_beside_the_api() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = Local::start(options(folder.path())).await.unwrap();
+    let call = reqwest::Client::new().get(format!("{}{}/usageplans", local.base_url(), management::PATH));
+    let plans = call.header("authorization", "AWS4-HMAC-SHA256 -").send().await.unwrap().json::<Value>().await.unwrap();
+    assert_eq!(plans["item"].as_array().unwrap().len(), 3);
+    let calls = local.management().calls();
+    assert_eq!(calls[0].operation, management::Operation::GetUsagePlans);
+    local.shutdown().await;
 }
 
 #[tokio::test]

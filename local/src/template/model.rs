@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::intrinsics::{Resolver, is_intrinsic};
+use super::intrinsics::{Resolver, is_intrinsic, plan_id};
 use super::properties::{
     ApiAuth, ApiEvent, ApiProperties, AuthorizerProperties, CorsProperty, CorsSettings, FunctionProperties,
-    GatewayResponseProperties, Identity, Lenient, PlanProperties, Tag,
+    GatewayResponseProperties, Identity, Lenient, PlanProperties,
 };
 use super::{Api, Authorizer, Cors, Function, GatewayResponse, Plan, Route, Table, Template, TemplateError};
 
@@ -167,16 +167,21 @@ impl Builder<'_> {
     }
 
     fn plan(&self, resource: &Resource<'_>) -> Result<Plan, TemplateError> {
-        let names = ["Throttle", "Quota", "Tags"];
+        let names = ["UsagePlanName", "ApiStages", "Throttle", "Quota", "Tags"];
         let properties: PlanProperties = self.properties(resource, &resource.body["Properties"], &names)?;
-        let Some(Tag { value: name, .. }) = properties.tags.into_iter().find(|tag| tag.key == "plan") else {
+        let tags: BTreeMap<_, _> = properties.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        let Some(name) = tags.get("plan").cloned() else {
             return Err(resource.wrong("the tag `plan` is missing"));
         };
         if properties.quota.as_ref().is_some_and(|quota| quota.period != "MONTH") {
             return Err(resource.wrong("local counts quotas by the month only"));
         }
         Ok(Plan {
+            id: plan_id(resource.id),
             name,
+            usage_plan_name: properties.usage_plan_name,
+            tags,
+            stages: properties.api_stages,
             rate: properties.throttle.rate_limit.0,
             burst: properties.throttle.burst_limit.0,
             quota: properties.quota.map(|quota| quota.limit.0),
@@ -270,7 +275,7 @@ impl Resource<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::yaml;
+    use crate::template::{API_ID, ApiStage, yaml};
 
     fn shipped(overrides: &[(&str, &str)]) -> Template {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
@@ -341,7 +346,16 @@ mod tests {
     #[test]
     fn plans_and_tables_are_there() {
         let template = shipped(&[("FreeRate", "7")]);
-        let free = Plan { name: "free".to_owned(), rate: 7.0, burst: 10.0, quota: Some(10_000) };
+        let free = Plan {
+            id: "freeplan".to_owned(),
+            name: "free".to_owned(),
+            usage_plan_name: Some("local-free".to_owned()),
+            tags: BTreeMap::from([("plan".to_owned(), "free".to_owned())]),
+            stages: vec![ApiStage { api_id: API_ID.to_owned(), stage: "v1".to_owned() }],
+            rate: 7.0,
+            burst: 10,
+            quota: Some(10_000),
+        };
         assert_eq!(template.plans.len(), 3);
         assert!(template.plans.contains(&free));
         assert_eq!(template.tables[0].name, "Table");
