@@ -118,6 +118,14 @@ impl Functions {
         self.pools.values().map(|pool| pool.stats()).collect()
     }
 
+    /// Kills the processes of a function that local has started, as Lambda may at any moment. Events that are under way
+    /// fail; the next ones get other processes.
+    pub fn kill(&self, function: &str) {
+        if let Some(pool) = self.pools.get(function) {
+            pool.kill();
+        }
+    }
+
     /// The Runtime API, and the list of functions at `/_local/functions`.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
