@@ -62,7 +62,7 @@ impl Management {
         };
     }
 
-    /// Waits for a call that stalls, or for none if one has since this was called last.
+    /// Waits until a call stalls. Returns at once where one has since this was waited for the last time.
     pub async fn stalled(&self) {
         self.stalled.notified().await;
     }

@@ -66,7 +66,7 @@ pub struct FunctionStats {
 /// How functions are run.
 #[derive(Debug, Clone)]
 pub struct RuntimeOptions {
-    /// Where [`Functions::router`] is served: `http://127.0.0.1:3000`.
+    /// Where [`Functions::router`] is served, and [`management`](crate::management): `http://127.0.0.1:3000`.
     pub base_url: String,
     /// The DynamoDB of the functions.
     pub dynamodb_endpoint: String,
