@@ -46,9 +46,13 @@ pub enum Fault {
     Fail,
     /// It is done, but the answer is a 500.
     LoseAnswer,
+    /// It is not done, and never answered.
+    Stall,
+    /// It is done, and never answered.
+    StallDone,
 }
 
-/// A call that came.
+/// A call that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
     /// What was called.

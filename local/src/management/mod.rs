@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::error::ApiError;
@@ -37,6 +38,7 @@ pub struct Management {
     /// By id.
     plans: Arc<[Plan]>,
     script: Arc<Mutex<Script>>,
+    stalled: Arc<Notify>,
 }
 
 impl Management {
@@ -44,7 +46,7 @@ impl Management {
     pub(crate) fn new(keys: ApiKeys, template: &Template) -> Self {
         let mut plans = template.plans.clone();
         plans.sort_by(|one, other| one.id.cmp(&other.id));
-        Self { keys, plans: plans.into(), script: Arc::default() }
+        Self { keys, plans: plans.into(), script: Arc::default(), stalled: Arc::default() }
     }
 
     /// What becomes of the next calls, one after the other; `None` is a call that goes well.
@@ -60,12 +62,17 @@ impl Management {
         };
     }
 
+    /// Waits until a call stalls. Returns at once where one has since this was waited for the last time.
+    pub async fn stalled(&self) {
+        self.stalled.notified().await;
+    }
+
     /// Whether API Gateway's own limit is held, of 5 keys that are created per second. It is off at first.
     pub fn limit_creation(&self, limited: bool) {
         self.script().limit_creation(limited, Instant::now());
     }
 
-    /// The latest calls, the first of them first; at most a thousand.
+    /// The latest calls that were answered, the first of them first; at most a thousand.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.script().calls()
@@ -77,7 +84,7 @@ impl Management {
     }
 
     /// Does the `work` of a call, unless it is to fail.
-    fn answer(
+    async fn answer(
         &self,
         operation: Operation,
         headers: &HeaderMap,
@@ -88,14 +95,26 @@ impl Management {
         let fate = self.script().fate(operation, Instant::now());
         let result = match fate {
             _ if !signed => Err(ApiError::Unauthorized),
-            None => work(&self.keys, &self.plans),
             Some(Fault::Throttle) => Err(ApiError::TooManyRequests),
             Some(Fault::Fail) => Err(ApiError::Internal),
             Some(Fault::LoseAnswer) => work(&self.keys, &self.plans).and(Err(ApiError::Internal)),
+            Some(Fault::Stall) => return self.stall().await,
+            Some(Fault::StallDone) => {
+                // Whether it could be done is what the caller never hears.
+                let _unheard = work(&self.keys, &self.plans);
+                return self.stall().await;
+            }
+            None => work(&self.keys, &self.plans),
         };
         let response = result.unwrap_or_else(ApiError::into_response);
         self.script().log(Call { operation, status: response.status().as_u16() });
         response
+    }
+
+    /// Never answers: the connection ends with its caller, or with local.
+    async fn stall(&self) -> Response {
+        self.stalled.notify_one();
+        std::future::pending().await
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {

@@ -30,10 +30,12 @@ pub(super) fn router(management: Management) -> Router {
 }
 
 async fn create_api_key(State(management): State<Management>, headers: HeaderMap, body: Bytes) -> Response {
-    management.answer(Operation::CreateApiKey, &headers, |keys, _| {
-        let key = keys.create(read::<CreateApiKey>(&body)?.into())?;
-        Ok(reply(StatusCode::CREATED, api_key(&key, true)))
-    })
+    management
+        .answer(Operation::CreateApiKey, &headers, |keys, _| {
+            let key = keys.create(read::<CreateApiKey>(&body)?.into())?;
+            Ok(reply(StatusCode::CREATED, api_key(&key, true)))
+        })
+        .await
 }
 
 #[derive(Deserialize)]
@@ -49,9 +51,11 @@ async fn get_api_key(
     Query(query): Query<GetApiKey>,
     headers: HeaderMap,
 ) -> Response {
-    management.answer(Operation::GetApiKey, &headers, |keys, _| {
-        Ok(reply(StatusCode::OK, api_key(&keys.get(&id)?, query.include_value)))
-    })
+    management
+        .answer(Operation::GetApiKey, &headers, |keys, _| {
+            Ok(reply(StatusCode::OK, api_key(&keys.get(&id)?, query.include_value)))
+        })
+        .await
 }
 
 async fn get_api_keys(
@@ -59,11 +63,13 @@ async fn get_api_keys(
     Query(query): Query<pages::Query>,
     headers: HeaderMap,
 ) -> Response {
-    management.answer(Operation::GetApiKeys, &headers, |keys, _| {
-        let found = keys.list().into_iter().filter(|key| query.wants(key.name.as_deref()));
-        let page = query.page(found, |key| key.id.as_str())?;
-        Ok(Json(page.map(|key| api_key(&key, query.include_values))).into_response())
-    })
+    management
+        .answer(Operation::GetApiKeys, &headers, |keys, _| {
+            let found = keys.list().into_iter().filter(|key| query.wants(key.name.as_deref()));
+            let page = query.page(found, |key| key.id.as_str())?;
+            Ok(Json(page.map(|key| api_key(&key, query.include_values))).into_response())
+        })
+        .await
 }
 
 async fn update_api_key(
@@ -72,17 +78,21 @@ async fn update_api_key(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    management.answer(Operation::UpdateApiKey, &headers, |keys, _| {
-        let key = keys.update(&id, read::<UpdateApiKey>(&body)?.change()?)?;
-        Ok(reply(StatusCode::OK, api_key(&key, false)))
-    })
+    management
+        .answer(Operation::UpdateApiKey, &headers, |keys, _| {
+            let key = keys.update(&id, read::<UpdateApiKey>(&body)?.change()?)?;
+            Ok(reply(StatusCode::OK, api_key(&key, false)))
+        })
+        .await
 }
 
 async fn delete_api_key(State(management): State<Management>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    management.answer(Operation::DeleteApiKey, &headers, |keys, _| {
-        keys.delete(&id)?;
-        Ok(StatusCode::ACCEPTED.into_response())
-    })
+    management
+        .answer(Operation::DeleteApiKey, &headers, |keys, _| {
+            keys.delete(&id)?;
+            Ok(StatusCode::ACCEPTED.into_response())
+        })
+        .await
 }
 
 async fn get_usage_plans(
@@ -90,17 +100,23 @@ async fn get_usage_plans(
     Query(query): Query<pages::Query>,
     headers: HeaderMap,
 ) -> Response {
-    management.answer(Operation::GetUsagePlans, &headers, |keys, plans| {
-        let key = query.key_id.as_deref().map(|id| keys.get(id)).transpose()?;
-        let wanted = |plan: &&Plan| key.as_ref().is_none_or(|key| is_in(key, plan));
-        let page = query.page(plans.iter().filter(wanted), |plan| plan.id.as_str())?;
-        Ok(Json(page.map(usage_plan)).into_response())
-    })
+    management
+        .answer(Operation::GetUsagePlans, &headers, |keys, plans| {
+            let key = query.key_id.as_deref().map(|id| keys.get(id)).transpose()?;
+            let wanted = |plan: &&Plan| key.as_ref().is_none_or(|key| is_in(key, plan));
+            let page = query.page(plans.iter().filter(wanted), |plan| plan.id.as_str())?;
+            Ok(Json(page.map(usage_plan)).into_response())
+        })
+        .await
 }
 
 async fn get_usage_plan(State(management): State<Management>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     management
-        .answer(Operation::GetUsagePlan, &headers, |_, plans| Ok(reply(StatusCode::OK, usage_plan(plan(plans, &id)?))))
+        .answer(Operation::GetUsagePlan, &headers, |_, plans| {
+            let plan = plan(plans, &id)?;
+            Ok(reply(StatusCode::OK, usage_plan(plan)))
+        })
+        .await
 }
 
 async fn create_usage_plan_key(
@@ -109,14 +125,16 @@ async fn create_usage_plan_key(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    management.answer(Operation::CreateUsagePlanKey, &headers, |keys, plans| {
-        let CreateUsagePlanKey { key_id, key_type } = read(&body)?;
-        if key_type != KEY_TYPE {
-            return Err(ApiError::BadRequest(format!("Invalid key type `{key_type}`, which should be {KEY_TYPE}")));
-        }
-        let key = keys.join(&key_id, &plan(plans, &id)?.name)?;
-        Ok(reply(StatusCode::CREATED, usage_plan_key(&key)))
-    })
+    management
+        .answer(Operation::CreateUsagePlanKey, &headers, |keys, plans| {
+            let CreateUsagePlanKey { key_id, key_type } = read(&body)?;
+            if key_type != KEY_TYPE {
+                return Err(ApiError::BadRequest(format!("Invalid key type `{key_type}`, which should be {KEY_TYPE}")));
+            }
+            let key = keys.join(&key_id, &plan(plans, &id)?.name)?;
+            Ok(reply(StatusCode::CREATED, usage_plan_key(&key)))
+        })
+        .await
 }
 
 async fn get_usage_plan_key(
@@ -124,10 +142,12 @@ async fn get_usage_plan_key(
     Path((id, key)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    management.answer(Operation::GetUsagePlanKey, &headers, |keys, plans| {
-        let key = member(keys, &key, plan(plans, &id)?)?;
-        Ok(reply(StatusCode::OK, usage_plan_key(&key)))
-    })
+    management
+        .answer(Operation::GetUsagePlanKey, &headers, |keys, plans| {
+            let key = member(keys, &key, plan(plans, &id)?)?;
+            Ok(reply(StatusCode::OK, usage_plan_key(&key)))
+        })
+        .await
 }
 
 async fn get_usage_plan_keys(
@@ -136,12 +156,14 @@ async fn get_usage_plan_keys(
     Query(query): Query<pages::Query>,
     headers: HeaderMap,
 ) -> Response {
-    management.answer(Operation::GetUsagePlanKeys, &headers, |keys, plans| {
-        let plan = plan(plans, &id)?;
-        let found = keys.list().into_iter().filter(|key| is_in(key, plan) && query.wants(key.name.as_deref()));
-        let page = query.page(found, |key| key.id.as_str())?;
-        Ok(Json(page.map(|key| usage_plan_key(&key))).into_response())
-    })
+    management
+        .answer(Operation::GetUsagePlanKeys, &headers, |keys, plans| {
+            let plan = plan(plans, &id)?;
+            let found = keys.list().into_iter().filter(|key| is_in(key, plan) && query.wants(key.name.as_deref()));
+            let page = query.page(found, |key| key.id.as_str())?;
+            Ok(Json(page.map(|key| usage_plan_key(&key))).into_response())
+        })
+        .await
 }
 
 async fn delete_usage_plan_key(
@@ -149,10 +171,12 @@ async fn delete_usage_plan_key(
     Path((id, key)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    management.answer(Operation::DeleteUsagePlanKey, &headers, |keys, plans| {
-        keys.leave(&key, &plan(plans, &id)?.name)?;
-        Ok(StatusCode::ACCEPTED.into_response())
-    })
+    management
+        .answer(Operation::DeleteUsagePlanKey, &headers, |keys, plans| {
+            keys.leave(&key, &plan(plans, &id)?.name)?;
+            Ok(StatusCode::ACCEPTED.into_response())
+        })
+        .await
 }
 
 fn plan<'a>(plans: &'a [Plan], id: &str) -> Result<&'a Plan, ApiError> {

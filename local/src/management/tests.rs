@@ -254,6 +254,20 @@ async fn an_operation_can_fail_until_it_is_told_otherwise() {
     delete().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_call_that_stalls_is_never_answered_done_or_not() {
+    let served = Served::start().await;
+    served.management.fail_next([Some(Fault::Stall), Some(Fault::StallDone)]);
+    for (value, done) in [(ACME, false), (GLOBEX, true)] {
+        let call = tokio::spawn(served.client.create_api_key().value(value).send());
+        served.management.stalled().await;
+        assert_eq!(served.keys.find(value).is_some(), done);
+        assert!(!call.is_finished());
+        call.abort();
+    }
+    assert!(served.management.calls().is_empty());
+}
+
 #[test]
 fn five_keys_may_be_created_per_second_where_that_is_held() {
     let mut script = Script::default();

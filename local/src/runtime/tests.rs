@@ -151,6 +151,30 @@ async fn a_process_that_takes_too_long_is_killed_and_replaced() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_killed_fails_its_event_and_the_next_gets_another() {
+    let lambda = Lambda::patient().await;
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(1).await;
+    assert_eq!(lambda.next("1").await.status(), 200);
+    lambda.functions.kill("nobody");
+    lambda.functions.kill("echo");
+    assert!(matches!(answer.await.unwrap(), Err(InvokeError::Crashed(_))));
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(2).await;
+    lambda.echo("2").await;
+    answer.await.unwrap().unwrap();
+    assert_eq!(lambda.next("1").await.status(), 403);
+    // One that a person started is not local's to kill.
+    let attached = tokio::spawn(lambda.client.get(lambda.path("attached", "invocation/next")).send());
+    while lambda.stats().processes < 2 {
+        tokio::task::yield_now().await;
+    }
+    lambda.functions.kill("echo");
+    assert_eq!(lambda.stats().processes, 1);
+    attached.abort();
+}
+
+#[tokio::test]
 async fn a_process_that_never_asks_for_an_event_fails_the_one_it_was_started_for() {
     let limits = Limits { processes: 4, init: Duration::from_millis(50) };
     let lambda = Lambda::start(HANGS, Duration::from_mins(1), limits).await;
