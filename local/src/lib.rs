@@ -19,6 +19,7 @@ pub mod gateway;
 pub mod issuer;
 pub mod management;
 pub mod runtime;
+mod schedule;
 pub mod seed;
 mod server;
 pub mod template;
@@ -44,6 +45,8 @@ use gateway::{ApiKeys, Gateway, GatewayError};
 use issuer::{AUDIENCE, Issuer, IssuerError};
 use management::Management;
 use runtime::{Functions, RuntimeOptions};
+use schedule::Schedules;
+use seed::SeedError;
 use server::Server;
 use template::{REGION, Template, TemplateError};
 
@@ -136,7 +139,7 @@ pub enum StartError {
     NoTable,
     /// The demo tenants cannot be written.
     #[error("the demo tenants cannot be written: {0}")]
-    Seed(#[from] Fault),
+    Seed(#[from] SeedError),
 }
 
 /// All of it, running.
@@ -145,6 +148,7 @@ pub struct Local {
     base_url: String,
     stage: String,
     functions: Functions,
+    schedules: Schedules,
     issuer: Issuer,
     keys: ApiKeys,
     management: Management,
@@ -179,11 +183,6 @@ impl Local {
         database.create(&template.tables).await?;
         let store = Store::new(aws::dynamodb(&aws_config(database.endpoint()), aws::connector()), table);
         let keys = folder.map_or_else(|| Ok(ApiKeys::default()), ApiKeys::open).map_err(StartError::Keys)?;
-        if options.seed {
-            for tenant in seed::tenants(issuer.url()) {
-                seed::complete(&store, &keys, tenant).await?;
-            }
-        }
         let management = Management::new(keys.clone(), &template);
 
         let runtime = RuntimeOptions {
@@ -196,10 +195,15 @@ impl Local {
             Some((function.clone(), program))
         });
         let functions = Functions::new(functions, &runtime);
+        let schedules = Schedules::start(&functions, &template.functions);
         let gateway = Gateway::new(&template, functions.clone(), keys.clone())?;
         let router = functions.router().merge(issuer.router()).merge(management.router());
         let server = serve(listener, router, gateway);
-        Ok(Self { base_url, stage: template.api.stage, functions, issuer, keys, management, store, database, server })
+        if options.seed {
+            seed::seed(&functions, &store, &keys).await?;
+        }
+        let stage = template.api.stage;
+        Ok(Self { base_url, stage, functions, schedules, issuer, keys, management, store, database, server })
     }
 
     /// Where the API is: `http://127.0.0.1:3000/v1`.
@@ -251,6 +255,7 @@ impl Local {
 
     /// Ends everything. What is under way gets an error.
     pub async fn shutdown(self) {
+        drop(self.schedules);
         // First the functions: a server waits for the requests that they work on.
         self.functions.shutdown().await;
         self.server.shutdown().await;

@@ -36,7 +36,7 @@ async fn a_tenant_lives_its_whole_life() {
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free", "labels": {"region": "eu"}})).await;
     let path = format!("{TENANTS}/{id}");
     let initech = api.caller(&id).await;
-    initech.put(NOTE, &json!({"data": {"n": 1.10}})).await.expect(201);
+    initech.put(NOTE, &json!({"data": {"n": 1}})).await.expect(201);
 
     // Another plan, with the token that is out already.
     let moved = operator.patch(&path, &json!({"plan": "pro", "labels": {}})).await.expect(200).json();
@@ -53,7 +53,7 @@ async fn a_tenant_lives_its_whole_life() {
 
     let exported = operator.get(&format!("{path}/export")).await.expect(200);
     assert_eq!(exported.header("content-type"), "application/jsonl");
-    assert!(exported.text.contains(r#""data":{"n":1.10}}"#) && exported.text.ends_with('\n'), "{}", exported.text);
+    assert!(exported.text.contains(r#""data":{"n":1}}"#) && exported.text.ends_with('\n'), "{}", exported.text);
 
     let gone = operator.delete(&path).await.expect(202).json();
     assert_eq!((&gone["status"], &gone["purged"]), (&json!("offboarded"), &json!(2)), "a record and its collection");
@@ -204,5 +204,27 @@ async fn an_export_holds_every_record_of_every_collection() {
         .get(&format!("{TENANTS}/{}/export?cursor=junk", local::seed::DEMO[1].id))
         .await
         .expect_problem(400, "invalid_cursor");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_demo_tenants_are_onboarded_by_the_function_and_left_alone_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = local::Data::Folder(folder.path().join("data"));
+    let [acme, globex] = local::seed::DEMO.map(|tenant| tenant.id);
+    let api = Api::start_with(|options| options.data = data.clone()).await;
+    assert_eq!(api.invocations("tenants").await, 2);
+    let operator = api.caller("operator").await;
+    act(&operator, acme, "suspend").await.expect(200);
+    operator.patch(&format!("{TENANTS}/{globex}"), &json!({"plan": "standard"})).await.expect(200);
+    api.local.keys().remove(globex);
+    api.shutdown().await;
+
+    let api = Api::start_with(|options| options.data = data.clone()).await;
+    assert_eq!(api.invocations("tenants").await, 0);
+    api.caller("acme").await.get(NOTE).await.expect_problem(403, "tenant_suspended");
+    api.caller("globex").await.get(NOTE).await.expect(404);
+    let key = api.local.keys().list().into_iter().find(|key| key.value == globex).unwrap();
+    assert_eq!(key.plan.as_deref(), Some("standard"), "a key that was lost is made again");
     api.shutdown().await;
 }

@@ -34,6 +34,7 @@ impl Lambda {
             timeout,
             memory_mb: 128,
             environment: BTreeMap::new(),
+            schedules: Vec::new(),
         };
         let functions = Functions::with_limits([(function, program.into())], &options, limits);
         let router = functions.router();

@@ -50,6 +50,8 @@ pub struct Function {
     pub memory_mb: u32,
     /// `Environment.Variables`, resolved.
     pub environment: BTreeMap<String, String>,
+    /// How often it is invoked by its `Schedule` events.
+    pub schedules: Vec<Duration>,
 }
 
 /// The `AWS::Serverless::Api`.

@@ -96,18 +96,26 @@ impl Builder<'_> {
             // As Lambda does: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
             environment.insert("AWS_LAMBDA_LOG_LEVEL".to_owned(), level);
         }
-        let events = properties
-            .events
-            .into_values()
-            .filter(|event| event.r#type == "Api")
-            .map(|event| resource.read(event.properties))
-            .collect::<Result<_, _>>()?;
+        let mut events = Vec::new();
+        let mut schedules = Vec::new();
+        for event in properties.events.into_values() {
+            match event.r#type.as_str() {
+                "Api" => events.push(resource.read(event.properties)?),
+                "Schedule" => {
+                    let rate = event.properties["Schedule"].as_str().and_then(rate);
+                    schedules
+                        .push(rate.ok_or_else(|| resource.wrong("a Schedule is no rate of minutes, hours or days"))?);
+                }
+                _ => {}
+            }
+        }
         let function = Function {
             name: name.to_owned(),
             logical_id: resource.id.to_owned(),
             timeout: Duration::from_secs(properties.timeout.0),
             memory_mb: properties.memory_size.0,
             environment,
+            schedules,
         };
         Ok((function, events))
     }
@@ -272,6 +280,19 @@ impl Resource<'_> {
     }
 }
 
+/// A rate expression: `rate(5 minutes)`.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html>
+fn rate(text: &str) -> Option<Duration> {
+    let (count, unit) = text.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let count: u64 = count.parse().ok()?;
+    match unit.trim_end_matches('s') {
+        "minute" => Some(Duration::from_mins(count)),
+        "hour" => Some(Duration::from_hours(count)),
+        "day" => Some(Duration::from_hours(count.checked_mul(24)?)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,7 +312,7 @@ mod tests {
     fn functions_have_the_globals_and_their_own() {
         let template = shipped(&[("Issuers", "[1]"), ("LogLevel", "DEBUG")]);
         let names: Vec<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
-        assert_eq!(names, ["authorizer", "health", "records"]);
+        assert_eq!(names, ["authorizer", "health", "records", "tenants"]);
         let authorizer = &template.functions[0];
         assert_eq!(authorizer.timeout, Duration::from_secs(10));
         assert_eq!(authorizer.memory_mb, 256);
@@ -299,6 +320,17 @@ mod tests {
         assert_eq!(authorizer.environment["ISSUERS"], "[1]");
         assert_eq!(authorizer.environment["AWS_LAMBDA_LOG_LEVEL"], "DEBUG");
         assert!(!template.functions[2].environment.contains_key("ISSUERS"));
+    }
+
+    #[test]
+    fn a_schedule_is_a_rate() {
+        assert_eq!(rate("rate(1 minute)"), Some(Duration::from_mins(1)));
+        assert_eq!(rate("rate(2 days)"), Some(Duration::from_hours(48)));
+        for text in ["cron(0 12 * * ? *)", "rate(minute)", "rate(1 week)", "1 minute"] {
+            assert_eq!(rate(text), None, "{text}");
+        }
+        let tenants = shipped(&[]).functions.into_iter().find(|function| function.name == "tenants").unwrap();
+        assert_eq!(tenants.schedules, [Duration::from_mins(1)]);
     }
 
     #[test]

@@ -72,21 +72,15 @@ async fn die(api: &Api, table: &DynamoDb, death: Death, call: crate::support::Ca
         }
         api.local.functions().kill("tenants");
     };
-    let answer = tokio::spawn(call.send());
-    tokio::select! {
-        () = stalled => {
-            answer.await.unwrap().expect(502);
-            true
-        }
-        done = answer_of(&answer) => { let () = done; false }
+    let mut answer = tokio::spawn(call.send());
+    let died = tokio::select! {
+        () = stalled => true,
+        _ = &mut answer => false,
+    };
+    if died {
+        answer.await.unwrap().expect(502);
     }
-}
-
-/// Waits for a call that does not die.
-async fn answer_of(answer: &tokio::task::JoinHandle<crate::support::Answer>) {
-    while !answer.is_finished() {
-        tokio::task::yield_now().await;
-    }
+    died
 }
 
 fn create(operator: &Caller<'_>) -> crate::support::Call {
@@ -94,9 +88,9 @@ fn create(operator: &Caller<'_>) -> crate::support::Call {
 }
 
 fn deaths() -> impl Iterator<Item = Death> {
-    let table = (0..8).flat_map(|at| [Death::Table(at, Fault::Stall), Death::Table(at, Fault::StallAfter)]);
+    let table = (0..8).flat_map(|at| [Death::Table(at, Fault::Stall), Death::Table(at, Fault::StallDone)]);
     let gateway =
-        (0..8).flat_map(|at| [Death::Gateway(at, GatewayFault::Stall), Death::Gateway(at, GatewayFault::StallAfter)]);
+        (0..8).flat_map(|at| [Death::Gateway(at, GatewayFault::Stall), Death::Gateway(at, GatewayFault::StallDone)]);
     table.chain(gateway)
 }
 

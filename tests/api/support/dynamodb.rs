@@ -25,7 +25,7 @@ pub(crate) enum Fault {
     /// It is done, but the answer is a 500.
     LoseAnswer,
     /// It is done, but never answered.
-    StallAfter,
+    StallDone,
 }
 
 /// A request that came through.
@@ -150,16 +150,16 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
         Some(Fault::Fail) => return failure(),
         Some(Fault::Stall) => {
             proxy.stalled.notify_one();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
-        Some(Fault::LoseAnswer | Fault::StallAfter) | None => {}
+        Some(Fault::LoseAnswer | Fault::StallDone) | None => {}
     }
     let answer = proxy.client.post(proxy.upstream).headers(headers).body(body).send().await.unwrap();
     match fault {
         Some(Fault::LoseAnswer) => return failure(),
-        Some(Fault::StallAfter) => {
+        Some(Fault::StallDone) => {
             proxy.stalled.notify_one();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         _ => {}
     }
