@@ -5,12 +5,14 @@
 //! | record     | `T#<tenant>#R#<collection>`      | record id       |
 //! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
 //! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
+//! | client     | `CLIENT#<client id>`             | `CLIENT`        |
 //! | (probe)    | `HEALTH`                         | `HEALTH`        |
 //!
 //! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can hold to it (`dynamodb:LeadingKeys`). The tenant's
-//! own row does not: it is the operator's.
+//! own row does not: it is the operator's, as are those that say for whom a machine client acts.
 
 mod attempts;
+mod clients;
 pub mod collections;
 mod cursor;
 mod error;
