@@ -269,6 +269,8 @@ impl Resource<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::template::yaml;
 
@@ -284,7 +286,7 @@ mod tests {
 
     #[test]
     fn functions_have_the_globals_and_their_own() {
-        let template = shipped(&[("Issuers", "[1]"), ("LogLevel", "DEBUG")]);
+        let template = shipped(&[("Issuers", "[1]"), ("LogLevel", "DEBUG"), ("UserPool", "false")]);
         let names: Vec<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
         assert_eq!(names, ["authorizer", "health", "records"]);
         let authorizer = &template.functions[0];
@@ -294,6 +296,19 @@ mod tests {
         assert_eq!(authorizer.environment["ISSUERS"], "[1]");
         assert_eq!(authorizer.environment["AWS_LAMBDA_LOG_LEVEL"], "DEBUG");
         assert!(!template.functions[2].environment.contains_key("ISSUERS"));
+    }
+
+    #[test]
+    fn the_user_pool_comes_with_its_trigger_and_is_trusted_by_the_authorizer() {
+        let issuers = |template: &Template| {
+            let authorizer = template.functions.iter().find(|function| function.name == "authorizer").unwrap();
+            serde_json::from_str::<Value>(&authorizer.environment["USER_POOL_ISSUERS"]).unwrap()
+        };
+        let has_trigger = |template: &Template| template.functions.iter().any(|function| function.name == "claims");
+        let (with, without) = (shipped(&[]), shipped(&[("UserPool", "false")]));
+        assert!(has_trigger(&with) && !has_trigger(&without));
+        assert_eq!(issuers(&with)[0]["clientIds"], json!(["UserClient", "MachineClient", "OperatorClient"]));
+        assert_eq!(issuers(&without), json!([]));
     }
 
     #[test]
