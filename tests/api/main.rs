@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do: by a panic")]
 
+mod claims;
 mod cli;
 mod collections;
 mod contract;
