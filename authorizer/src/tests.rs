@@ -1,5 +1,7 @@
 //! Tokens, good and bad, through the whole authorizer. The rejections are the table of `docs/tokens.md`.
 
+mod providers;
+
 use std::time::Duration;
 
 use aws_lambda_events::iam::IamPolicyEffect;

@@ -1,17 +1,18 @@
 //! The user pool's trigger: the real function with a table, and its scopes beside the contract and the template.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use authorizer::Issuers;
 use aws_sdk_dynamodb::types::AttributeValue;
 use claims::scopes;
 use local::runtime::{Invoke, InvokeError};
-use local::template::yaml;
+use local::template::{Template, yaml};
 use serde_json::{Value, json};
 use service::aws;
 use service::config::AwsConfig;
 
 use crate::support::dynamodb::{DynamoDb, Fault};
-use crate::support::{Api, read};
+use crate::support::{Api, read, workspace};
 
 const ACME: &str = "01K0ACME000000000000000000";
 const MACHINE: &str = "claims-machine.json";
@@ -143,6 +144,17 @@ fn the_scopes_are_the_contracts_and_the_resource_servers() {
     assert_eq!(granted, offered.iter().map(|scope| scope["ScopeName"].as_str().unwrap()).collect());
     let groups = ["ViewerGroup", "MemberGroup", "AdminGroup"].map(|group| properties(group)["GroupName"].clone());
     assert_eq!(groups, scopes::GROUPS);
+}
+
+#[test]
+fn the_authorizer_accepts_the_pool_beside_the_operators_issuers() {
+    let template = Template::read(&workspace().join("template.yaml"), &BTreeMap::new()).unwrap();
+    let authorizer = template.functions.iter().find(|function| function.name == "authorizer").unwrap();
+    let pool = &authorizer.environment["USER_POOL_ISSUERS"];
+    let own = r#"[{"issuer":"https://login.example.com","audiences":["tenantry"]}]"#;
+    assert!(Issuers::parse(own).unwrap().with(Issuers::parse(pool).unwrap()).is_ok());
+    let [pool] = &serde_json::from_str::<Vec<Value>>(pool).unwrap()[..] else { panic!("{pool}") };
+    assert_eq!(pool["scopePrefix"], scopes::PREFIX);
 }
 
 /// What the rules of the trigger rest on.
