@@ -73,11 +73,13 @@ impl Claims {
     }
 }
 
-/// A user's tenant and scopes. Without a tenant there is nothing for a group to stand for.
+/// A user's tenant and scopes: both or neither. Without a tenant there is nothing for a group to stand for, and who is
+/// in no group is not let into the tenant yet.
 fn of_user(request: &Request) -> (Option<TenantId>, Vec<&str>) {
+    let granted = scopes::of_groups(request.groups());
     match request.tenant().and_then(|text| TenantId::parse(text).ok()) {
-        Some(tenant) => (Some(tenant), scopes::of_groups(request.groups())),
-        None => (None, Vec::new()),
+        Some(tenant) if !granted.is_empty() => (Some(tenant), granted),
+        _ => (None, Vec::new()),
     }
 }
 

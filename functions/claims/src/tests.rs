@@ -85,13 +85,14 @@ fn a_user_without_a_tenant_has_no_scopes_whatever_the_groups() {
 }
 
 #[test]
-fn a_user_without_a_group_has_a_tenant_and_no_scopes() {
-    for groups in [Value::Null, json!({}), json!({"groupsToOverride": null}), json!({"groupsToOverride": []})] {
+fn a_user_without_a_group_has_neither_scopes_nor_a_tenant() {
+    for groups in [Value::Null, json!({}), json!({"groupsToOverride": null}), json!({"groupsToOverride": ["other"]})] {
         let mut event = user();
         event["request"]["groupConfiguration"] = groups;
-        let answer = answer_to_user(&event);
-        assert_eq!(answer["claimsToAddOrOverride"]["tenant"], ACME);
-        assert_eq!(answer["scopesToAdd"], json!([]));
+        assert_eq!(
+            answer_to_user(&event),
+            json!({"claimsToAddOrOverride": {}, "scopesToAdd": [], "scopesToSuppress": []})
+        );
     }
 }
 
