@@ -1,5 +1,7 @@
 //! Tokens, good and bad, through the whole authorizer. The rejections are the table of `docs/tokens.md`.
 
+mod providers;
+
 use std::time::Duration;
 
 use aws_lambda_events::iam::IamPolicyEffect;
@@ -313,13 +315,15 @@ async fn a_tenant_without_issuers_is_served_by_the_stacks_own() {
 
 #[tokio::test]
 async fn an_operator_has_no_tenant_and_no_key_and_comes_from_an_issuer_of_operators() {
-    let changes = json!({"tenant": null, "scope": "tenants:admin records:read"});
+    let changes = json!({"tenant": null, "client_id": "ops", "scope": "tenants:admin records:read"});
     let token = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&changes)));
     let tenants_issuer = fine_world().authorizer(&json!({}));
     assert_eq!(rejection(&tenants_issuer, &token).await, Some(Rejection::BadClaim("tenant".into())));
+    let others = fine_world().authorizer(&json!({"operatorClients": ["other"]}));
+    assert_eq!(rejection(&others, &token).await, Some(Rejection::BadClaim("tenant".into())));
 
     let world = fine_world();
-    let answer = authorize(&world.authorizer(&json!({"operators": true})), &token).await.unwrap();
+    let answer = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), &token).await.unwrap();
     assert_eq!(answer.usage_identifier_key, None);
     assert_eq!(answer.context["scopes"], "tenants:admin");
     assert!(!answer.context.contains_key("tenant"));
@@ -330,9 +334,9 @@ async fn an_operator_has_no_tenant_and_no_key_and_comes_from_an_issuer_of_operat
 
 #[tokio::test]
 async fn a_tenants_token_never_has_an_operators_scope() {
-    let changes = json!({"scope": "tenants:admin records:read"});
+    let changes = json!({"client_id": "ops", "scope": "tenants:admin records:read"});
     let token = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&changes)));
-    let answer = authorize(&fine_world().authorizer(&json!({"operators": true})), &token).await.unwrap();
+    let answer = authorize(&fine_world().authorizer(&json!({"operatorClients": ["ops"]})), &token).await.unwrap();
     assert_eq!(answer.context["scopes"], "records:read");
 }
 

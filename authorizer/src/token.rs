@@ -134,7 +134,8 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
 
     check_audience(issuer, &claims)?;
     let subject = text(&claims, "sub").or_else(|_| text(&claims, "client_id"))?;
-    let party = if issuer.operators && !claims.contains_key(&issuer.tenant_claim) {
+    let operator = client(&claims).is_some_and(|client| issuer.operator_clients.iter().any(|one| one == client));
+    let party = if operator && !claims.contains_key(&issuer.tenant_claim) {
         Party::Operator
     } else {
         Party::Tenant(TenantId::parse(&text(&claims, &issuer.tenant_claim)?).ok())
@@ -190,13 +191,17 @@ fn check_audience(issuer: &Issuer, claims: &Claims) -> Result<(), Rejection> {
         None if issuer.client_ids.is_empty() => return Err(Rejection::OtherAudience),
         None => {}
     }
-    // `azp` is what some issuers call the client.
-    let client = claims.get("client_id").or_else(|| claims.get("azp"));
-    if issuer.client_ids.is_empty() || client.is_some_and(|client| listed(&issuer.client_ids, client)) {
+    let allowed = |client: &str| issuer.client_ids.iter().any(|one| one == client);
+    if issuer.client_ids.is_empty() || client(claims).is_some_and(allowed) {
         Ok(())
     } else {
         Err(Rejection::OtherClient)
     }
+}
+
+/// The client that the token was issued to. `azp` is what some issuers call it.
+fn client(claims: &Claims) -> Option<&str> {
+    claims.get("client_id").or_else(|| claims.get("azp"))?.as_str()
 }
 
 /// The scopes that the contract knows for operators or for tenants, from the scope claim and from roles.

@@ -282,17 +282,19 @@ pub fn workspace(template: &Path) -> &Path {
     template.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The parameters of the template, with this issuer where no other is wanted.
+/// The parameters of the template, with this issuer where no other is wanted, and without a user pool: nobody could sign
+/// in to it, and the authorizer would look for its keys on the internet.
 #[must_use]
 pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BTreeMap<String, String> {
     let issuers = json!([{
         "issuer": issuer.url(),
         "jwksUri": issuer.jwks_url(),
         "audiences": [AUDIENCE],
-        "operators": true,
+        "operatorClients": [seed::OPERATOR],
         "tenantClaim": "tenant",
     }]);
     overrides.entry("Issuers".to_owned()).or_insert_with(|| issuers.to_string());
+    overrides.entry("UserPool".to_owned()).or_insert_with(|| "false".to_owned());
     overrides
 }
 

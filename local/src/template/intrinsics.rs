@@ -199,6 +199,9 @@ impl<'a> Resolver<'a> {
             self.resources.get(resource).ok_or_else(|| IntrinsicError::UnknownReference(resource.to_owned()))?;
         let kind = declaration["Type"].as_str().unwrap_or_default();
         let path = match (kind, attribute) {
+            ("AWS::Cognito::UserPool", "ProviderURL") => {
+                return Ok(format!("https://cognito-idp.{REGION}.amazonaws.com/{resource}"));
+            }
             ("AWS::DynamoDB::Table", "Arn") => format!("dynamodb:{REGION}:{ACCOUNT}:table/{resource}"),
             ("AWS::DynamoDB::Table", "StreamArn") => {
                 format!("dynamodb:{REGION}:{ACCOUNT}:table/{resource}/stream/{STACK}")
@@ -288,6 +291,7 @@ Resources:
   F: { Type: AWS::Serverless::Function }
   Api: { Type: AWS::Serverless::Api, Properties: { StageName: !Ref Secret } }
   FreePlan: { Type: AWS::ApiGateway::UsagePlan }
+  Users: { Type: AWS::Cognito::UserPool }
 ";
 
     fn resolve(value: &str, overrides: &[(&str, &str)]) -> Result<Option<Value>, IntrinsicError> {
@@ -307,6 +311,10 @@ Resources:
             json!(["5", "Table", "aws", format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:F")])
         );
         assert_eq!(resolved("!Ref Rate", &[("Rate", "9")]), json!("9"));
+        assert_eq!(
+            resolved("!GetAtt Users.ProviderURL", &[]),
+            json!(format!("https://cognito-idp.{REGION}.amazonaws.com/Users"))
+        );
     }
 
     #[test]

@@ -295,6 +295,8 @@ fn rate(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::template::{API_ID, ApiStage, yaml};
 
@@ -310,7 +312,7 @@ mod tests {
 
     #[test]
     fn functions_have_the_globals_and_their_own() {
-        let template = shipped(&[("Issuers", "[1]"), ("LogLevel", "DEBUG")]);
+        let template = shipped(&[("Issuers", "[1]"), ("LogLevel", "DEBUG"), ("UserPool", "false")]);
         let names: Vec<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
         assert_eq!(names, ["authorizer", "health", "records", "tenants"]);
         let authorizer = &template.functions[0];
@@ -331,6 +333,19 @@ mod tests {
         }
         let tenants = shipped(&[]).functions.into_iter().find(|function| function.name == "tenants").unwrap();
         assert_eq!(tenants.schedules, [Duration::from_mins(1)]);
+    }
+
+    #[test]
+    fn the_user_pool_comes_with_its_trigger_and_is_trusted_by_the_authorizer() {
+        let issuers = |template: &Template| {
+            let authorizer = template.functions.iter().find(|function| function.name == "authorizer").unwrap();
+            serde_json::from_str::<Value>(&authorizer.environment["USER_POOL_ISSUERS"]).unwrap()
+        };
+        let has_trigger = |template: &Template| template.functions.iter().any(|function| function.name == "claims");
+        let (with, without) = (shipped(&[]), shipped(&[("UserPool", "false")]));
+        assert!(has_trigger(&with) && !has_trigger(&without));
+        assert_eq!(issuers(&with)[0]["clientIds"], json!(["UserClient", "MachineClient", "OperatorClient"]));
+        assert_eq!(issuers(&without), json!([]));
     }
 
     #[test]

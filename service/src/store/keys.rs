@@ -52,6 +52,11 @@ pub(super) fn tenant_name(name: &str) -> Key {
     Key { pk: format!("TENANTNAME#{}", name.to_lowercase()), sk: "TENANTNAME".into() }
 }
 
+/// The row of a machine client of the user pool.
+pub(super) fn client(id: &str) -> Key {
+    Key { pk: format!("CLIENT#{id}"), sk: "CLIENT".into() }
+}
+
 /// An item that is never there, to see whether the table answers.
 pub(super) fn health() -> Key {
     Key { pk: "HEALTH".into(), sk: "HEALTH".into() }

@@ -6,15 +6,17 @@
 //! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
 //! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
 //! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`    |
+//! | client     | `CLIENT#<client id>`             | `CLIENT`        |
 //! | (probe)    | `HEALTH`                         | `HEALTH`        |
 //!
 //! Tenants' rows are listed by the index `Tenants`, and those with a change under way by the index `Changes`.
 //!
 //! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can hold to it (`dynamodb:LeadingKeys`). The tenant's
-//! own row does not: it is the operator's.
+//! own row does not: it is the operator's, as are those that say for whom a machine client acts.
 
 pub mod admin;
 mod attempts;
+mod clients;
 pub mod collections;
 mod cursor;
 mod error;

@@ -5,7 +5,6 @@ use local::runtime::Invoke;
 use serde_json::{Value, json};
 use service::aws;
 use service::caller::Operator;
-use service::config::AwsConfig;
 use service::store::Store;
 use service::tenant::TenantId;
 use service::time::Timestamp;
@@ -16,20 +15,9 @@ use crate::support::{Api, Caller, read};
 
 const ID: &str = "01K0N1TECH0000000000000000";
 
-fn store(endpoint: &str) -> Store {
-    let config = AwsConfig {
-        region: "us-east-1".into(),
-        access_key_id: "test".into(),
-        secret_access_key: "test".into(),
-        session_token: None,
-        dynamodb_endpoint: Some(endpoint.into()),
-        api_gateway_endpoint: None,
-    };
-    Store::new(aws::dynamodb(&config, aws::connector()), "Table")
-}
-
 /// Lets the lease of a change run out, as time would.
-async fn expire_lease(store: &Store) {
+async fn expire_lease(api: &Api) {
+    let store = Store::new(aws::dynamodb(&api.aws_config(), aws::connector()), "Table");
     let operator = Operator::schedule();
     let id = TenantId::parse(ID).unwrap();
     if let Some(mut managed) = store.managed_tenant(&operator, &id).await.unwrap() {
@@ -112,7 +100,7 @@ async fn an_onboarding_that_dies_anywhere_ends_whole() {
         let half_made = operator.get(&path).await;
         if half_made.status == 200 && half_made.json()["status"] == "onboarding" {
             initech.get(NOTE).await.expect_problem(403, "tenant_unknown");
-            expire_lease(&store(&table.endpoint)).await;
+            expire_lease(&api).await;
             sweep(&api).await;
         } else if half_made.status == 404 {
             assert_eq!(keys(&api), 0, "{death:?}: no key without a tenant");
@@ -147,7 +135,7 @@ async fn an_offboarding_that_dies_anywhere_ends_without_a_trace() {
             // It died before it said what it wanted.
             "active" => drop(operator.delete(&path).await.expect(202)),
             "offboarding" => {
-                expire_lease(&store(&table.endpoint)).await;
+                expire_lease(&api).await;
                 sweep(&api).await;
             }
             _ => {}
