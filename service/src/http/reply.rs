@@ -4,7 +4,8 @@ use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LINK, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use super::{Problem, conditional};
+use super::{Inbound, Problem, conditional};
+use crate::page::{Order, Page, PageRequest};
 use crate::record::Version;
 
 /// A status, headers and perhaps a body.
@@ -40,10 +41,18 @@ impl Reply {
         self.header(LOCATION, location)
     }
 
-    /// Links to the next page (RFC 8288).
-    #[must_use]
-    pub fn next_page(self, target: &str) -> Self {
-        self.header(LINK, &format!("<{target}>; rel=\"next\""))
+    /// A page of a list, with a link to the next one (RFC 8288).
+    pub fn page<T: Serialize>(request: &Inbound<'_>, page: &PageRequest, found: &Page<T>) -> Result<Self, Problem> {
+        let reply = Self::json(StatusCode::OK, found)?;
+        let Some(next) = &found.next else { return Ok(reply) };
+        let mut target = format!("{}?limit={}&cursor={next}", request.path(), page.limit.get());
+        if page.order == Order::Desc {
+            target.push_str("&order=desc");
+        }
+        if page.consistent {
+            target.push_str("&consistent=true");
+        }
+        Ok(reply.header(LINK, &format!("<{target}>; rel=\"next\"")))
     }
 
     /// Sets a header. Values are made of parsed parts, so none is refused.
