@@ -4,11 +4,13 @@
 //! |------------|----------------------------------|-----------------|
 //! | record     | `T#<tenant>#R#<collection>`      | record id       |
 //! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
+//! | token      | `T#<tenant>#TOKENS`              | token id        |
+//! | its grant  | `TOKEN#<SHA-256 of the secret>`  | `TOKEN`         |
 //! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
 //! | (probe)    | `HEALTH`                         | `HEALTH`        |
 //!
 //! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can hold to it (`dynamodb:LeadingKeys`). The tenant's
-//! own row does not: it is the operator's.
+//! own row does not: it is the operator's. Nor does a machine token's grant, which says whose it is.
 
 mod attempts;
 pub mod collections;
@@ -22,10 +24,12 @@ mod keys;
 mod query;
 pub mod records;
 mod tenants;
+mod tokens;
+mod transaction;
 
 use aws_sdk_dynamodb::Client;
 
-pub use error::{Fault, ListError, ReadError, WriteError};
+pub use error::{Fault, ListError, ReadError, RevokeError, WriteError};
 
 /// The table, and the client to reach it with.
 #[derive(Debug, Clone)]
