@@ -153,6 +153,6 @@ async fn a_use_that_cannot_be_recorded_holds_nobody_up() {
     for _ in 0..3 {
         assert!(allows(&authorize(&authorizer, &bearer(&token)).await.unwrap()));
     }
-    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
     assert_eq!(world.state().updates.len(), 1);
 }
