@@ -7,11 +7,11 @@ use local::binaries::cargo;
 use crate::Error;
 
 /// The functions, in the order of the report.
-pub(crate) const FUNCTIONS: [&str; 3] = ["authorizer", "records", "health"];
+pub(crate) const FUNCTIONS: [&str; 4] = ["authorizer", "records", "tokens", "health"];
 
 /// What `cargo lambda build` asks of cargo for `sam build`: a binary of the default members, with their features.
 const BUILD_FUNCTIONS: &[&str] =
-    &["build", "--release", "--bin", FUNCTIONS[0], "--bin", FUNCTIONS[1], "--bin", FUNCTIONS[2]];
+    &["build", "--release", "--bin", FUNCTIONS[0], "--bin", FUNCTIONS[1], "--bin", FUNCTIONS[2], "--bin", FUNCTIONS[3]];
 /// Alone, so that their default features stay theirs.
 const BUILD_FLOORS: &[&str] = &["build", "--release", "--package", "floors", "--features", "on"];
 

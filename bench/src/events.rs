@@ -8,6 +8,7 @@ const AUTHORIZER: &str = include_str!("../../events/authorizer.json");
 const HEALTH: &str = include_str!("../../events/health.json");
 const GET: &str = include_str!("../../events/records-get.json");
 const LIST: &str = include_str!("../../events/records-list.json");
+const TOKENS: &str = include_str!("../../events/tokens-create.json");
 const PUT: &str = include_str!("../../events/records-put.json");
 
 /// The most bytes of a record's data.
@@ -21,6 +22,8 @@ const LISTED: usize = 40_000;
 pub(crate) struct Events {
     pub(crate) authorize: Vec<u8>,
     pub(crate) health: Vec<u8>,
+    /// Makes a machine token.
+    pub(crate) tokens: Vec<u8>,
     /// Reads the one record.
     pub(crate) get: Vec<u8>,
     /// The same for the floor: the same item, by its whole key.
@@ -66,6 +69,7 @@ impl Events {
         Ok(Self {
             authorize: authorize.to_string().into_bytes(),
             health: HEALTH.as_bytes().to_owned(),
+            tokens: TOKENS.as_bytes().to_owned(),
             get_item: get_item.to_string().into_bytes(),
             list: list.to_string().into_bytes(),
             put_largest: with("largest", &json!({ "text": text })),

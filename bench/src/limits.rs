@@ -91,7 +91,7 @@ mod tests {
     fn a_limit_may_be_met_exactly() {
         let rows = rows(&measured(25_000));
         assert!(rows.iter().all(Row::holds), "{rows:?}");
-        assert_eq!(rows.iter().filter(|row| row.limit.is_some()).count(), 10);
+        assert_eq!(rows.iter().filter(|row| row.limit.is_some()).count(), 4 + 2 * FUNCTIONS.len());
     }
 
     #[test]
