@@ -1,6 +1,7 @@
 //! `/tokens`, and machine tokens on the routes that they are for.
 
 use serde_json::{Value, json};
+use service::tenant::{Status, Tenant, TenantId};
 
 use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller};
@@ -231,4 +232,33 @@ async fn a_disabled_key_cuts_machine_tokens_off_at_once() {
     api.local.keys().set_enabled(local::seed::DEMO[1].id, false);
     machine.get(NOTE).await.expect_problem(403, "plan_missing");
     api.shutdown().await;
+}
+
+/// On one table, with an issuer and an authorizer of their own for each API.
+#[tokio::test]
+async fn a_token_needs_no_issuer_but_a_tenant_that_is_let_in() {
+    let table = DynamoDb::start().await;
+    let start = || Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone()));
+    let id = "01K0VMBRE11A00000000000000";
+    let (first, second, third) = (start().await, start().await, start().await);
+    let tenant = |status| Tenant {
+        id: TenantId::parse(id).unwrap(),
+        name: "Umbrella".into(),
+        plan: "pro".into(),
+        status,
+        issuers: vec![first.local.issuer().url().into()],
+        api_key: id.into(),
+    };
+    first.local.onboard(&tenant(Status::Active)).await.unwrap();
+    let (_, secret) = issue(&first.caller(id).await, json!(["records:read"])).await;
+
+    second.local.onboard(&tenant(Status::Active)).await.unwrap();
+    second.caller(id).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
+    second.caller_of(Some(&secret)).get(NOTE).await.expect_problem(404, "record_not_found");
+
+    third.local.onboard(&tenant(Status::Suspended)).await.unwrap();
+    third.caller_of(Some(&secret)).get(NOTE).await.expect_problem(403, "tenant_suspended");
+    for api in [first, second, third] {
+        api.shutdown().await;
+    }
 }
