@@ -10,6 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+mod machine;
+
 use super::*;
 use crate::testing::{ACME, EC, ED, ISSUER, JWKS_URI, OTHER_RSA, RSA, Signer, World, fine_world, row};
 
@@ -59,7 +61,7 @@ fn allows(answer: &Answer) -> bool {
 
 async fn rejection(authorizer: &Authorizer, authorization: &str) -> Option<Rejection> {
     let whole = authorize(authorizer, authorization).await;
-    let rejection = token::verify(authorization, &authorizer.keys).await.err();
+    let rejection = authorizer.verify(authorization).await.err();
     assert_eq!(rejection.is_some(), matches!(whole, Err(Refusal::Unauthorized)), "{rejection:?} {whole:?}");
     rejection
 }

@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, Validation, decode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use service::machine::Digest;
 use service::tenant::TenantId;
 
 use crate::contract;
@@ -30,6 +31,8 @@ pub(crate) struct Verified {
     pub(crate) subject: String,
     /// The scopes that the contract knows, each once, sorted.
     pub(crate) scopes: Vec<String>,
+    /// Of a machine token, what it is known by. It has no issuer that its tenant would have to be bound to.
+    pub(crate) machine: Option<Digest>,
 }
 
 /// Whom a token speaks for.
@@ -78,6 +81,14 @@ pub(crate) enum Rejection {
     OtherClient,
     #[error("the token is no access token")]
     NoAccessToken,
+    #[error("the token is not of the shape of a machine token")]
+    NoMachineToken,
+    #[error("the machine token is mistyped")]
+    BadChecksum,
+    #[error("there is no such machine token")]
+    UnknownToken,
+    #[error("machine tokens cannot be looked up")]
+    TokensUnavailable,
 }
 
 /// The header parameters that are looked at (RFC 7515, section 4.1). Keys that a token brings along or points to (`jwk`,
@@ -141,11 +152,11 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
         Party::Tenant(TenantId::parse(&text(&claims, &issuer.tenant_claim)?).ok())
     };
     let scopes = scopes(issuer, &claims, party == Party::Operator);
-    Ok(Verified { issuer: iss, party, subject, scopes })
+    Ok(Verified { issuer: iss, party, subject, scopes, machine: None })
 }
 
 /// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter.
-fn bearer(authorization: &str) -> Option<&str> {
+pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
 }

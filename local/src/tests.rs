@@ -10,8 +10,14 @@ use super::*;
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
 const HANGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/hang");
 
+/// The functions of the template, by the names of their binaries.
+fn functions() -> Vec<String> {
+    let template = Template::read(TEMPLATE.as_ref(), &BTreeMap::new()).unwrap();
+    template.functions.into_iter().map(|function| function.name).collect()
+}
+
 fn options(folder: &Path) -> Options {
-    for name in ["authorizer", "health", "records", "tenants"] {
+    for name in functions() {
         let link = folder.join(name);
         if !link.exists() {
             symlink(HANGS, link).unwrap();
@@ -31,7 +37,7 @@ async fn one_port_serves_the_functions_the_issuer_and_the_api() {
     let local = Local::start(options(folder.path())).await.unwrap();
     let base = local.base_url();
     assert_eq!(local.url(), format!("{base}/v1"));
-    assert_eq!(get(format!("{base}/_local/functions")).await.as_array().unwrap().len(), 4);
+    assert_eq!(get(format!("{base}/_local/functions")).await.as_array().unwrap().len(), functions().len());
     let issuer = get(format!("{base}/_local/.well-known/openid-configuration")).await;
     assert_eq!(issuer["issuer"], format!("{base}/_local"));
     // Refused by the expression, so that no function is asked.

@@ -40,12 +40,20 @@ pub enum RecordsRead {}
 #[derive(Debug)]
 pub enum RecordsWrite {}
 
+/// Making, listing and revoking machine tokens.
+#[derive(Debug)]
+pub enum TokensManage {}
+
 impl Scope for RecordsRead {
     const NAME: &'static str = "records:read";
 }
 
 impl Scope for RecordsWrite {
     const NAME: &'static str = "records:write";
+}
+
+impl Scope for TokensManage {
+    const NAME: &'static str = "tokens:manage";
 }
 
 /// A caller whom the authorizer let in.
@@ -79,10 +87,15 @@ impl Caller {
         &self.tenant
     }
 
+    /// The scopes of the caller's token, of those that the contract knows.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.split(' ').filter(|scope| !scope.is_empty())
+    }
+
     /// The right to act under a scope. The gateway has checked it already, by the authorizer's policy; this makes a
     /// route that asks for the wrong scope, or for none, fail to compile or to answer.
     pub fn access<S: Scope>(&self) -> Result<Access<S>, MissingScope> {
-        if self.scopes.split(' ').any(|scope| scope == S::NAME) {
+        if self.scopes().any(|scope| scope == S::NAME) {
             Ok(Access { tenant: self.tenant.clone(), scope: PhantomData })
         } else {
             Err(MissingScope(S::NAME))

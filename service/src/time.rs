@@ -41,7 +41,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// When a record is gone, in seconds since 1970 (UTC), as DynamoDB's TTL wants it. In JSON: RFC 3339.
+/// When a record or a machine token is gone, in seconds since 1970 (UTC), as DynamoDB's TTL wants it. In JSON: RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Expiry(i64);
 

@@ -12,6 +12,7 @@ mod faults;
 mod fixtures;
 mod gateway;
 mod health;
+mod machine;
 mod policies;
 mod records;
 mod support;

@@ -47,14 +47,14 @@ impl Records {
     async fn list_collections(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
         let query = request.query(Query::PAGE)?;
         let found = self.store.collections(&access, &query.page()?).await?;
-        Ok(query.link(Reply::json(StatusCode::OK, &found)?, request.path(), found.next.as_deref()))
+        query.paged(request.path(), &found)
     }
 
     async fn list(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
         let collection = collection(request)?;
         let query = request.query(Query::PAGE)?;
         let found = self.store.records(&access, &collection, &query.page()?).await?;
-        Ok(query.link(Reply::json(StatusCode::OK, &found)?, request.path(), found.next.as_deref()))
+        query.paged(request.path(), &found)
     }
 
     async fn create(&self, request: &Inbound<'_>, access: Access<RecordsWrite>) -> Result<Reply, Problem> {

@@ -99,8 +99,7 @@ impl Tenants {
         let page = query.page()?;
         let Page { items, next } = self.saga.store.managed_tenants(operator, &page, &filter).await?;
         let found = Page { items: items.iter().map(View::from).collect(), next };
-        let reply = Reply::json(StatusCode::OK, &found)?;
-        Ok(query.link(reply, request.path(), found.next.as_deref()))
+        query.paged(request.path(), &found)
     }
 
     async fn get(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
 use super::expression::{ABSENT, Condition, names};
 use super::item::{Item, attribute, number, optional_number, read_number, take_string};
@@ -160,10 +160,7 @@ impl Store {
             items.push(self.guarded_put(item, Condition::default().and(ABSENT))?);
         }
         if let Some(name) = change.release {
-            let key = keys::tenant_name(name).into_map();
-            let delete =
-                Delete::builder().table_name(&self.table).set_key(Some(key)).build().map_err(Fault::unbuilt)?;
-            items.push(TransactWriteItem::builder().delete(delete).build());
+            items.push(self.deleting(keys::tenant_name(name))?);
         }
         match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
             Ok(_) => {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::machine::Digest;
 use crate::record::CollectionName;
 use crate::tenant::TenantId;
 
@@ -35,6 +36,16 @@ pub(super) fn records(tenant: &TenantId, collection: &CollectionName) -> String 
 /// The partition of a tenant's collections.
 pub(super) fn collections(tenant: &TenantId) -> String {
     format!("T#{tenant}#COLLECTIONS")
+}
+
+/// The partition of a tenant's machine tokens.
+pub(super) fn tokens(tenant: &TenantId) -> String {
+    format!("T#{tenant}#TOKENS")
+}
+
+/// What a machine token is good for, by the digest of its secret.
+pub(super) fn grant(digest: &Digest) -> Key {
+    Key { pk: format!("TOKEN#{digest}"), sk: "TOKEN".into() }
 }
 
 /// A tenant's row.
@@ -88,6 +99,7 @@ mod tests {
             let prefix = format!("T#{tenant}#");
             prop_assert!(records(&tenant, &collection).starts_with(&prefix));
             prop_assert!(collections(&tenant).starts_with(&prefix));
+            prop_assert!(tokens(&tenant).starts_with(&prefix));
             prop_assert!(!super::tenant(&tenant).pk.starts_with("T#"));
         }
 
@@ -95,6 +107,7 @@ mod tests {
         fn different_owners_have_different_partitions(a in few_owners(), b in few_owners()) {
             prop_assert_eq!(a == b, records(&a.0, &a.1) == records(&b.0, &b.1));
             prop_assert_ne!(records(&a.0, &a.1), collections(&b.0));
+            prop_assert_ne!(records(&a.0, &a.1), tokens(&b.0));
         }
     }
 }

@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 pub(crate) enum Fault {
     /// It is throttled.
     Throttle,
+    /// It is a transaction, and another write is in its way.
+    Conflict,
     /// It fails, with a 500.
     Fail,
     /// It is never answered.
@@ -147,6 +149,7 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     let failure = || error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError");
     match fault {
         Some(Fault::Throttle) => return error(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+        Some(Fault::Conflict) => return error(StatusCode::BAD_REQUEST, "TransactionCanceledException"),
         Some(Fault::Fail) => return failure(),
         Some(Fault::Stall) => {
             proxy.stalled.notify_one();
