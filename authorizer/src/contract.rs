@@ -14,7 +14,15 @@ pub struct Route {
 /// Every route that needs a scope.
 pub const ROUTES: &[Route] = include!(concat!(env!("OUT_DIR"), "/routes.rs"));
 
-/// Whether a scope is one of the contract's.
-pub(crate) fn is_known(scope: &str) -> bool {
-    ROUTES.iter().any(|route| route.scope == scope)
+impl Route {
+    /// Whether it is for operators, who act for no tenant, and not for tenants.
+    #[must_use]
+    pub fn is_operators(&self) -> bool {
+        self.path.starts_with("/admin/")
+    }
+}
+
+/// Whether a scope is one that the contract has for operators, or for tenants.
+pub(crate) fn is_known(scope: &str, operator: bool) -> bool {
+    ROUTES.iter().any(|route| route.scope == scope && route.is_operators() == operator)
 }

@@ -1,4 +1,5 @@
-//! The issuers whose tokens are accepted, as the variable `ISSUERS` lists them (`docs/issuers.md`).
+//! The issuers whose tokens are accepted, as the variables `ISSUERS`, for those of the operator's choice, and
+//! `USER_POOL_ISSUERS`, for the stack's own, list them (`docs/issuers.md`).
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,9 @@ pub struct Issuer {
     /// The clients whose tokens are accepted. Without any, every client's are, if they have an audience.
     #[serde(default)]
     pub client_ids: Vec<String>,
+    /// The clients whose tokens are operators', where they have no tenant claim.
+    #[serde(default)]
+    pub operator_clients: Vec<String>,
     /// The claim that holds the tenant's id.
     #[serde(default = "tenant_claim")]
     pub tenant_claim: String,
@@ -48,14 +52,14 @@ fn scope_claim() -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuers(Vec<Issuer>);
 
-/// The variable does not list issuers that can be trusted.
+/// A variable does not list issuers that can be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuersError {
     /// It is no JSON array of issuers.
-    #[error("ISSUERS is not a JSON array of issuers: {0}")]
+    #[error("the value is not a JSON array of issuers: {0}")]
     Malformed(#[from] serde_json::Error),
     /// Two entries would compete for the same tokens.
-    #[error("ISSUERS lists {0} twice")]
+    #[error("the issuer {0} is listed twice")]
     Twice(String),
     /// Its tokens for other APIs would be taken for ours.
     #[error("the issuer {0} has neither audiences nor clientIds")]
@@ -66,7 +70,7 @@ pub enum IssuersError {
 }
 
 impl Issuers {
-    /// Reads the variable.
+    /// Reads a variable.
     pub fn parse(json: &str) -> Result<Self, IssuersError> {
         let issuers: Vec<Issuer> = serde_json::from_str(json)?;
         for (index, issuer) in issuers.iter().enumerate() {
@@ -83,6 +87,15 @@ impl Issuers {
             }
         }
         Ok(Self(issuers))
+    }
+
+    /// These and those of another variable.
+    pub fn with(mut self, others: Self) -> Result<Self, IssuersError> {
+        if let Some(twice) = others.0.iter().find(|one| self.0.iter().any(|own| own.issuer == one.issuer)) {
+            return Err(IssuersError::Twice(twice.issuer.clone()));
+        }
+        self.0.extend(others.0);
+        Ok(self)
     }
 
     pub(crate) fn into_vec(self) -> Vec<Issuer> {
@@ -110,6 +123,8 @@ fn is_this_machine(uri: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -133,12 +148,25 @@ mod tests {
             (r#"[{"issuer":"x","jwksUri":"http://127.0.0.1:80:x@e/","audiences":["a"]}]"#, "over HTTPS"),
             (
                 r#"[{"issuer":"https://a","audiences":["a"]},{"issuer":"https://a","clientIds":["b"]}]"#,
-                "lists https://a twice",
+                "https://a is listed twice",
             ),
         ] {
             let message = Issuers::parse(json).unwrap_err().to_string();
             assert!(message.contains(error), "{json}: {message}");
         }
+    }
+
+    #[test]
+    fn an_issuer_is_in_one_of_two_variables() {
+        let of = |names: &[&str]| {
+            let list: Vec<_> = names.iter().map(|name| json!({"issuer": name, "audiences": ["api"]})).collect();
+            Issuers::parse(&json!(list).to_string()).unwrap()
+        };
+        let both = of(&["https://a", "https://b"]);
+        assert_eq!(of(&["https://a"]).with(of(&["https://b"])).unwrap(), both);
+        assert_eq!(both.clone().with(of(&[])).unwrap(), both);
+        let twice = both.with(of(&["https://c", "https://b"])).unwrap_err();
+        assert_eq!(twice.to_string(), "the issuer https://b is listed twice");
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The token authorizer: a tenant's token in, an IAM policy with the tenant's API key out.
 //!
-//! `token` verifies the token with the keys of its issuer (`issuers`, `keys`), `tenants` looks up whom it names, and
-//! `policy` says which routes of the contract it may use. API Gateway keeps the answer by token for five minutes and
+//! `token` verifies a JWT with the keys of its issuer (`issuers`, `keys`), `machine` a machine token by its digest.
+//! `tenants` looks up whom it names, and `policy` says which routes of the contract it may use. API Gateway keeps the answer by token for five minutes and
 //! applies it to every route, so the answer is about the token and not about the request.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
 
 mod contract;
 mod issuers;
 mod keys;
+mod machine;
 mod policy;
+mod rows;
 mod tenants;
 mod token;
 
@@ -27,8 +29,9 @@ pub use issuers::{Issuer, Issuers, IssuersError};
 pub use policy::policy;
 
 use keys::Keys;
+use machine::Machines;
 use tenants::Tenants;
-use token::{Rejection, Verified};
+use token::{Party, Rejection, Verified};
 
 /// What API Gateway is answered: policy, context and API key.
 pub type Answer = ApiGatewayCustomAuthorizerResponse<BTreeMap<String, String>>;
@@ -62,6 +65,7 @@ mod reason {
 #[derive(Debug)]
 pub struct Authorizer {
     keys: Keys,
+    machines: Machines,
     tenants: Tenants,
 }
 
@@ -69,7 +73,11 @@ impl Authorizer {
     /// An authorizer for these issuers' tokens and this store's tenants.
     #[must_use]
     pub fn new(issuers: Issuers, store: Store, connector: Option<SharedHttpConnector>) -> Self {
-        Self { keys: Keys::new(issuers, connector), tenants: Tenants::new(store) }
+        Self {
+            keys: Keys::new(issuers, connector),
+            machines: Machines::new(store.clone()),
+            tenants: Tenants::new(store),
+        }
     }
 
     /// Fetches the keys of all issuers, so that the first token finds them. A failure is left to the first token.
@@ -81,10 +89,10 @@ impl Authorizer {
     pub async fn authorize(&self, event: ApiGatewayCustomAuthorizerRequest) -> Result<Answer, Refusal> {
         let token = event.authorization_token.unwrap_or_default();
         let api = event.method_arn.as_deref().and_then(policy::api_of).ok_or(Refusal::Unauthorized)?;
-        let verified = match token::verify(&token, &self.keys).await {
+        let verified = match self.verify(&token).await {
             Ok(verified) => verified,
-            Err(Rejection::KeysUnavailable) => {
-                warn!("no keys to check the token with");
+            Err(rejection @ (Rejection::KeysUnavailable | Rejection::TokensUnavailable)) => {
+                warn!(%rejection, "token not checked");
                 return Err(Refusal::Unavailable);
             }
             Err(rejection) => {
@@ -92,24 +100,57 @@ impl Authorizer {
                 return Err(Refusal::Unauthorized);
             }
         };
-        let tenant = match &verified.tenant {
-            Some(id) => self.tenants.get(id).await.map_err(|fault| {
+        let tenant = match &verified.party {
+            Party::Operator => return Ok(operator(api, &verified)),
+            Party::Tenant(None) => None,
+            Party::Tenant(Some(id)) => self.tenants.get(id).await.map_err(|fault| {
                 warn!(%fault, "tenant not read");
                 Refusal::Unavailable
             })?,
-            None => None,
         };
-        Ok(decide(api, &verified, tenant.as_ref()))
+        let answer = decide(api, &verified, tenant.as_ref());
+        // An answer with a key is one that lets the tenant in.
+        if let (Some(digest), Some(_)) = (&verified.machine, &answer.usage_identifier_key) {
+            self.machines.record_use(digest).await;
+        }
+        Ok(answer)
     }
+
+    /// Checks the value of an `Authorization` header.
+    async fn verify(&self, authorization: &str) -> Result<Verified, Rejection> {
+        match token::bearer(authorization).filter(|token| machine::is_one(token)) {
+            Some(token) => self.machines.verify(token).await,
+            None => token::verify(authorization, &self.keys).await,
+        }
+    }
+}
+
+/// The answer to a valid token of an operator: no tenant, and no API key, because no plan holds an operator.
+fn operator(api: &str, verified: &Verified) -> Answer {
+    let mut answer = Answer::default();
+    answer.principal_id = Some(verified.subject.clone());
+    answer.policy_document = policy::policy(api, &verified.scopes);
+    answer.context = [
+        (context::SUBJECT, verified.subject.clone()),
+        (context::SCOPES, verified.scopes.join(" ")),
+        (context::ISSUER, verified.issuer.clone()),
+        (context::REASON, reason::INSUFFICIENT_SCOPE.to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    answer
 }
 
 /// The answer to a valid token of that tenant, if it names one.
 fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
     let denied = match tenant {
-        Some(tenant) if !tenant.issuers.contains(&verified.issuer) => Some(reason::TENANT_UNKNOWN),
-        Some(tenant) if tenant.status == Status::Suspended => Some(reason::TENANT_SUSPENDED),
-        Some(_) => None,
         None => Some(reason::TENANT_UNKNOWN),
+        Some(tenant) if !may_speak_for(verified, tenant) => Some(reason::TENANT_UNKNOWN),
+        Some(tenant) => match tenant.status {
+            Status::Active => None,
+            Status::Suspended => Some(reason::TENANT_SUSPENDED),
+            Status::Onboarding | Status::Offboarding | Status::Offboarded => Some(reason::TENANT_UNKNOWN),
+        },
     };
     let mut answer = Answer::default();
     answer.principal_id = Some(verified.subject.clone());
@@ -134,6 +175,11 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
         answer.context = [(context::REASON.to_owned(), reason.to_owned())].into();
     }
     answer
+}
+
+/// Whether who made the token may speak for the tenant. A machine token is the tenant's own, whoever its issuers are.
+fn may_speak_for(verified: &Verified, tenant: &Tenant) -> bool {
+    verified.machine.is_some() || tenant.issuers.is_empty() || tenant.issuers.contains(&verified.issuer)
 }
 
 #[cfg(test)]

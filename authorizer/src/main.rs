@@ -10,7 +10,7 @@ use service::store::Store;
 async fn main() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::tracing::init_default_subscriber();
     let config = Config::from_env()?;
-    let issuers = Issuers::parse(&required("ISSUERS")?)?;
+    let issuers = Issuers::parse(&required("ISSUERS")?)?.with(Issuers::parse(&required("USER_POOL_ISSUERS")?)?)?;
     let connector = aws::connector();
     let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
     let authorizer = &Authorizer::new(issuers, store, connector);

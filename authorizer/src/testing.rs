@@ -1,5 +1,6 @@
 //! What stands in for an issuer and for DynamoDB in unit tests: keys to sign with, and answers to HTTP requests.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::encoding::AsDer;
@@ -16,6 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use service::aws;
 use service::config::AwsConfig;
+use service::machine::Secret;
 use service::store::Store;
 
 use crate::{Authorizer, Issuers};
@@ -105,6 +107,12 @@ pub(crate) struct State {
     pub(crate) keys: Option<Vec<Value>>,
     /// The tenant's row; without one there is no such tenant.
     pub(crate) tenant: Option<Value>,
+    /// The grants of machine tokens, by partition.
+    pub(crate) grants: HashMap<String, Value>,
+    /// The updates of items, as DynamoDB gets them.
+    pub(crate) updates: Vec<Value>,
+    /// Whether DynamoDB does not answer an update.
+    pub(crate) updates_stall: bool,
     /// Whether DynamoDB fails.
     pub(crate) table_fails: bool,
     /// Every address that was asked for, in order.
@@ -137,6 +145,7 @@ impl World {
             secret_access_key: "secret".into(),
             session_token: None,
             dynamodb_endpoint: None,
+            api_gateway_endpoint: None,
         };
         Store::new(aws::dynamodb(&config, Some(self.connector())), "table")
     }
@@ -155,10 +164,21 @@ impl HttpConnector for World {
         let mut state = self.state();
         state.asked.push(request.uri().to_owned());
         let (status, body) = if request.uri().contains("dynamodb") {
-            match (&state.tenant, state.table_fails) {
+            let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+            let is_update = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with("UpdateItem"));
+            let partition = body["Key"]["pk"]["S"].as_str().unwrap().to_owned();
+            if is_update {
+                state.updates.push(body);
+                if state.updates_stall {
+                    return HttpConnectorFuture::new(std::future::pending());
+                }
+            }
+            let item =
+                if partition.starts_with("TOKEN#") { state.grants.get(&partition) } else { state.tenant.as_ref() };
+            match (item, state.table_fails) {
                 (_, true) => (500, json!({"__type": "InternalServerError"})),
-                (Some(item), false) => (200, json!({"Item": item})),
-                (None, false) => (200, json!({})),
+                (Some(item), false) if !is_update => (200, json!({"Item": item})),
+                _ => (200, json!({})),
             }
         } else if request.uri() == JWKS_URI {
             state.keys.as_ref().map_or((500, json!({})), |keys| (200, json!({"keys": keys})))
@@ -181,6 +201,22 @@ pub(crate) fn row(status: &str, issuer: &str) -> Value {
         "issuers": {"L": [{"S": issuer}]},
         "apiKey": {"S": "the-key-of-acme-0000"},
     })
+}
+
+/// A machine token of the tenant, which the world knows, and its grant's partition.
+pub(crate) fn machine_token(world: &World, changes: &Value) -> (String, String) {
+    let secret = Secret::generate();
+    let partition = format!("TOKEN#{}", secret.digest());
+    let mut grant = json!({
+        "pk": {"S": partition},
+        "sk": {"S": "TOKEN"},
+        "tenant": {"S": ACME},
+        "token": {"S": "01K0T0KEN00000000000000000"},
+        "scopes": {"SS": ["records:read", "retired:scope"]},
+    });
+    grant.as_object_mut().unwrap().extend(changes.as_object().cloned().unwrap());
+    world.state().grants.insert(partition.clone(), grant);
+    (secret.expose().to_owned(), partition)
 }
 
 /// A world in which all is well.

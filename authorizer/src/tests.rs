@@ -1,5 +1,7 @@
 //! Tokens, good and bad, through the whole authorizer. The rejections are the table of `docs/tokens.md`.
 
+mod providers;
+
 use std::time::Duration;
 
 use aws_lambda_events::iam::IamPolicyEffect;
@@ -7,6 +9,8 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+
+mod machine;
 
 use super::*;
 use crate::testing::{ACME, EC, ED, ISSUER, JWKS_URI, OTHER_RSA, RSA, Signer, World, fine_world, row};
@@ -57,7 +61,7 @@ fn allows(answer: &Answer) -> bool {
 
 async fn rejection(authorizer: &Authorizer, authorization: &str) -> Option<Rejection> {
     let whole = authorize(authorizer, authorization).await;
-    let rejection = token::verify(authorization, &authorizer.keys).await.err();
+    let rejection = authorizer.verify(authorization).await.err();
     assert_eq!(rejection.is_some(), matches!(whole, Err(Refusal::Unauthorized)), "{rejection:?} {whole:?}");
     rejection
 }
@@ -290,6 +294,52 @@ async fn a_tenant_that_may_not_is_denied_with_a_reason() {
     world.state().tenant = None;
     assert_eq!(denial(&world, &json!({})).await, "tenant_unknown");
     assert_eq!(denial(&fine_world(), &json!({"tenant": "acme"})).await, "tenant_unknown");
+}
+
+#[tokio::test]
+async fn a_tenant_in_the_making_or_on_its_way_out_is_not_known() {
+    let world = fine_world();
+    for status in ["onboarding", "offboarding", "offboarded"] {
+        world.state().tenant = Some(row(status, ISSUER));
+        assert_eq!(denial(&world, &json!({})).await, "tenant_unknown", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_without_issuers_is_served_by_the_stacks_own() {
+    let world = fine_world();
+    let mut unbound = row("active", ISSUER);
+    unbound["issuers"]["L"] = json!([]);
+    world.state().tenant = Some(unbound);
+    let token = format!("Bearer {}", good_token());
+    assert!(allows(&authorize(&world.authorizer(&json!({})), &token).await.unwrap()));
+}
+
+#[tokio::test]
+async fn an_operator_has_no_tenant_and_no_key_and_comes_from_an_issuer_of_operators() {
+    let changes = json!({"tenant": null, "client_id": "ops", "scope": "tenants:admin records:read"});
+    let token = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&changes)));
+    let tenants_issuer = fine_world().authorizer(&json!({}));
+    assert_eq!(rejection(&tenants_issuer, &token).await, Some(Rejection::BadClaim("tenant".into())));
+    let others = fine_world().authorizer(&json!({"operatorClients": ["other"]}));
+    assert_eq!(rejection(&others, &token).await, Some(Rejection::BadClaim("tenant".into())));
+
+    let world = fine_world();
+    let answer = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), &token).await.unwrap();
+    assert_eq!(answer.usage_identifier_key, None);
+    assert_eq!(answer.context["scopes"], "tenants:admin");
+    assert!(!answer.context.contains_key("tenant"));
+    let resources = &answer.policy_document.statement[0].resource;
+    assert!(resources.iter().all(|resource| resource.contains("/admin/")), "{resources:?}");
+    assert_eq!(world.table_reads(), 0);
+}
+
+#[tokio::test]
+async fn a_tenants_token_never_has_an_operators_scope() {
+    let changes = json!({"client_id": "ops", "scope": "tenants:admin records:read"});
+    let token = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&changes)));
+    let answer = authorize(&fine_world().authorizer(&json!({"operatorClients": ["ops"]})), &token).await.unwrap();
+    assert_eq!(answer.context["scopes"], "records:read");
 }
 
 #[tokio::test]

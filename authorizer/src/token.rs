@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, Validation, decode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use service::machine::Digest;
 use service::tenant::TenantId;
 
 use crate::contract;
@@ -25,12 +26,22 @@ type Claims = Map<String, Value>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verified {
     pub(crate) issuer: String,
-    /// The tenant; `None` where the claim is no tenant's id.
-    pub(crate) tenant: Option<TenantId>,
+    pub(crate) party: Party,
     /// `sub`, or the client's id where a token has none.
     pub(crate) subject: String,
     /// The scopes that the contract knows, each once, sorted.
     pub(crate) scopes: Vec<String>,
+    /// Of a machine token, what it is known by. It has no issuer that its tenant would have to be bound to.
+    pub(crate) machine: Option<Digest>,
+}
+
+/// Whom a token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Party {
+    /// A tenant; `None` where the claim is no tenant's id.
+    Tenant(Option<TenantId>),
+    /// The operator of the stack.
+    Operator,
 }
 
 /// Why a token is not valid. The texts are for the log: a caller is told only that it is not.
@@ -70,6 +81,14 @@ pub(crate) enum Rejection {
     OtherClient,
     #[error("the token is no access token")]
     NoAccessToken,
+    #[error("the token is not of the shape of a machine token")]
+    NoMachineToken,
+    #[error("the machine token is mistyped")]
+    BadChecksum,
+    #[error("there is no such machine token")]
+    UnknownToken,
+    #[error("machine tokens cannot be looked up")]
+    TokensUnavailable,
 }
 
 /// The header parameters that are looked at (RFC 7515, section 4.1). Keys that a token brings along or points to (`jwk`,
@@ -87,8 +106,10 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
     if token.len() > MAX_BYTES {
         return Err(Rejection::TooLong);
     }
-    let mut parts = token.split('.');
-    let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let mut segments = token.split('.');
+    let (Some(header), Some(payload), Some(_), None) =
+        (segments.next(), segments.next(), segments.next(), segments.next())
+    else {
         return Err(Rejection::NoJwt);
     };
     let Header { alg, kid, crit } = json(header)?;
@@ -124,12 +145,18 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
 
     check_audience(issuer, &claims)?;
     let subject = text(&claims, "sub").or_else(|_| text(&claims, "client_id"))?;
-    let tenant = text(&claims, &issuer.tenant_claim)?;
-    Ok(Verified { issuer: iss, tenant: TenantId::parse(&tenant).ok(), subject, scopes: scopes(issuer, &claims) })
+    let operator = client(&claims).is_some_and(|client| issuer.operator_clients.iter().any(|one| one == client));
+    let party = if operator && !claims.contains_key(&issuer.tenant_claim) {
+        Party::Operator
+    } else {
+        Party::Tenant(TenantId::parse(&text(&claims, &issuer.tenant_claim)?).ok())
+    };
+    let scopes = scopes(issuer, &claims, party == Party::Operator);
+    Ok(Verified { issuer: iss, party, subject, scopes, machine: None })
 }
 
 /// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter.
-fn bearer(authorization: &str) -> Option<&str> {
+pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
 }
@@ -175,23 +202,27 @@ fn check_audience(issuer: &Issuer, claims: &Claims) -> Result<(), Rejection> {
         None if issuer.client_ids.is_empty() => return Err(Rejection::OtherAudience),
         None => {}
     }
-    // `azp` is what some issuers call the client.
-    let client = claims.get("client_id").or_else(|| claims.get("azp"));
-    if issuer.client_ids.is_empty() || client.is_some_and(|client| listed(&issuer.client_ids, client)) {
+    let allowed = |client: &str| issuer.client_ids.iter().any(|one| one == client);
+    if issuer.client_ids.is_empty() || client(claims).is_some_and(allowed) {
         Ok(())
     } else {
         Err(Rejection::OtherClient)
     }
 }
 
-/// The scopes that the contract knows, from the scope claim and from roles.
-fn scopes(issuer: &Issuer, claims: &Claims) -> Vec<String> {
+/// The client that the token was issued to. `azp` is what some issuers call it.
+fn client(claims: &Claims) -> Option<&str> {
+    claims.get("client_id").or_else(|| claims.get("azp"))?.as_str()
+}
+
+/// The scopes that the contract knows for operators or for tenants, from the scope claim and from roles.
+fn scopes(issuer: &Issuer, claims: &Claims, operator: bool) -> Vec<String> {
     let direct = words(claims.get(&issuer.scope_claim));
     let direct = direct.into_iter().filter_map(|scope| scope.strip_prefix(&issuer.scope_prefix));
     let roles = words(issuer.role_claim.as_deref().and_then(|name| pointed(claims, name)));
     let by_role = roles.into_iter().filter_map(|role| issuer.role_scopes.get(role)).flatten().map(String::as_str);
     let mut scopes: Vec<String> =
-        direct.chain(by_role).filter(|scope| contract::is_known(scope)).map(ToOwned::to_owned).collect();
+        direct.chain(by_role).filter(|scope| contract::is_known(scope, operator)).map(ToOwned::to_owned).collect();
     scopes.sort_unstable();
     scopes.dedup();
     scopes

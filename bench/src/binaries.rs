@@ -7,13 +7,11 @@ use local::binaries::cargo;
 use crate::Error;
 
 /// The functions, in the order of the report.
-pub(crate) const FUNCTIONS: [&str; 3] = ["authorizer", "records", "health"];
+pub(crate) const FUNCTIONS: [&str; 6] = ["authorizer", "records", "tenants", "tokens", "health", "claims"];
 
-/// What `cargo lambda build` asks of cargo for `sam build`: a binary of the default members, with their features.
-const BUILD_FUNCTIONS: &[&str] =
-    &["build", "--release", "--bin", FUNCTIONS[0], "--bin", FUNCTIONS[1], "--bin", FUNCTIONS[2]];
+const BUILD: [&str; 2] = ["build", "--release"];
 /// Alone, so that their default features stay theirs.
-const BUILD_FLOORS: &[&str] = &["build", "--release", "--package", "floors", "--features", "on"];
+const FLOORS: [&str; 4] = ["--package", "floors", "--features", "on"];
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -29,11 +27,14 @@ impl Programs {
         let directory = directory.ok_or("measure release binaries: cargo run --release -p bench")?;
         if build {
             let target = directory.parent().ok_or("there is no target directory")?;
-            for arguments in [BUILD_FUNCTIONS, BUILD_FLOORS] {
-                let status =
-                    cargo().current_dir(WORKSPACE).args(arguments).arg("--target-dir").arg(target).status().await?;
+            // As `cargo lambda build` does for `sam build`: binaries of the default members, with their features.
+            let functions = FUNCTIONS.iter().flat_map(|name| ["--bin", name]).collect();
+            for what in [functions, FLOORS.to_vec()] {
+                let mut cargo = cargo();
+                cargo.current_dir(WORKSPACE).args(BUILD).args(&what).arg("--target-dir").arg(target);
+                let status = cargo.status().await?;
                 if !status.success() {
-                    return Err(format!("cargo {}: {status}", arguments.join(" ")).into());
+                    return Err(format!("cargo build {}: {status}", what.join(" ")).into());
                 }
             }
         }

@@ -8,6 +8,8 @@ const AUTHORIZER: &str = include_str!("../../events/authorizer.json");
 const HEALTH: &str = include_str!("../../events/health.json");
 const GET: &str = include_str!("../../events/records-get.json");
 const LIST: &str = include_str!("../../events/records-list.json");
+const TENANTS: &str = include_str!("../../events/tenants-list.json");
+const TOKENS: &str = include_str!("../../events/tokens-create.json");
 const PUT: &str = include_str!("../../events/records-put.json");
 
 /// The most bytes of a record's data.
@@ -21,6 +23,9 @@ const LISTED: usize = 40_000;
 pub(crate) struct Events {
     pub(crate) authorize: Vec<u8>,
     pub(crate) health: Vec<u8>,
+    /// Makes a machine token.
+    pub(crate) tenants: Vec<u8>,
+    pub(crate) tokens: Vec<u8>,
     /// Reads the one record.
     pub(crate) get: Vec<u8>,
     /// The same for the floor: the same item, by its whole key.
@@ -66,6 +71,8 @@ impl Events {
         Ok(Self {
             authorize: authorize.to_string().into_bytes(),
             health: HEALTH.as_bytes().to_owned(),
+            tenants: TENANTS.as_bytes().to_owned(),
+            tokens: TOKENS.as_bytes().to_owned(),
             get_item: get_item.to_string().into_bytes(),
             list: list.to_string().into_bytes(),
             put_largest: with("largest", &json!({ "text": text })),

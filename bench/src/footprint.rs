@@ -44,6 +44,9 @@ pub(crate) fn zipped(program: &Path) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -62,13 +65,16 @@ mod tests {
         assert!(zipped(Path::new("/nowhere")).is_err());
     }
 
-    #[tokio::test]
-    async fn the_peak_of_a_child_is_seen() {
-        let program = Path::new("/bin/sleep").canonicalize().unwrap();
-        let mut child = tokio::process::Command::new(&program).arg("60").kill_on_drop(true).spawn().unwrap();
-        // `spawn` returns when the child has become the program.
+    #[test]
+    fn the_peak_of_a_child_is_seen() {
+        let program = Path::new("/bin/cat").canonicalize().unwrap();
+        let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // It runs, with all that it needs, once it says something.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         assert!((100_000..100_000_000).contains(&peak_memory(&program).unwrap()));
-        child.kill().await.unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
         assert!(peak_memory(Path::new("/bin/true")).is_err());
     }
 }

@@ -7,14 +7,19 @@
 //! |---|---|
 //! | `/_local/functions` | the functions and their counts |
 //! | `/_local/runtime/...` | the Lambda Runtime API |
+//! | `/_local/apigateway/...` | API Gateway's management calls, for API keys |
 //! | `/_local/.well-known/openid-configuration`, `/_local/jwks.json`, `/_local/oauth2/token` | the issuer |
 //! | anything else | the API, as API Gateway would serve it |
 
 pub mod binaries;
+mod bucket;
 mod database;
+mod files;
 pub mod gateway;
 pub mod issuer;
+pub mod management;
 pub mod runtime;
+mod schedule;
 pub mod seed;
 mod server;
 pub mod template;
@@ -38,7 +43,10 @@ use database::Database;
 pub use database::DatabaseError;
 use gateway::{ApiKeys, Gateway, GatewayError};
 use issuer::{AUDIENCE, Issuer, IssuerError};
+use management::Management;
 use runtime::{Functions, RuntimeOptions};
+use schedule::Schedules;
+use seed::SeedError;
 use server::Server;
 use template::{REGION, Template, TemplateError};
 
@@ -67,11 +75,11 @@ pub struct Options {
     pub template: PathBuf,
     /// The port to listen on. The embedded DynamoDB takes the next one. 0 picks two that are free.
     pub port: u16,
-    /// Where the embedded DynamoDB and the issuer's key are.
+    /// Where the embedded DynamoDB, the API keys and the issuer's key are.
     pub data: Data,
     /// Another DynamoDB than the embedded one.
     pub dynamodb_endpoint: Option<String>,
-    /// Whether the demo tenants are written.
+    /// Whether the demo tenants are written, where they are missing.
     pub seed: bool,
     /// Values for the template's parameters.
     pub overrides: BTreeMap<String, String>,
@@ -117,6 +125,9 @@ pub enum StartError {
     /// There is no database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The API keys cannot be read.
+    #[error("the API keys cannot be read: {0}")]
+    Keys(#[source] std::io::Error),
     /// There is no issuer.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -128,7 +139,7 @@ pub enum StartError {
     NoTable,
     /// The demo tenants cannot be written.
     #[error("the demo tenants cannot be written: {0}")]
-    Seed(#[from] Fault),
+    Seed(#[from] SeedError),
 }
 
 /// All of it, running.
@@ -137,8 +148,10 @@ pub struct Local {
     base_url: String,
     stage: String,
     functions: Functions,
+    schedules: Schedules,
     issuer: Issuer,
     keys: ApiKeys,
+    management: Management,
     store: Store,
     database: Database,
     server: Server,
@@ -169,12 +182,8 @@ impl Local {
         };
         database.create(&template.tables).await?;
         let store = Store::new(aws::dynamodb(&aws_config(database.endpoint()), aws::connector()), table);
-        let keys = ApiKeys::default();
-        if options.seed {
-            for tenant in seed::tenants(issuer.url()) {
-                onboard(&store, &keys, &tenant).await?;
-            }
-        }
+        let keys = folder.map_or_else(|| Ok(ApiKeys::default()), ApiKeys::open).map_err(StartError::Keys)?;
+        let management = Management::new(keys.clone(), &template);
 
         let runtime = RuntimeOptions {
             base_url: base_url.clone(),
@@ -186,9 +195,15 @@ impl Local {
             Some((function.clone(), program))
         });
         let functions = Functions::new(functions, &runtime);
+        let schedules = Schedules::start(&functions, &template.functions);
         let gateway = Gateway::new(&template, functions.clone(), keys.clone())?;
-        let server = serve(listener, functions.router().merge(issuer.router()), gateway);
-        Ok(Self { base_url, stage: template.api.stage, functions, issuer, keys, store, database, server })
+        let router = functions.router().merge(issuer.router()).merge(management.router());
+        let server = serve(listener, router, gateway);
+        if options.seed {
+            seed::seed(&functions, &store, &keys).await?;
+        }
+        let stage = template.api.stage;
+        Ok(Self { base_url, stage, functions, schedules, issuer, keys, management, store, database, server })
     }
 
     /// Where the API is: `http://127.0.0.1:3000/v1`.
@@ -227,6 +242,12 @@ impl Local {
         &self.keys
     }
 
+    /// API Gateway's management calls, to see them and to make them fail.
+    #[must_use]
+    pub fn management(&self) -> &Management {
+        &self.management
+    }
+
     /// Writes a tenant's row, and gives its API key a place in its plan.
     pub async fn onboard(&self, tenant: &Tenant) -> Result<(), Fault> {
         onboard(&self.store, &self.keys, tenant).await
@@ -234,6 +255,7 @@ impl Local {
 
     /// Ends everything. What is under way gets an error.
     pub async fn shutdown(self) {
+        drop(self.schedules);
         // First the functions: a server waits for the requests that they work on.
         self.functions.shutdown().await;
         self.server.shutdown().await;
@@ -260,16 +282,19 @@ pub fn workspace(template: &Path) -> &Path {
     template.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The parameters of the template, with this issuer where no other is wanted.
+/// The parameters of the template, with this issuer where no other is wanted, and without a user pool: nobody could sign
+/// in to it, and the authorizer would look for its keys on the internet.
 #[must_use]
 pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BTreeMap<String, String> {
     let issuers = json!([{
         "issuer": issuer.url(),
         "jwksUri": issuer.jwks_url(),
         "audiences": [AUDIENCE],
+        "operatorClients": [seed::OPERATOR],
         "tenantClaim": "tenant",
     }]);
     overrides.entry("Issuers".to_owned()).or_insert_with(|| issuers.to_string());
+    overrides.entry("UserPool".to_owned()).or_insert_with(|| "false".to_owned());
     overrides
 }
 
@@ -287,6 +312,7 @@ fn aws_config(endpoint: &str) -> AwsConfig {
         secret_access_key: "local".to_owned(),
         session_token: None,
         dynamodb_endpoint: Some(endpoint.to_owned()),
+        api_gateway_endpoint: None,
     }
 }
 

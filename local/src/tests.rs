@@ -3,21 +3,28 @@
 use std::os::unix::fs::symlink;
 
 use serde_json::Value;
-use service::tenant::TenantId;
+use service::tenant::{Status, TenantId};
 
 use super::*;
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
 const HANGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/hang");
 
+/// The functions of the template, by the names of their binaries.
+fn functions() -> Vec<String> {
+    let template = Template::read(TEMPLATE.as_ref(), &BTreeMap::new()).unwrap();
+    template.functions.into_iter().map(|function| function.name).collect()
+}
+
 fn options(folder: &Path) -> Options {
-    for name in ["authorizer", "health", "records"] {
+    for name in functions() {
         let link = folder.join(name);
         if !link.exists() {
             symlink(HANGS, link).unwrap();
         }
     }
-    Options { binaries: Binaries::Directory(folder.to_owned()), quiet: true, ..Options::new(TEMPLATE) }
+    // A function that does nothing onboards nobody.
+    Options { binaries: Binaries::Directory(folder.to_owned()), quiet: true, seed: false, ..Options::new(TEMPLATE) }
 }
 
 async fn get(url: String) -> Value {
@@ -30,40 +37,51 @@ async fn one_port_serves_the_functions_the_issuer_and_the_api() {
     let local = Local::start(options(folder.path())).await.unwrap();
     let base = local.base_url();
     assert_eq!(local.url(), format!("{base}/v1"));
-    assert_eq!(get(format!("{base}/_local/functions")).await.as_array().unwrap().len(), 3);
+    assert_eq!(get(format!("{base}/_local/functions")).await.as_array().unwrap().len(), functions().len());
     let issuer = get(format!("{base}/_local/.well-known/openid-configuration")).await;
     assert_eq!(issuer["issuer"], format!("{base}/_local"));
     // Refused by the expression, so that no function is asked.
     assert_eq!(reqwest::get(format!("{}/collections", local.url())).await.unwrap().status(), 401);
-
-    let acme = TenantId::parse(seed::DEMO[0].id).unwrap();
-    let row = local.store.tenant(&acme).await.unwrap().unwrap();
-    assert_eq!((row.plan.as_str(), row.issuers), ("free", vec![format!("{base}/_local")]));
     local.shutdown().await;
 }
 
-#[tokio::test]
-async fn without_a_seed_there_are_no_tenants() {
-    let folder = tempfile::tempdir().unwrap();
-    let local = Local::start(Options { seed: false, ..options(folder.path()) }).await.unwrap();
-    let acme = TenantId::parse(seed::DEMO[0].id).unwrap();
-    assert!(local.store.tenant(&acme).await.unwrap().is_none());
-    local.shutdown().await;
+fn tenant() -> Tenant {
+    let id = TenantId::generate();
+    let (name, plan) = ("Initech".to_owned(), "pro".to_owned());
+    Tenant { api_key: id.to_string(), id, name, plan, status: Status::Active, issuers: vec![] }
 }
 
 #[tokio::test]
-async fn a_data_folder_keeps_the_key_and_the_rows() {
+async fn a_data_folder_keeps_the_issuers_key_the_rows_and_the_api_keys() {
     let folder = tempfile::tempdir().unwrap();
     let data = Data::Folder(folder.path().join("data"));
-    let mut keys = Vec::new();
-    for seed in [true, false] {
-        let local = Local::start(Options { data: data.clone(), seed, ..options(folder.path()) }).await.unwrap();
-        keys.push(get(format!("{}/_local/jwks.json", local.base_url())).await);
-        let acme = TenantId::parse(seed::DEMO[0].id).unwrap();
-        assert!(local.store.tenant(&acme).await.unwrap().is_some());
-        local.shutdown().await;
-    }
-    assert_eq!(keys[0], keys[1]);
+    let start = || Local::start(Options { data: data.clone(), ..options(folder.path()) });
+    let tenant = tenant();
+
+    let local = start().await.unwrap();
+    let jwks = get(format!("{}/_local/jwks.json", local.base_url())).await;
+    local.onboard(&tenant).await.unwrap();
+    let key = local.keys().find(&tenant.api_key);
+    assert!(key.is_some());
+    local.shutdown().await;
+
+    let local = start().await.unwrap();
+    assert_eq!(get(format!("{}/_local/jwks.json", local.base_url())).await, jwks);
+    assert_eq!(local.store.tenant(&tenant.id).await.unwrap(), Some(tenant.clone()));
+    assert_eq!(local.keys().find(&tenant.api_key), key);
+    local.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_key_can_be_managed_beside_the_api() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = Local::start(options(folder.path())).await.unwrap();
+    let call = reqwest::Client::new().get(format!("{}{}/usageplans", local.base_url(), management::PATH));
+    let plans = call.header("authorization", "AWS4-HMAC-SHA256 -").send().await.unwrap().json::<Value>().await.unwrap();
+    assert_eq!(plans["item"].as_array().unwrap().len(), 3);
+    let calls = local.management().calls();
+    assert_eq!(calls[0].operation, management::Operation::GetUsagePlans);
+    local.shutdown().await;
 }
 
 #[tokio::test]
@@ -71,11 +89,12 @@ async fn another_dynamodb_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let first = Local::start(options(folder.path())).await.unwrap();
     let endpoint = first.dynamodb_endpoint().to_owned();
-    let second = Options { dynamodb_endpoint: Some(endpoint.clone()), seed: false, ..options(folder.path()) };
+    let second = Options { dynamodb_endpoint: Some(endpoint.clone()), ..options(folder.path()) };
     let second = Local::start(second).await.unwrap();
     assert_eq!(second.dynamodb_endpoint(), endpoint);
-    let globex = TenantId::parse(seed::DEMO[1].id).unwrap();
-    assert!(second.store.tenant(&globex).await.unwrap().is_some());
+    let tenant = tenant();
+    first.onboard(&tenant).await.unwrap();
+    assert!(second.store.tenant(&tenant.id).await.unwrap().is_some());
     second.shutdown().await;
     first.shutdown().await;
 }

@@ -35,20 +35,26 @@ pub fn connector() -> Option<SharedHttpConnector> {
     default_connector(&settings, Some(SharedAsyncSleep::new(TokioSleep::new())))
 }
 
+/// The credentials of the environment.
+#[must_use]
+pub fn credentials(config: &AwsConfig) -> SharedCredentialsProvider {
+    let AwsConfig { access_key_id, secret_access_key, session_token, .. } = config;
+    SharedCredentialsProvider::new(Credentials::new(
+        access_key_id,
+        secret_access_key,
+        session_token.clone(),
+        None,
+        "environment",
+    ))
+}
+
 /// A client for `DynamoDB`, on a shared connector.
 #[must_use]
 pub fn dynamodb(config: &AwsConfig, connector: Option<SharedHttpConnector>) -> Client {
-    let credentials = Credentials::new(
-        &config.access_key_id,
-        &config.secret_access_key,
-        config.session_token.clone(),
-        None,
-        "environment",
-    );
     let mut builder = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(config.region.clone()))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .credentials_provider(credentials(config))
         // The credentials are at hand: there is nothing to cache or to load.
         .identity_cache(IdentityCache::no_cache())
         .retry_config(

@@ -29,6 +29,9 @@ pub trait Scope {
     const NAME: &'static str;
 }
 
+/// The scope of running the lives of tenants. An operator's, never a tenant's.
+const TENANTS_ADMIN: &str = "tenants:admin";
+
 /// Reading records and collections.
 #[derive(Debug)]
 pub enum RecordsRead {}
@@ -37,12 +40,20 @@ pub enum RecordsRead {}
 #[derive(Debug)]
 pub enum RecordsWrite {}
 
+/// Making, listing and revoking machine tokens.
+#[derive(Debug)]
+pub enum TokensManage {}
+
 impl Scope for RecordsRead {
     const NAME: &'static str = "records:read";
 }
 
 impl Scope for RecordsWrite {
     const NAME: &'static str = "records:write";
+}
+
+impl Scope for TokensManage {
+    const NAME: &'static str = "tokens:manage";
 }
 
 /// A caller whom the authorizer let in.
@@ -76,14 +87,38 @@ impl Caller {
         &self.tenant
     }
 
+    /// The scopes of the caller's token, of those that the contract knows.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.split(' ').filter(|scope| !scope.is_empty())
+    }
+
     /// The right to act under a scope. The gateway has checked it already, by the authorizer's policy; this makes a
     /// route that asks for the wrong scope, or for none, fail to compile or to answer.
     pub fn access<S: Scope>(&self) -> Result<Access<S>, MissingScope> {
-        if self.scopes.split(' ').any(|scope| scope == S::NAME) {
+        if self.scopes().any(|scope| scope == S::NAME) {
             Ok(Access { tenant: self.tenant.clone(), scope: PhantomData })
         } else {
             Err(MissingScope(S::NAME))
         }
+    }
+}
+
+/// An operator whom the authorizer let in: somebody who acts for no tenant. The store's administration asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator(());
+
+impl Operator {
+    /// Reads the authorizer's context. A caller with a tenant is no operator, whatever its scopes are.
+    pub fn from_context(fields: &HashMap<String, Value>) -> Result<Self, MissingScope> {
+        let scopes = fields.get(context::SCOPES).and_then(Value::as_str).unwrap_or_default();
+        let admin = scopes.split(' ').any(|scope| scope == TENANTS_ADMIN);
+        if admin && !fields.contains_key(context::TENANT) { Ok(Self(())) } else { Err(MissingScope(TENANTS_ADMIN)) }
+    }
+
+    /// The stack itself, for work that a schedule starts and no caller asked for.
+    #[must_use]
+    pub fn schedule() -> Self {
+        Self(())
     }
 }
 
@@ -122,6 +157,14 @@ mod tests {
     fn a_scope_is_a_whole_word() {
         let fields = context(&[("tenant", "01K0ACME000000000000000000".into()), ("scopes", "records:reads".into())]);
         assert!(Caller::from_context(&fields).unwrap().access::<RecordsRead>().is_err());
+    }
+
+    #[test]
+    fn an_operator_has_the_scope_and_no_tenant() {
+        let admin = ("scopes", Value::from("tenants:admin"));
+        assert!(Operator::from_context(&context(std::slice::from_ref(&admin))).is_ok());
+        assert!(Operator::from_context(&context(&[("scopes", "tenants:administrate".into())])).is_err());
+        assert!(Operator::from_context(&context(&[admin, ("tenant", "01K0ACME000000000000000000".into())])).is_err());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct AwsConfig {
     /// `AWS_ENDPOINT_URL_DYNAMODB`: another endpoint of `DynamoDB`, for example a local one. Empty or absent: the
     /// region's.
     pub dynamodb_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_API_GATEWAY`: another endpoint of API Gateway's management API, for example a local one.
+    pub api_gateway_endpoint: Option<String>,
 }
 
 impl std::fmt::Debug for AwsConfig {
@@ -56,6 +58,7 @@ impl Config {
                 secret_access_key: required("AWS_SECRET_ACCESS_KEY")?,
                 session_token: optional("AWS_SESSION_TOKEN"),
                 dynamodb_endpoint: optional("AWS_ENDPOINT_URL_DYNAMODB"),
+                api_gateway_endpoint: optional("AWS_ENDPOINT_URL_API_GATEWAY"),
             },
         })
     }

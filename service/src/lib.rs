@@ -1,13 +1,16 @@
 //! What the functions share.
 //!
-//! The domain (`caller`, `data`, `page`, `precondition`, `record`, `tenant`, `time`) knows neither AWS nor HTTP. `store`
-//! keeps it in `DynamoDB`, `http` speaks it to API Gateway, `config` and `aws` read the environment once at start-up.
+//! The domain (`caller`, `data`, `machine`, `page`, `precondition`, `record`, `tenant`, `time`) knows neither AWS nor
+//! HTTP. `store` keeps it in `DynamoDB`, `http` speaks it to API Gateway, `config` and `aws` read the environment once at
+//! start-up.
 
 pub mod aws;
 pub mod caller;
 pub mod config;
 pub mod data;
 pub mod http;
+pub mod machine;
+pub mod managed;
 pub mod page;
 pub mod precondition;
 pub mod record;

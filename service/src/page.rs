@@ -20,6 +20,11 @@ pub struct PageRequest {
 pub struct Limit(u8);
 
 impl Limit {
+    /// One item.
+    pub const ONE: Self = Self(1);
+    /// As many as there may be.
+    pub const MOST: Self = Self(100);
+
     /// Reads a decimal number from 1 to 100.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -16,6 +16,12 @@ pub struct TenantId(String);
 pub struct InvalidTenantId;
 
 impl TenantId {
+    /// A new id.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Ulid::generate().to_string())
+    }
+
     /// Reads the canonical form only, so that one tenant has one id.
     pub fn parse(text: &str) -> Result<Self, InvalidTenantId> {
         let ulid = Ulid::from_string(text).map_err(|_| InvalidTenantId)?;
@@ -35,13 +41,19 @@ impl fmt::Display for TenantId {
     }
 }
 
-/// Whether a tenant is let in.
+/// Where a tenant is in its life. Only an active one is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It is.
+    /// Being made: its key may not be in its plan yet.
+    Onboarding,
+    /// Let in.
     Active,
-    /// It is not, for now.
+    /// Not let in, for now.
     Suspended,
+    /// Being taken down: its key is gone, its data goes.
+    Offboarding,
+    /// Gone. What is left says that the id was used.
+    Offboarded,
 }
 
 impl Status {
@@ -49,15 +61,20 @@ impl Status {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Onboarding => "onboarding",
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Offboarding => "offboarding",
+            Self::Offboarded => "offboarded",
         }
     }
 
     /// The reverse of [`Status::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Suspended].into_iter().find(|status| status.as_str() == text)
+        [Self::Onboarding, Self::Active, Self::Suspended, Self::Offboarding, Self::Offboarded]
+            .into_iter()
+            .find(|status| status.as_str() == text)
     }
 }
 
@@ -72,7 +89,7 @@ pub struct Tenant {
     pub plan: String,
     /// Whether it is let in.
     pub status: Status,
-    /// The issuers (`iss`) whose tokens may speak for it; no other may.
+    /// The issuers (`iss`) whose tokens may speak for it; no other may. Without any, the stack's own issuers may.
     pub issuers: Vec<String>,
     /// The value of its API key in API Gateway, which puts its requests on the plan.
     pub api_key: String,

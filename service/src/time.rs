@@ -21,13 +21,13 @@ impl Timestamp {
 
     /// From milliseconds since 1970.
     #[must_use]
-    pub fn from_millis(millis: i64) -> Self {
+    pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
     /// Milliseconds since 1970.
     #[must_use]
-    pub fn as_millis(self) -> i64 {
+    pub const fn as_millis(self) -> i64 {
         self.0
     }
 }
@@ -41,7 +41,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// When a record is gone, in seconds since 1970 (UTC), as DynamoDB's TTL wants it. In JSON: RFC 3339.
+/// When a record or a machine token is gone, in seconds since 1970 (UTC), as DynamoDB's TTL wants it. In JSON: RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Expiry(i64);
 

@@ -119,7 +119,12 @@ async fn a_functions_environment_is_printed() {
         .await
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    for line in ["TABLE_NAME=Table", "AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:3001", "AWS_LAMBDA_FUNCTION_NAME="] {
+    for line in [
+        "TABLE_NAME=Table",
+        "AWS_ENDPOINT_URL_API_GATEWAY=http://127.0.0.1:3000/_local/apigateway",
+        "AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:3001",
+        "AWS_LAMBDA_FUNCTION_NAME=",
+    ] {
         assert!(text.lines().any(|one| one.starts_with(line)), "{line} in {text}");
     }
     assert!(output.status.success());

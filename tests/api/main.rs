@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do: by a panic")]
 
+mod admin;
+mod claims;
 mod cli;
 mod collections;
 mod contract;
@@ -10,6 +12,7 @@ mod faults;
 mod fixtures;
 mod gateway;
 mod health;
+mod machine;
 mod policies;
 mod records;
 mod support;

@@ -71,7 +71,9 @@ async fn scopes_are_held_to_on_each_route_with_one_cached_policy() {
 #[tokio::test]
 async fn an_operator_is_no_tenant() {
     let api = Api::start().await;
-    api.caller("operator").await.get(NOTE).await.expect_problem(401, "unauthorized");
+    api.caller("operator").await.get(NOTE).await.expect_problem(403, "insufficient_scope");
+    let tenant = api.caller_with("globex", &[("scope", "records:read")]).await;
+    tenant.get("/admin/tenants").await.expect_problem(403, "insufficient_scope");
     api.shutdown().await;
 }
 

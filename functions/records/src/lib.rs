@@ -5,7 +5,6 @@ mod draft;
 use lambda_http::http::StatusCode;
 use service::caller::{Access, RecordsRead, RecordsWrite};
 use service::http::{Handler, Inbound, Problem, Query, Reply};
-use service::page::{Order, Page, PageRequest};
 use service::record::{CollectionName, RecordId};
 use service::store::Store;
 use service::store::collections::KnownCollections;
@@ -46,16 +45,16 @@ impl Handler for Records {
 
 impl Records {
     async fn list_collections(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
-        let page = request.query(Query::PAGE)?.page()?;
-        let found = self.store.collections(&access, &page).await?;
-        paged(request, &page, &found)
+        let query = request.query(Query::PAGE)?;
+        let found = self.store.collections(&access, &query.page()?).await?;
+        query.paged(request.path(), &found)
     }
 
     async fn list(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
         let collection = collection(request)?;
-        let page = request.query(Query::PAGE)?.page()?;
-        let found = self.store.records(&access, &collection, &page).await?;
-        paged(request, &page, &found)
+        let query = request.query(Query::PAGE)?;
+        let found = self.store.records(&access, &collection, &query.page()?).await?;
+        query.paged(request.path(), &found)
     }
 
     async fn create(&self, request: &Inbound<'_>, access: Access<RecordsWrite>) -> Result<Reply, Problem> {
@@ -126,17 +125,4 @@ fn collection(request: &Inbound<'_>) -> Result<CollectionName, Problem> {
 
 fn id(request: &Inbound<'_>) -> Result<RecordId, Problem> {
     Ok(RecordId::parse(request.path_parameter("id")?)?)
-}
-
-fn paged<T: serde::Serialize>(request: &Inbound<'_>, page: &PageRequest, found: &Page<T>) -> Result<Reply, Problem> {
-    let reply = Reply::json(StatusCode::OK, found)?;
-    let Some(next) = &found.next else { return Ok(reply) };
-    let mut target = format!("{}?limit={}&cursor={next}", request.path(), page.limit.get());
-    if page.order == Order::Desc {
-        target.push_str("&order=desc");
-    }
-    if page.consistent {
-        target.push_str("&consistent=true");
-    }
-    Ok(reply.next_page(&target))
 }

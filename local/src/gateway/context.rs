@@ -13,9 +13,7 @@ use time::macros::format_description;
 use ulid::Ulid;
 
 use super::authorizer::Grant;
-use crate::template::{ACCOUNT, REGION};
-
-pub(super) const API_ID: &str = "local";
+use crate::template::{ACCOUNT, API_ID, REGION};
 
 const REQUEST_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");

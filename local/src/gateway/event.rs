@@ -10,9 +10,9 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 
-use super::context::{API_ID, Context};
+use super::context::Context;
 use super::router::Found;
-use crate::template::ACCOUNT;
+use crate::template::{ACCOUNT, API_ID};
 
 /// Headers between two hops (RFC 9110, section 7.6.1), which end at the gateway.
 pub(super) const HOP_BY_HOP: [&str; 8] =

@@ -13,6 +13,7 @@ mod cors;
 mod authorizer;
 pub mod policy;
 
+pub mod keys;
 mod usage;
 
 mod event;
@@ -34,7 +35,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-pub use self::usage::ApiKeys;
+pub use self::keys::ApiKeys;
 
 use self::authorizer::{Authorizer, Grant};
 use self::context::Context;

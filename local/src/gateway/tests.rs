@@ -84,7 +84,7 @@ fn template() -> Template {
             binary_media_types: vec!["application/octet-stream".to_owned()],
         },
         tables: Vec::new(),
-        plans: vec![Plan { name: "free".to_owned(), rate: 1.0, burst: 2.0, quota: None }],
+        plans: vec![Plan { name: "free".to_owned(), rate: 1.0, burst: 2, ..Plan::default() }],
     }
 }
 

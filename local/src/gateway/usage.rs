@@ -1,4 +1,4 @@
-//! API keys and the usage plans that meter them, by token bucket and by monthly quota.
+//! The usage plans that meter API keys, by token bucket and by monthly quota.
 //!
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html>
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html>
@@ -6,52 +6,15 @@
 //! AWS does this with best effort, on many hosts at once. Here the limits are exact.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use time::{Date, Month};
 use tokio::time::Instant;
 
+use super::keys::ApiKeys;
 use super::responses::Refusal;
+use crate::bucket::Bucket;
 use crate::template::Plan;
-
-/// The API keys with their plans. Clones are the same registry.
-#[derive(Debug, Clone, Default)]
-pub struct ApiKeys {
-    keys: Arc<Mutex<HashMap<String, Key>>>,
-}
-
-#[derive(Debug, Clone)]
-struct Key {
-    plan: String,
-    enabled: bool,
-}
-
-impl ApiKeys {
-    /// Gives the key of this value a place in a plan, enabled. A plan that it had before is left.
-    pub fn put(&self, value: &str, plan: &str) {
-        self.lock().insert(value.to_owned(), Key { plan: plan.to_owned(), enabled: true });
-    }
-
-    /// Enables or disables a key, if there is one.
-    pub fn set_enabled(&self, value: &str, enabled: bool) {
-        if let Some(key) = self.lock().get_mut(value) {
-            key.enabled = enabled;
-        }
-    }
-
-    /// Removes a key, if there is one.
-    pub fn remove(&self, value: &str) {
-        self.lock().remove(value);
-    }
-
-    fn enabled_plan(&self, value: &str) -> Option<String> {
-        self.lock().get(value).filter(|key| key.enabled).map(|key| key.plan.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Key>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What the keys have used of their plans.
 #[derive(Debug)]
@@ -68,13 +31,6 @@ struct Used {
     requests: u64,
 }
 
-/// A token bucket: full at first, filled at the plan's rate.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
 impl Meters {
     pub(super) fn new(plans: Vec<Plan>, keys: ApiKeys) -> Self {
         let plans = plans.into_iter().map(|plan| (plan.name.clone(), plan)).collect();
@@ -89,14 +45,14 @@ impl Meters {
         let month = (today.year(), today.month());
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let used = used.entry((plan.name.clone(), key.to_owned())).or_insert_with(|| Used {
-            bucket: Bucket { tokens: plan.burst, at: now },
+            bucket: Bucket::full(plan.rate, plan.burst.into(), now),
             month,
             requests: 0,
         });
         if used.month != month {
             (used.month, used.requests) = (month, 0);
         }
-        if !used.bucket.take(plan, now) {
+        if !used.bucket.take(now) {
             return Err(Refusal::THROTTLED);
         }
         if plan.quota.is_some_and(|quota| used.requests >= quota) {
@@ -107,32 +63,17 @@ impl Meters {
     }
 }
 
-impl Bucket {
-    fn take(&mut self, plan: &Plan, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * plan.rate).min(plan.burst);
-        self.at = self.at.max(now);
-        let full = self.tokens >= 1.0;
-        if full {
-            self.tokens -= 1.0;
-        }
-        full
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use proptest::prelude::*;
 
     use super::*;
 
     const TODAY: Date = time::macros::date!(2026 - 11 - 30);
     const TOMORROW: Date = time::macros::date!(2026 - 12 - 01);
 
-    fn plan(rate: f64, burst: f64, quota: Option<u64>) -> Plan {
-        Plan { name: "plan".to_owned(), rate, burst, quota }
+    fn plan(rate: f64, burst: u32, quota: Option<u64>) -> Plan {
+        Plan { name: "plan".to_owned(), rate, burst, quota, ..Plan::default() }
     }
 
     fn meters(plan: Plan) -> (Meters, ApiKeys) {
@@ -143,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_the_rate() {
-        let (meters, keys) = meters(plan(5.0, 10.0, None));
+        let (meters, keys) = meters(plan(5.0, 10, None));
         keys.put("other", "plan");
         let start = Instant::now();
         let admit = |key, after| meters.admit(Some(key), start + Duration::from_millis(after), TODAY);
@@ -159,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_quota_lasts_for_a_calendar_month() {
-        let (meters, _) = meters(plan(1.0, 100.0, Some(2)));
+        let (meters, _) = meters(plan(1.0, 100, Some(2)));
         let now = Instant::now();
         assert_eq!(meters.admit(Some("key"), now, TODAY), Ok(()));
         assert_eq!(meters.admit(Some("key"), now, TODAY), Ok(()));
@@ -169,7 +110,7 @@ mod tests {
 
     #[test]
     fn only_an_enabled_key_with_a_plan_passes() {
-        let (meters, keys) = meters(plan(100.0, 100.0, None));
+        let (meters, keys) = meters(plan(100.0, 100, None));
         let admit = |key| meters.admit(key, Instant::now(), TODAY);
         assert_eq!(admit(None), Err(Refusal::INVALID_API_KEY));
         assert_eq!(admit(Some("unknown")), Err(Refusal::INVALID_API_KEY));
@@ -182,39 +123,5 @@ mod tests {
         keys.remove("key");
         keys.set_enabled("key", true);
         assert_eq!(admit(Some("key")), Err(Refusal::INVALID_API_KEY));
-    }
-
-    proptest! {
-        /// What defines a token bucket: in any span of time at most the burst and the rate's share of it pass, and a
-        /// request after a gap in which a token came always does.
-        #[test]
-        fn no_span_of_time_passes_more_than_burst_and_rate(
-            rate in 1_u32..50,
-            burst in 1_u32..20,
-            gaps in prop::collection::vec(0_u32..400, 1..120),
-        ) {
-            let (rate, burst) = (f64::from(rate), f64::from(burst));
-            let plan = plan(rate, burst, None);
-            let start = Instant::now();
-            let mut bucket = Bucket { tokens: burst, at: start };
-            let mut passed: Vec<f64> = Vec::new();
-            let mut at = Duration::ZERO;
-            for gap in gaps {
-                at += Duration::from_millis(gap.into());
-                let taken = bucket.take(&plan, start + at);
-                let waited = f64::from(gap) / 1000.0 * rate >= 1.0 + 1e-6;
-                prop_assert!(taken || !waited, "refused after {gap} ms at {rate}/s");
-                if taken {
-                    passed.push(at.as_secs_f64());
-                }
-            }
-            for (i, from) in passed.iter().enumerate() {
-                for (j, to) in passed.iter().enumerate().skip(i) {
-                    let most = burst + rate * (to - from) + 1e-6;
-                    let count = f64::from(u32::try_from(j - i + 1).unwrap());
-                    prop_assert!(count <= most, "{count} of {most} in {} s", to - from);
-                }
-            }
-        }
     }
 }

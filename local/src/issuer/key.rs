@@ -1,8 +1,7 @@
 //! The issuer's RSA key pair, fresh for every data folder.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
 use std::path::Path;
+use std::{fs, io};
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::error::Unspecified;
@@ -17,6 +16,7 @@ use jsonwebtoken::jwk::{
 };
 
 use super::IssuerError;
+use crate::files;
 
 const FILE: &str = "issuer-key.der";
 
@@ -39,11 +39,7 @@ impl SigningKey {
             Ok(der) => Self::from_der(&der),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let der = new_der()?;
-                fs::create_dir_all(folder)?;
-                // Under another name first, so that a key that is cut off is never taken for one.
-                let unfinished = folder.join(format!("{FILE}.{}", std::process::id()));
-                private_file(&unfinished)?.write_all(der.as_ref())?;
-                fs::rename(&unfinished, &path)?;
+                files::replace(&path, der.as_ref())?;
                 Self::from_der(der.as_ref())
             }
             Err(error) => Err(error.into()),
@@ -97,14 +93,6 @@ impl std::fmt::Debug for SigningKey {
 fn new_der() -> Result<Pkcs8V1Der<'static>, IssuerError> {
     let made = KeyPair::generate(KeySize::Rsa2048).and_then(|pair| pair.as_der());
     made.map_err(|error| IssuerError::Key(error.to_string()))
-}
-
-fn private_file(path: &Path) -> io::Result<fs::File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

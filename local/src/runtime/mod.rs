@@ -66,7 +66,7 @@ pub struct FunctionStats {
 /// How functions are run.
 #[derive(Debug, Clone)]
 pub struct RuntimeOptions {
-    /// Where [`Functions::router`] is served: `http://127.0.0.1:3000`.
+    /// Where [`Functions::router`] is served, and [`management`](crate::management): `http://127.0.0.1:3000`.
     pub base_url: String,
     /// The DynamoDB of the functions.
     pub dynamodb_endpoint: String,
@@ -116,6 +116,14 @@ impl Functions {
     #[must_use]
     pub fn stats(&self) -> Vec<FunctionStats> {
         self.pools.values().map(|pool| pool.stats()).collect()
+    }
+
+    /// Kills the processes of a function that local has started, as Lambda may at any moment. Events that are under way
+    /// fail; the next ones get other processes.
+    pub fn kill(&self, function: &str) {
+        if let Some(pool) = self.pools.get(function) {
+            pool.kill();
+        }
     }
 
     /// The Runtime API, and the list of functions at `/_local/functions`.

@@ -191,6 +191,15 @@ impl Pool {
         self.remove(&mut state, id, error);
     }
 
+    /// Kills every process that was started here.
+    pub(super) fn kill(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let ids: Vec<_> = state.processes.keys().copied().filter(|id| *id != ProcessId::Attached).collect();
+        for id in ids {
+            self.remove(&mut state, id, InvokeError::Crashed("it was killed".to_owned()));
+        }
+    }
+
     /// Ends everything, and waits for that.
     pub(super) async fn close(&self) {
         let (mut watchers, waiting) = {

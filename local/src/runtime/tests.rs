@@ -34,6 +34,7 @@ impl Lambda {
             timeout,
             memory_mb: 128,
             environment: BTreeMap::new(),
+            schedules: Vec::new(),
         };
         let functions = Functions::with_limits([(function, program.into())], &options, limits);
         let router = functions.router();
@@ -148,6 +149,30 @@ async fn a_process_that_takes_too_long_is_killed_and_replaced() {
     lambda.echo("2").await;
     assert_eq!(answer.await.unwrap().unwrap(), b"again");
     assert_eq!(lambda.stats().errors, 1);
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_fails_its_event_and_the_next_gets_another() {
+    let lambda = Lambda::patient().await;
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(1).await;
+    assert_eq!(lambda.next("1").await.status(), 200);
+    lambda.functions.kill("nobody");
+    lambda.functions.kill("echo");
+    assert!(matches!(answer.await.unwrap(), Err(InvokeError::Crashed(_))));
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(2).await;
+    lambda.echo("2").await;
+    answer.await.unwrap().unwrap();
+    assert_eq!(lambda.next("1").await.status(), 403);
+    // One that a person started is not local's to kill.
+    let attached = tokio::spawn(lambda.client.get(lambda.path("attached", "invocation/next")).send());
+    while lambda.stats().processes < 2 {
+        tokio::task::yield_now().await;
+    }
+    lambda.functions.kill("echo");
+    assert_eq!(lambda.stats().processes, 1);
+    attached.abort();
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::{ACCOUNT, REGION};
+use super::{ACCOUNT, API_ID, REGION};
 
 /// The name that the stack would have, for `AWS::StackName`.
 const STACK: &str = "local";
@@ -173,8 +173,16 @@ impl<'a> Resolver<'a> {
         if let Some(value) = self.parameters.get(name) {
             return Ok(value.clone());
         }
-        if self.resources.contains_key(name) {
-            return Ok(name.to_owned());
+        if let Some(resource) = self.resources.get(name) {
+            return Ok(match resource["Type"].as_str() {
+                Some("AWS::Serverless::Api") => API_ID.to_owned(),
+                Some("AWS::ApiGateway::UsagePlan") => plan_id(name),
+                _ => name.to_owned(),
+            });
+        }
+        if let Some(api) = name.strip_suffix(".Stage").and_then(|api| self.resources.get(api)) {
+            // The stage that SAM makes of an API, whose `Ref` is its name.
+            return self.text(&api["Properties"]["StageName"]);
         }
         match name {
             "AWS::AccountId" => Ok(ACCOUNT.to_owned()),
@@ -191,6 +199,9 @@ impl<'a> Resolver<'a> {
             self.resources.get(resource).ok_or_else(|| IntrinsicError::UnknownReference(resource.to_owned()))?;
         let kind = declaration["Type"].as_str().unwrap_or_default();
         let path = match (kind, attribute) {
+            ("AWS::Cognito::UserPool", "ProviderURL") => {
+                return Ok(format!("https://cognito-idp.{REGION}.amazonaws.com/{resource}"));
+            }
             ("AWS::DynamoDB::Table", "Arn") => format!("dynamodb:{REGION}:{ACCOUNT}:table/{resource}"),
             ("AWS::DynamoDB::Table", "StreamArn") => {
                 format!("dynamodb:{REGION}:{ACCOUNT}:table/{resource}/stream/{STACK}")
@@ -224,6 +235,11 @@ impl<'a> Resolver<'a> {
         result.push_str(&template[rest..]);
         Ok(result)
     }
+}
+
+/// The id of a usage plan on this machine, from its logical id. The ids of AWS are in lower case, too.
+pub(super) fn plan_id(logical_id: &str) -> String {
+    logical_id.to_lowercase()
 }
 
 /// Whether an object is a call of an intrinsic function.
@@ -273,6 +289,9 @@ Conditions:
 Resources:
   Table: { Type: AWS::DynamoDB::Table }
   F: { Type: AWS::Serverless::Function }
+  Api: { Type: AWS::Serverless::Api, Properties: { StageName: !Ref Secret } }
+  FreePlan: { Type: AWS::ApiGateway::UsagePlan }
+  Users: { Type: AWS::Cognito::UserPool }
 ";
 
     fn resolve(value: &str, overrides: &[(&str, &str)]) -> Result<Option<Value>, IntrinsicError> {
@@ -292,6 +311,15 @@ Resources:
             json!(["5", "Table", "aws", format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:F")])
         );
         assert_eq!(resolved("!Ref Rate", &[("Rate", "9")]), json!("9"));
+        assert_eq!(
+            resolved("!GetAtt Users.ProviderURL", &[]),
+            json!(format!("https://cognito-idp.{REGION}.amazonaws.com/Users"))
+        );
+    }
+
+    #[test]
+    fn references_to_an_api_its_stage_and_a_usage_plan_are_their_ids() {
+        assert_eq!(resolved("[!Ref Api, !Ref Api.Stage, !Ref FreePlan]", &[]), json!([API_ID, "none", "freeplan"]));
     }
 
     #[test]

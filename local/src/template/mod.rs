@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use intrinsics::IntrinsicError;
@@ -19,6 +20,9 @@ pub const ACCOUNT: &str = "000000000000";
 
 /// The region that everything on this machine is in.
 pub const REGION: &str = "us-east-1";
+
+/// The id of the REST API.
+pub const API_ID: &str = "local";
 
 /// The parts of a SAM template that have a meaning on this machine.
 #[derive(Debug, Clone)]
@@ -46,6 +50,8 @@ pub struct Function {
     pub memory_mb: u32,
     /// `Environment.Variables`, resolved.
     pub environment: BTreeMap<String, String>,
+    /// How often it is invoked by its `Schedule` events.
+    pub schedules: Vec<Duration>,
 }
 
 /// The `AWS::Serverless::Api`.
@@ -127,16 +133,34 @@ pub struct Table {
 }
 
 /// An `AWS::ApiGateway::UsagePlan`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
+    /// The id that it has on this machine: the logical id in lower case. A `Ref` is this.
+    pub id: String,
     /// The plan's name, from its tag `plan`.
     pub name: String,
+    /// `UsagePlanName`: what it is called in API Gateway.
+    pub usage_plan_name: Option<String>,
+    /// `Tags`.
+    pub tags: BTreeMap<String, String>,
+    /// `ApiStages`: the stages that it is for.
+    pub stages: Vec<ApiStage>,
     /// Requests per second that fill the bucket.
     pub rate: f64,
     /// The bucket's size, in requests.
-    pub burst: f64,
+    pub burst: u32,
     /// Requests per calendar month (UTC); `None` is no limit.
     pub quota: Option<u64>,
+}
+
+/// A stage that a usage plan is for, as the template and API Gateway's own API spell it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"))]
+pub struct ApiStage {
+    /// The API's id.
+    pub api_id: String,
+    /// The stage's name.
+    pub stage: String,
 }
 
 /// Why a template cannot be used.

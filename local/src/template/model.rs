@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::intrinsics::{Resolver, is_intrinsic};
+use super::intrinsics::{Resolver, is_intrinsic, plan_id};
 use super::properties::{
     ApiAuth, ApiEvent, ApiProperties, AuthorizerProperties, CorsProperty, CorsSettings, FunctionProperties,
-    GatewayResponseProperties, Identity, Lenient, PlanProperties, Tag,
+    GatewayResponseProperties, Identity, Lenient, PlanProperties,
 };
 use super::{Api, Authorizer, Cors, Function, GatewayResponse, Plan, Route, Table, Template, TemplateError};
 
@@ -96,18 +96,26 @@ impl Builder<'_> {
             // As Lambda does: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
             environment.insert("AWS_LAMBDA_LOG_LEVEL".to_owned(), level);
         }
-        let events = properties
-            .events
-            .into_values()
-            .filter(|event| event.r#type == "Api")
-            .map(|event| resource.read(event.properties))
-            .collect::<Result<_, _>>()?;
+        let mut events = Vec::new();
+        let mut schedules = Vec::new();
+        for event in properties.events.into_values() {
+            match event.r#type.as_str() {
+                "Api" => events.push(resource.read(event.properties)?),
+                "Schedule" => {
+                    let rate = event.properties["Schedule"].as_str().and_then(rate);
+                    schedules
+                        .push(rate.ok_or_else(|| resource.wrong("a Schedule is no rate of minutes, hours or days"))?);
+                }
+                _ => {}
+            }
+        }
         let function = Function {
             name: name.to_owned(),
             logical_id: resource.id.to_owned(),
             timeout: Duration::from_secs(properties.timeout.0),
             memory_mb: properties.memory_size.0,
             environment,
+            schedules,
         };
         Ok((function, events))
     }
@@ -167,16 +175,21 @@ impl Builder<'_> {
     }
 
     fn plan(&self, resource: &Resource<'_>) -> Result<Plan, TemplateError> {
-        let names = ["Throttle", "Quota", "Tags"];
+        let names = ["UsagePlanName", "ApiStages", "Throttle", "Quota", "Tags"];
         let properties: PlanProperties = self.properties(resource, &resource.body["Properties"], &names)?;
-        let Some(Tag { value: name, .. }) = properties.tags.into_iter().find(|tag| tag.key == "plan") else {
+        let tags: BTreeMap<_, _> = properties.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        let Some(name) = tags.get("plan").cloned() else {
             return Err(resource.wrong("the tag `plan` is missing"));
         };
         if properties.quota.as_ref().is_some_and(|quota| quota.period != "MONTH") {
             return Err(resource.wrong("local counts quotas by the month only"));
         }
         Ok(Plan {
+            id: plan_id(resource.id),
             name,
+            usage_plan_name: properties.usage_plan_name,
+            tags,
+            stages: properties.api_stages,
             rate: properties.throttle.rate_limit.0,
             burst: properties.throttle.burst_limit.0,
             quota: properties.quota.map(|quota| quota.limit.0),
@@ -267,10 +280,25 @@ impl Resource<'_> {
     }
 }
 
+/// A rate expression: `rate(5 minutes)`.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html>
+fn rate(text: &str) -> Option<Duration> {
+    let (count, unit) = text.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let count: u64 = count.parse().ok()?;
+    match unit.trim_end_matches('s') {
+        "minute" => Some(Duration::from_mins(count)),
+        "hour" => Some(Duration::from_hours(count)),
+        "day" => Some(Duration::from_hours(count.checked_mul(24)?)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::template::yaml;
+    use crate::template::{API_ID, ApiStage, yaml};
 
     fn shipped(overrides: &[(&str, &str)]) -> Template {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
@@ -284,16 +312,39 @@ mod tests {
 
     #[test]
     fn functions_have_the_globals_and_their_own() {
-        let template = shipped(&[("Issuers", "[1]"), ("LogLevel", "DEBUG")]);
-        let names: Vec<_> = template.functions.iter().map(|function| function.name.as_str()).collect();
-        assert_eq!(names, ["authorizer", "health", "records"]);
-        let authorizer = &template.functions[0];
+        let template = shipped(&[("Issuers", "[1]"), ("LogLevel", "DEBUG"), ("UserPool", "false")]);
+        let function = |name| template.functions.iter().find(|function| function.name == name).unwrap();
+        let authorizer = function("authorizer");
         assert_eq!(authorizer.timeout, Duration::from_secs(10));
         assert_eq!(authorizer.memory_mb, 256);
         assert_eq!(authorizer.environment["TABLE_NAME"], "Table");
         assert_eq!(authorizer.environment["ISSUERS"], "[1]");
         assert_eq!(authorizer.environment["AWS_LAMBDA_LOG_LEVEL"], "DEBUG");
-        assert!(!template.functions[2].environment.contains_key("ISSUERS"));
+        assert!(!function("records").environment.contains_key("ISSUERS"));
+    }
+
+    #[test]
+    fn a_schedule_is_a_rate() {
+        assert_eq!(rate("rate(1 minute)"), Some(Duration::from_mins(1)));
+        assert_eq!(rate("rate(2 days)"), Some(Duration::from_hours(48)));
+        for text in ["cron(0 12 * * ? *)", "rate(minute)", "rate(1 week)", "1 minute"] {
+            assert_eq!(rate(text), None, "{text}");
+        }
+        let tenants = shipped(&[]).functions.into_iter().find(|function| function.name == "tenants").unwrap();
+        assert_eq!(tenants.schedules, [Duration::from_mins(1)]);
+    }
+
+    #[test]
+    fn the_user_pool_comes_with_its_trigger_and_is_trusted_by_the_authorizer() {
+        let issuers = |template: &Template| {
+            let authorizer = template.functions.iter().find(|function| function.name == "authorizer").unwrap();
+            serde_json::from_str::<Value>(&authorizer.environment["USER_POOL_ISSUERS"]).unwrap()
+        };
+        let has_trigger = |template: &Template| template.functions.iter().any(|function| function.name == "claims");
+        let (with, without) = (shipped(&[]), shipped(&[("UserPool", "false")]));
+        assert!(has_trigger(&with) && !has_trigger(&without));
+        assert_eq!(issuers(&with)[0]["clientIds"], json!(["UserClient", "MachineClient", "OperatorClient"]));
+        assert_eq!(issuers(&without), json!([]));
     }
 
     #[test]
@@ -341,7 +392,16 @@ mod tests {
     #[test]
     fn plans_and_tables_are_there() {
         let template = shipped(&[("FreeRate", "7")]);
-        let free = Plan { name: "free".to_owned(), rate: 7.0, burst: 10.0, quota: Some(10_000) };
+        let free = Plan {
+            id: "freeplan".to_owned(),
+            name: "free".to_owned(),
+            usage_plan_name: Some("local-free".to_owned()),
+            tags: BTreeMap::from([("plan".to_owned(), "free".to_owned())]),
+            stages: vec![ApiStage { api_id: API_ID.to_owned(), stage: "v1".to_owned() }],
+            rate: 7.0,
+            burst: 10,
+            quota: Some(10_000),
+        };
         assert_eq!(template.plans.len(), 3);
         assert!(template.plans.contains(&free));
         assert_eq!(template.tables[0].name, "Table");

@@ -8,6 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::ApiStage;
+
 /// A number or a boolean: a value in the template, a text behind a `!Ref`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lenient<T>(pub(super) T);
@@ -158,6 +160,9 @@ pub(super) struct ResponseParameters {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PlanProperties {
+    pub(super) usage_plan_name: Option<String>,
+    #[serde(default)]
+    pub(super) api_stages: Vec<ApiStage>,
     pub(super) throttle: Throttle,
     pub(super) quota: Option<Quota>,
     #[serde(default)]
@@ -168,7 +173,7 @@ pub(super) struct PlanProperties {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Throttle {
     pub(super) rate_limit: Lenient<f64>,
-    pub(super) burst_limit: Lenient<f64>,
+    pub(super) burst_limit: Lenient<u32>,
 }
 
 #[derive(Deserialize)]

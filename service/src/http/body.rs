@@ -5,6 +5,8 @@ use serde_json::value::RawValue;
 
 use super::{Code, Problem};
 use crate::data::Members;
+use crate::record::ExpiryChange;
+use crate::time::{Expiry, Timestamp};
 
 /// The most bytes of a body. Data has at most 350 KiB, and may be written with escapes that are longer than the
 /// characters they stand for.
@@ -45,6 +47,20 @@ impl<'a> Body<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    /// `expiresAt`, where it is given: a time in the future, or null.
+    pub fn expires_at(&self) -> Result<ExpiryChange, Problem> {
+        let invalid = |detail: &str| Problem::new(Code::InvalidBody, detail);
+        let Some(raw) = self.get("expiresAt") else { return Ok(ExpiryChange::Keep) };
+        let text: Option<String> = serde_json::from_str(raw.get())
+            .map_err(|_| invalid("`expiresAt` must be a string with an RFC 3339 date and time."))?;
+        let Some(text) = text else { return Ok(ExpiryChange::End) };
+        let expiry = Expiry::parse(&text).map_err(|_| invalid("`expiresAt` must be an RFC 3339 date and time."))?;
+        if expiry.is_past(Timestamp::now()) {
+            return Err(invalid("`expiresAt` must be in the future."));
+        }
+        Ok(ExpiryChange::Set(expiry))
     }
 }
 

@@ -13,4 +13,4 @@ pub use problem::{Code, Problem};
 pub use query::Query;
 pub use reply::Reply;
 pub use request::Inbound;
-pub use serve::{Handler, respond, serve};
+pub use serve::{Handler, Scheduled, respond, serve, serve_scheduled};

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::caller::{MissingScope, NoCaller};
 use crate::data::DataError;
+use crate::machine::{InvalidName, InvalidTokenId, ScopesError};
 use crate::record::{InvalidCollectionName, InvalidRecordId};
-use crate::store::{Fault, ListError, ReadError, WriteError};
+use crate::store::{Fault, ListError, ReadError, RevokeError, WriteError};
 
 /// A problem's machine-readable name. Stable: a code is never reworded, and `docs/problems.md` describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +27,20 @@ pub enum Code {
     InsufficientScope,
     /// There is no such record.
     RecordNotFound,
+    /// There is no such machine token.
+    TokenNotFound,
     /// There is no such route.
     RouteNotFound,
+    /// There is no such tenant.
+    TenantNotFound,
+    /// Another tenant has the name, or the id was used.
+    TenantExists,
+    /// The tenant is not in a state that allows the change, or another change is under way.
+    TenantBusy,
+    /// There is no such plan.
+    UnknownPlan,
+    /// An issuer is no HTTPS address.
+    InvalidIssuer,
     /// Too many concurrent changes.
     Conflict,
     /// `If-Match` or `If-None-Match` does not hold.
@@ -46,7 +59,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedJson,
         Self::InvalidBody,
         Self::InvalidData,
@@ -54,7 +67,13 @@ impl Code {
         Self::InvalidCursor,
         Self::InsufficientScope,
         Self::RecordNotFound,
+        Self::TokenNotFound,
         Self::RouteNotFound,
+        Self::TenantNotFound,
+        Self::TenantExists,
+        Self::TenantBusy,
+        Self::UnknownPlan,
+        Self::InvalidIssuer,
         Self::Conflict,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -85,7 +104,13 @@ impl Code {
             Self::InvalidCursor => ("invalid_cursor", StatusCode::BAD_REQUEST, "Invalid cursor"),
             Self::InsufficientScope => ("insufficient_scope", StatusCode::FORBIDDEN, "Forbidden"),
             Self::RecordNotFound => ("record_not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::TokenNotFound => ("token_not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::RouteNotFound => ("route_not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::TenantNotFound => ("tenant_not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::TenantExists => ("tenant_exists", StatusCode::CONFLICT, "Conflict"),
+            Self::TenantBusy => ("tenant_busy", StatusCode::CONFLICT, "Conflict"),
+            Self::UnknownPlan => ("unknown_plan", StatusCode::BAD_REQUEST, "Unknown plan"),
+            Self::InvalidIssuer => ("invalid_issuer", StatusCode::BAD_REQUEST, "Invalid issuer"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
             Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "Precondition failed"),
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
@@ -220,6 +245,28 @@ impl From<InvalidRecordId> for Problem {
     }
 }
 
+impl From<InvalidTokenId> for Problem {
+    fn from(error: InvalidTokenId) -> Self {
+        Self::new(Code::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<InvalidName> for Problem {
+    fn from(error: InvalidName) -> Self {
+        Self::new(Code::InvalidBody, error.to_string())
+    }
+}
+
+impl From<ScopesError> for Problem {
+    fn from(error: ScopesError) -> Self {
+        let code = match error {
+            ScopesError::None => Code::InvalidBody,
+            ScopesError::Beyond => Code::InsufficientScope,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<DataError> for Problem {
     fn from(error: DataError) -> Self {
         let code = match &error {
@@ -278,6 +325,15 @@ impl From<WriteError> for Problem {
                 .with_header(RETRY_AFTER, HeaderValue::from_static("1")),
             WriteError::Data(error) => error.into(),
             WriteError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<RevokeError> for Problem {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::NotFound => Self::new(Code::TokenNotFound, "There is no such token."),
+            RevokeError::Fault(fault) => fault.into(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Query strings, read strictly: what an operation does not know, it refuses.
 
+use http::StatusCode;
 use lambda_http::RequestExt;
+use serde::Serialize;
 
-use super::{Code, Problem};
-use crate::page::{Limit, Order, PageRequest};
+use super::{Code, Problem, Reply};
+use crate::page::{Limit, Order, Page, PageRequest};
 
 /// The query parameters of a request, each known to the operation and given once.
 #[derive(Debug)]
@@ -41,6 +43,25 @@ impl Query {
             Some("true") => Ok(true),
             Some(_) => Err(Problem::new(Code::InvalidParameter, "`consistent` is `true` or `false`.")),
         }
+    }
+
+    /// A page of a list, linked to the next one.
+    pub fn paged<T: Serialize>(&self, path: &str, found: &Page<T>) -> Result<Reply, Problem> {
+        Ok(self.link(Reply::json(StatusCode::OK, found)?, path, found.next.as_deref()))
+    }
+
+    /// Links a page to the next one: the same request, with the cursor.
+    #[must_use]
+    pub fn link(&self, reply: Reply, path: &str, next: Option<&str>) -> Reply {
+        let Some(next) = next else { return reply };
+        let given =
+            self.0.iter().filter(|(name, _)| name != "cursor").map(|(name, value)| (name.as_str(), value.as_str()));
+        let target = given.chain([("cursor", next)]).fold(path.to_owned(), |target, (name, value)| {
+            let separator = if target.contains('?') { '&' } else { '?' };
+            // Values that operations take have no character that a query would want escaped.
+            format!("{target}{separator}{name}={value}")
+        });
+        reply.next_page(&target)
     }
 
     /// The parameters of a list.

@@ -22,6 +22,12 @@ impl Reply {
         Self { status, headers: HeaderMap::new(), body: String::new() }
     }
 
+    /// An answer with a text, whose media type is for the caller to add.
+    #[must_use]
+    pub fn text(status: StatusCode, body: String) -> Self {
+        Self { body, ..Self::empty(status) }
+    }
+
     /// An answer with a JSON body.
     pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_string(body).map_err(|error| Problem::internal(error.to_string()))?;

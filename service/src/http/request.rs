@@ -5,7 +5,7 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
 use lambda_http::request::RequestContext;
 
 use super::{Code, Problem, Query};
-use crate::caller::Caller;
+use crate::caller::{Caller, Operator};
 use crate::precondition::Precondition;
 
 /// A request of the REST API.
@@ -45,6 +45,11 @@ impl<'a> Inbound<'a> {
     /// Who calls, as the authorizer says.
     pub fn caller(&self) -> Result<Caller, Problem> {
         Ok(Caller::from_context(&self.context.authorizer.fields)?)
+    }
+
+    /// The operator who calls.
+    pub fn operator(&self) -> Result<Operator, Problem> {
+        Ok(Operator::from_context(&self.context.authorizer.fields)?)
     }
 
     /// A parameter of the path. The route's template has it, so it is there.

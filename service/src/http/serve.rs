@@ -10,12 +10,14 @@ use lambda_http::lambda_runtime::run;
 use lambda_http::request::LambdaRequest;
 use lambda_http::tower::ServiceExt;
 use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, service_fn};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::error::Elapsed;
 use tracing::{error, info, warn};
 
 use super::{Inbound, Problem, Reply};
 
-/// How long a handler may take: longer than a request to the table with its retries (`aws`), shorter than the 10 s of
-/// the function (`template.yaml`), so that the answer is ours.
+/// How long a handler may take that needs the table only: longer than a request with its retries (`aws`).
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The headers that a page in a browser may read, beside the few that it always may. `template.yaml` has the same list
@@ -24,6 +26,9 @@ const EXPOSED: HeaderValue = HeaderValue::from_static("ETag,Link,Location,RateLi
 
 /// What a function does with a request.
 pub trait Handler: Sync {
+    /// How long it may take: shorter than the function's timeout (`template.yaml`), so that the answer is ours.
+    const DEADLINE: Duration = DEADLINE;
+
     /// Answers one request.
     fn handle(&self, request: &Inbound<'_>) -> impl Future<Output = Result<Reply, Problem>> + Send;
 }
@@ -35,6 +40,46 @@ pub async fn serve(handler: impl Handler, cors_allowed_origin: Option<&str>) -> 
     let answer =
         service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, cors, &request).await) });
     run(Adapter::from(answer).map_request(keep_header_lines)).await
+}
+
+/// What a function does, beside requests, when a schedule says so.
+pub trait Scheduled: Handler {
+    /// Does it.
+    fn run(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Answers requests, and events of a schedule, until Lambda ends the environment.
+pub async fn serve_scheduled(handler: impl Scheduled, cors_allowed_origin: Option<&str>) -> Result<(), Error> {
+    let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
+    let (handler, cors) = (&handler, cors.as_ref());
+    let answer =
+        service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, cors, &request).await) });
+    let requests = Adapter::from(answer).map_request(keep_header_lines);
+    run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let requests = requests.clone();
+        async move {
+            let LambdaEvent { payload, context } = event;
+            if is_scheduled(&payload) {
+                handler.run().await;
+                return Ok::<_, Error>(serde_json::Value::Null);
+            }
+            let payload = serde_json::from_str(payload.get())?;
+            let answer = requests.oneshot(LambdaEvent { payload, context }).await?;
+            Ok(serde_json::to_value(answer)?)
+        }
+    }))
+    .await
+}
+
+/// Whether an event is one of `EventBridge`'s schedules.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html>
+fn is_scheduled(event: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(rename = "detail-type")]
+        detail_type: String,
+    }
+    serde_json::from_str(event.get()).is_ok_and(|event: Event| event.detail_type == "Scheduled Event")
 }
 
 /// Keeps every line of a header that was sent in several, as `If-None-Match` may be.
@@ -56,12 +101,16 @@ pub async fn respond(handler: &impl Handler, cors: Option<&HeaderValue>, request
         error!("the event is none of the REST API");
         return finish(Err(Problem::internal("")), "", cors);
     };
-    let result = match tokio::time::timeout(DEADLINE, handler.handle(&inbound)).await {
+    let result = match within_deadline(handler, &inbound).await {
         Ok(result) => result,
         Err(_) => Err(Problem::unavailable("the handler's deadline passed")),
     };
     log(&inbound, &result, started.elapsed());
     finish(result, inbound.id(), cors)
+}
+
+async fn within_deadline<H: Handler>(handler: &H, request: &Inbound<'_>) -> Result<Result<Reply, Problem>, Elapsed> {
+    tokio::time::timeout(H::DEADLINE, handler.handle(request)).await
 }
 
 fn log(request: &Inbound<'_>, result: &Result<Reply, Problem>, elapsed: Duration) {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys::{self, Key, SK};
-use super::query::query;
+use super::query::{Partition, query};
 use super::{Fault, ListError, Store};
 use crate::caller::{Access, RecordsRead, RecordsWrite};
 use crate::page::{Page, PageRequest};
@@ -43,7 +43,7 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<Collection>, ListError> {
         let partition = keys::collections(access.tenant());
-        query(self, &partition, page, None, from_item).await
+        query(self, &Partition::of_table(&partition), page, None, from_item).await
     }
 
     /// Makes sure that a collection has its row.
@@ -73,7 +73,7 @@ impl Store {
     }
 }
 
-fn from_item(mut item: Item) -> Result<Collection, Fault> {
+pub(super) fn from_item(mut item: Item) -> Result<Collection, Fault> {
     let created_at = Timestamp::from_millis(read_number(&item, attribute::CREATED_AT)?);
     let name = CollectionName::parse(&take_string(&mut item, SK)?).map_err(|_| Fault::corrupt(SK))?;
     Ok(Collection { name, created_at })

@@ -58,7 +58,23 @@ pub enum WriteError {
     Fault(#[from] Fault),
 }
 
+/// Why a machine token was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// There is none to revoke.
+    #[error("there is no such token")]
+    NotFound,
+    /// The table failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
 impl Fault {
+    /// A request that cannot be put together: a defect here.
+    pub(super) fn unbuilt(error: impl std::fmt::Display) -> Self {
+        Self::Broken(error.to_string())
+    }
+
     /// An item that lacks an attribute, or has another type of it.
     pub(super) fn corrupt(attribute: &str) -> Self {
         Self::Broken(format!("an item's attribute `{attribute}` is missing or of the wrong type"))
@@ -74,7 +90,7 @@ where
     fn from(error: SdkError<E, R>) -> Self {
         /// Codes of `DynamoDB` that pass, beside the 5xx.
         /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-        const PASSING: [&str; 8] = [
+        const PASSING: [&str; 9] = [
             "InternalServerError",
             "ItemCollectionSizeLimitExceededException",
             "ProvisionedThroughputExceededException",
@@ -83,6 +99,7 @@ where
             "ServiceUnavailable",
             "ThrottlingException",
             "TransactionConflictException",
+            "TransactionInProgressException",
         ];
         let text = DisplayErrorContext(&error).to_string();
         match &error {

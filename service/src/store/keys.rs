@@ -4,11 +4,16 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::machine::Digest;
 use crate::record::CollectionName;
 use crate::tenant::TenantId;
 
 pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
+
+const TENANT_PREFIX: &str = "TENANT#";
+/// The sort key of tenants' rows.
+pub(super) const TENANT_SK: &str = "TENANT";
 
 /// An item's primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +38,34 @@ pub(super) fn collections(tenant: &TenantId) -> String {
     format!("T#{tenant}#COLLECTIONS")
 }
 
+/// The partition of a tenant's machine tokens.
+pub(super) fn tokens(tenant: &TenantId) -> String {
+    format!("T#{tenant}#TOKENS")
+}
+
+/// What a machine token is good for, by the digest of its secret.
+pub(super) fn grant(digest: &Digest) -> Key {
+    Key { pk: format!("TOKEN#{digest}"), sk: "TOKEN".into() }
+}
+
 /// A tenant's row.
 pub(super) fn tenant(id: &TenantId) -> Key {
-    Key { pk: format!("TENANT#{id}"), sk: "TENANT".into() }
+    Key { pk: format!("{TENANT_PREFIX}{id}"), sk: TENANT_SK.into() }
+}
+
+/// The tenant whose row has this partition key.
+pub(super) fn tenant_of(pk: &str) -> Option<TenantId> {
+    TenantId::parse(pk.strip_prefix(TENANT_PREFIX)?).ok()
+}
+
+/// The item that keeps a tenant's name from being given twice, whatever its case.
+pub(super) fn tenant_name(name: &str) -> Key {
+    Key { pk: format!("TENANTNAME#{}", name.to_lowercase()), sk: "TENANTNAME".into() }
+}
+
+/// The row of a machine client of the user pool.
+pub(super) fn client(id: &str) -> Key {
+    Key { pk: format!("CLIENT#{id}"), sk: "CLIENT".into() }
 }
 
 /// An item that is never there, to see whether the table answers.
@@ -69,6 +99,7 @@ mod tests {
             let prefix = format!("T#{tenant}#");
             prop_assert!(records(&tenant, &collection).starts_with(&prefix));
             prop_assert!(collections(&tenant).starts_with(&prefix));
+            prop_assert!(tokens(&tenant).starts_with(&prefix));
             prop_assert!(!super::tenant(&tenant).pk.starts_with("T#"));
         }
 
@@ -76,6 +107,7 @@ mod tests {
         fn different_owners_have_different_partitions(a in few_owners(), b in few_owners()) {
             prop_assert_eq!(a == b, records(&a.0, &a.1) == records(&b.0, &b.1));
             prop_assert_ne!(records(&a.0, &a.1), collections(&b.0));
+            prop_assert_ne!(records(&a.0, &a.1), tokens(&b.0));
         }
     }
 }

@@ -4,28 +4,41 @@
 //! |------------|----------------------------------|-----------------|
 //! | record     | `T#<tenant>#R#<collection>`      | record id       |
 //! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
+//! | token      | `T#<tenant>#TOKENS`              | token id        |
+//! | its grant  | `TOKEN#<SHA-256 of the secret>`  | `TOKEN`         |
 //! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
+//! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`    |
+//! | client     | `CLIENT#<client id>`             | `CLIENT`        |
 //! | (probe)    | `HEALTH`                         | `HEALTH`        |
 //!
+//! Tenants' rows are listed by the index `Tenants`, and those with a change under way by the index `Changes`.
+//!
 //! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can hold to it (`dynamodb:LeadingKeys`). The tenant's
-//! own row does not: it is the operator's.
+//! own row does not: it is the operator's, as are those that say for whom a machine client acts. Nor does a machine
+//! token's grant, which says whose it is.
 
+pub mod admin;
 mod attempts;
+mod clients;
 pub mod collections;
 mod cursor;
 mod error;
+mod export;
 mod expression;
 mod failure;
 mod health;
 mod item;
 mod keys;
+mod purge;
 mod query;
 pub mod records;
 mod tenants;
+mod tokens;
+mod transaction;
 
 use aws_sdk_dynamodb::Client;
 
-pub use error::{Fault, ListError, ReadError, WriteError};
+pub use error::{Fault, ListError, ReadError, RevokeError, WriteError};
 
 /// The table, and the client to reach it with.
 #[derive(Debug, Clone)]

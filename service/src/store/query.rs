@@ -4,16 +4,46 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::expression::{Condition, names};
 use super::item::Item;
-use super::keys::{Key, SK};
+use super::keys::{PK, SK};
 use super::{Fault, ListError, Store, cursor};
 use crate::page::{Order, Page, PageRequest};
+
+/// What a list reads: one partition, of the table or of an index.
+pub(super) struct Partition<'a> {
+    index: Option<&'static str>,
+    /// The partition key's name and its value.
+    hash: (&'static str, &'a str),
+    /// The sort key's name.
+    range: &'static str,
+    /// What else a key of the table has, where the list is of an index.
+    rest: Option<(&'static str, &'static str)>,
+}
+
+impl<'a> Partition<'a> {
+    /// A partition of the table, by its `sk`.
+    pub(super) fn of_table(pk: &'a str) -> Self {
+        Self { index: None, hash: (PK, pk), range: SK, rest: None }
+    }
+
+    /// A partition of an index whose sort key is `pk`, of items with one and the same `sk`.
+    pub(super) fn of_index(index: &'static str, hash: (&'static str, &'a str), sk: &'static str) -> Self {
+        Self { index: Some(index), hash, range: PK, rest: Some((SK, sk)) }
+    }
+
+    /// The key of the item at which a page ended.
+    fn key(&self, range: String) -> Item {
+        let rest = self.rest.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let own = [(self.hash.0, self.hash.1.to_owned()), (self.range, range)];
+        own.into_iter().chain(rest).map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).collect()
+    }
+}
 
 /// Reads one page with one request, in the order of the sort keys.
 ///
 /// One item more than the page holds is read, to know whether there is another page.
 pub(super) async fn query<T>(
     store: &Store,
-    partition: &str,
+    partition: &Partition<'_>,
     page: &PageRequest,
     filter: Option<Condition>,
     from_item: impl Fn(Item) -> Result<T, Fault>,
@@ -21,19 +51,20 @@ pub(super) async fn query<T>(
     let start = match &page.cursor {
         None => None,
         Some(text) => {
-            let sk = cursor::decode(partition, page.order, text).ok_or(ListError::InvalidCursor)?;
-            Some(Key { pk: partition.to_owned(), sk }.into_map())
+            let last = cursor::decode(partition.hash.1, page.order, text).ok_or(ListError::InvalidCursor)?;
+            Some(partition.key(last))
         }
     };
     let limit = page.limit.get();
-    let keys = "#pk = :pk";
-    let filter = filter.unwrap_or_default().value(":pk", AttributeValue::S(partition.to_owned()));
+    let keys = format!("#{} = :hash", partition.hash.0);
+    let filter = filter.unwrap_or_default().value(":hash", AttributeValue::S(partition.hash.1.to_owned()));
     let text = filter.text();
     let answer = store
         .client
         .query()
         .table_name(&store.table)
-        .set_expression_attribute_names(Some(names(&[keys, &text])))
+        .set_index_name(partition.index.map(ToOwned::to_owned))
+        .set_expression_attribute_names(Some(names(&[&keys, &text])))
         .set_expression_attribute_values(Some(filter.into_values()))
         .key_condition_expression(keys)
         .set_filter_expression((!text.is_empty()).then_some(text))
@@ -52,11 +83,14 @@ pub(super) async fn query<T>(
     } else {
         answer.last_evaluated_key.as_ref()
     };
-    let next = last.map(|last| sort_key(last).map(|sk| cursor::encode(partition, page.order, sk))).transpose()?;
+    let next = last
+        .map(|last| Ok(cursor::encode(partition.hash.1, page.order, text_of(last, partition.range)?)))
+        .transpose()
+        .map_err(ListError::Fault)?;
     let items = items.into_iter().map(from_item).collect::<Result<_, _>>()?;
     Ok(Page { items, next })
 }
 
-fn sort_key(item: &Item) -> Result<&str, Fault> {
-    item.get(SK).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(|| Fault::corrupt(SK))
+fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Fault> {
+    item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(|| Fault::corrupt(name))
 }

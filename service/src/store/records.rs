@@ -16,7 +16,7 @@ use super::expression::{ABSENT, Condition, EXISTS, NOT_MINE, SAME_VERSION, names
 use super::failure::Failure;
 use super::item::{Item, attribute, number, optional_number, read_number, take_string};
 use super::keys::{self, Key, SK};
-use super::query::query;
+use super::query::{Partition, query};
 use super::{Fault, ListError, ReadError, Store, WriteError};
 use crate::caller::{Access, RecordsRead, RecordsWrite};
 use crate::data::Data;
@@ -66,9 +66,9 @@ impl Store {
         collection: &CollectionName,
         page: &PageRequest,
     ) -> Result<Page<Record>, ListError> {
-        let filter = Condition::default().not_expired(Timestamp::now());
+        let filter = live();
         let partition = keys::records(access.tenant(), collection);
-        query(self, &partition, page, Some(filter), |item| from_item(collection, item)).await
+        query(self, &Partition::of_table(&partition), page, Some(filter), |item| from_item(collection, item)).await
     }
 
     /// Creates a record that is not there. With an id from [`RecordId::generate`] it never is.
@@ -345,6 +345,11 @@ impl<'a> Write<'a> {
     }
 }
 
+/// The filter of lists: what is past its expiry is no record.
+pub(super) fn live() -> Condition {
+    Condition::default().not_expired(Timestamp::now())
+}
+
 fn same_version(version: Version) -> Condition {
     Condition::default().and(SAME_VERSION).value(":current", number(version))
 }
@@ -361,7 +366,7 @@ fn is_expired(item: &Item, now: Timestamp) -> Result<bool, Fault> {
     Ok(read_expiry(item)?.is_some_and(|expiry| expiry.is_past(now)))
 }
 
-fn from_item(collection: &CollectionName, mut item: Item) -> Result<Record, Fault> {
+pub(super) fn from_item(collection: &CollectionName, mut item: Item) -> Result<Record, Fault> {
     Ok(Record {
         version: read_version(&item)?,
         created_at: Timestamp::from_millis(read_number(&item, attribute::CREATED_AT)?),

@@ -12,6 +12,10 @@ const STATUS: &str = "status";
 const ISSUERS: &str = "issuers";
 const API_KEY: &str = "apiKey";
 
+/// The attribute that puts a row into the index `Tenants`, and its one value.
+pub(super) const LISTED: &str = "listed";
+pub(super) const IN_INDEX: &str = "TENANT";
+
 impl Store {
     /// Reads a tenant's row, eventually consistent.
     pub async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>, Fault> {
@@ -28,7 +32,7 @@ impl Store {
     }
 }
 
-fn to_item(tenant: &Tenant) -> Item {
+pub(super) fn to_item(tenant: &Tenant) -> Item {
     let Tenant { id, name, plan, status, issuers, api_key } = tenant;
     let mut item = keys::tenant(id).into_map();
     let string = |text: &str| AttributeValue::S(text.to_owned());
@@ -38,10 +42,11 @@ fn to_item(tenant: &Tenant) -> Item {
     // A list: a string set cannot be empty.
     item.insert(ISSUERS.into(), AttributeValue::L(issuers.iter().map(|issuer| string(issuer)).collect()));
     item.insert(API_KEY.into(), string(api_key));
+    item.insert(LISTED.into(), string(IN_INDEX));
     item
 }
 
-fn from_item(id: TenantId, mut item: Item) -> Result<Tenant, Fault> {
+pub(super) fn from_item(id: TenantId, mut item: Item) -> Result<Tenant, Fault> {
     let status = Status::parse(&take_string(&mut item, STATUS)?).ok_or_else(|| Fault::corrupt(STATUS))?;
     let Some(AttributeValue::L(issuers)) = item.remove(ISSUERS) else { return Err(Fault::corrupt(ISSUERS)) };
     let issuers = issuers

@@ -1,6 +1,7 @@
 //! API keys and usage plans.
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::probe::{Probe, header, json};
 
@@ -25,6 +26,39 @@ async fn a_disabled_key_cuts_off_whoever_was_let_in_before() {
     probe.local().keys().set_enabled("ample", true);
     assert_eq!(probe.get_as("allow.ample", "/guarded/a").await.status(), 200);
     assert_eq!(probe.invocations().await, (1, 2));
+    probe.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_managed_counts_from_the_next_request_on() {
+    let probe = Probe::start().await;
+    let id = probe.local().keys().find("ample").unwrap().id;
+    let manage = |method, path: String, body: Value| {
+        let url = format!("{}{}{path}", probe.local().base_url(), local::management::PATH);
+        let call = reqwest::Client::new().request(method, url).header("authorization", "AWS4-HMAC-SHA256 -");
+        call.json(&body).send()
+    };
+    assert_eq!(probe.get_as("allow.ample", "/guarded/a").await.status(), 200);
+
+    let disable = json!({ "patchOperations": [{ "op": "replace", "path": "/enabled", "value": "false" }] });
+    assert_eq!(manage(Method::PATCH, format!("/apikeys/{id}"), disable).await.unwrap().status(), 200);
+    assert_eq!(probe.get_as("allow.ample", "/guarded/a").await.status(), 403);
+    let enable = json!({ "patchOperations": [{ "op": "replace", "path": "/enabled", "value": "true" }] });
+    assert_eq!(manage(Method::PATCH, format!("/apikeys/{id}"), enable).await.unwrap().status(), 200);
+    assert_eq!(probe.get_as("allow.ample", "/guarded/a").await.status(), 200);
+
+    let leave = format!("/usageplans/ampleplan/keys/{id}");
+    assert_eq!(manage(Method::DELETE, leave, Value::Null).await.unwrap().status(), 202);
+    assert_eq!(probe.get_as("allow.ample", "/guarded/a").await.status(), 403);
+    let join = json!({ "keyId": id, "keyType": "API_KEY" });
+    let joined = manage(Method::POST, "/usageplans/smallplan/keys".to_owned(), join).await.unwrap();
+    assert_eq!(joined.status(), 201);
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(probe.get_as("allow.ample", "/guarded/a").await.status().as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 429], "the quota of the other plan");
+    assert_eq!(probe.invocations().await.0, 1, "the authorizer's answer was kept all along");
     probe.shutdown().await;
 }
 

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What becomes of a request.
@@ -17,12 +18,16 @@ use tokio::task::JoinHandle;
 pub(crate) enum Fault {
     /// It is throttled.
     Throttle,
+    /// It is a transaction, and another write is in its way.
+    Conflict,
     /// It fails, with a 500.
     Fail,
     /// It is never answered.
     Stall,
     /// It is done, but the answer is a 500.
     LoseAnswer,
+    /// It is done, but never answered.
+    StallDone,
 }
 
 /// A request that came through.
@@ -36,7 +41,9 @@ pub(crate) struct Seen {
 /// The proxy.
 pub(crate) struct DynamoDb {
     pub(crate) endpoint: String,
+    upstream: String,
     state: Arc<Mutex<Script>>,
+    stalled: Arc<Notify>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -52,6 +59,7 @@ struct Proxy {
     upstream: String,
     client: reqwest::Client,
     state: Arc<Mutex<Script>>,
+    stalled: Arc<Notify>,
 }
 
 impl DynamoDb {
@@ -64,10 +72,13 @@ impl DynamoDb {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::<Mutex<Script>>::default();
-        let proxy = Proxy { upstream, client: reqwest::Client::new(), state: Arc::clone(&state) };
+        let stalled = Arc::<Notify>::default();
+        let client = reqwest::Client::new();
+        let proxy =
+            Proxy { upstream: upstream.clone(), client, state: Arc::clone(&state), stalled: Arc::clone(&stalled) };
         let app = Router::new().fallback(forward).with_state(proxy);
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { endpoint, state, tasks: vec![engine, server] }
+        Self { endpoint, upstream, state, stalled, tasks: vec![engine, server] }
     }
 
     /// The requests since the last call of this.
@@ -78,6 +89,25 @@ impl DynamoDb {
     /// What becomes of the next requests, one after the other, before the rule for every request.
     pub(crate) fn next(&self, fates: impl IntoIterator<Item = Option<Fault>>) {
         self.state.lock().unwrap().next.extend(fates);
+    }
+
+    /// All items of a table, past the proxy.
+    pub(crate) async fn scan(&self, table: &str) -> Vec<Value> {
+        let request = json!({ "TableName": table }).to_string();
+        let call = reqwest::Client::new()
+            .post(&self.upstream)
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", "DynamoDB_20120810.Scan")
+            // The engine wants a signature, and does not check it.
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=t/20261121/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+            .header("x-amz-date", "20261121T000000Z");
+        let answer: Value = call.body(request).send().await.unwrap().json().await.unwrap();
+        answer["Items"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
+    }
+
+    /// Waits for a request that stalls.
+    pub(crate) async fn stalled(&self) {
+        self.stalled.notified().await;
     }
 
     /// Makes every request fail, or none.
@@ -119,13 +149,22 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     let failure = || error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError");
     match fault {
         Some(Fault::Throttle) => return error(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+        Some(Fault::Conflict) => return error(StatusCode::BAD_REQUEST, "TransactionCanceledException"),
         Some(Fault::Fail) => return failure(),
-        Some(Fault::Stall) => std::future::pending().await,
-        Some(Fault::LoseAnswer) | None => {}
+        Some(Fault::Stall) => {
+            proxy.stalled.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Some(Fault::LoseAnswer | Fault::StallDone) | None => {}
     }
     let answer = proxy.client.post(proxy.upstream).headers(headers).body(body).send().await.unwrap();
-    if fault == Some(Fault::LoseAnswer) {
-        return failure();
+    match fault {
+        Some(Fault::LoseAnswer) => return failure(),
+        Some(Fault::StallDone) => {
+            proxy.stalled.notify_one();
+            std::future::pending::<()>().await;
+        }
+        _ => {}
     }
     let (status, headers) = (answer.status(), answer.headers().clone());
     (status, headers, answer.bytes().await.unwrap()).into_response()

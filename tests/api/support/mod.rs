@@ -12,6 +12,7 @@ use local::binaries::Binaries;
 use local::{Local, Options};
 use reqwest::Client;
 use serde_json::Value;
+use service::config::AwsConfig;
 use tokio::sync::OnceCell;
 
 pub(crate) use answer::Answer;
@@ -91,6 +92,18 @@ impl Api {
         let url = format!("{}/_local/functions", self.local.base_url());
         let functions: Vec<Value> = self.client.get(url).send().await.unwrap().json().await.unwrap();
         functions.iter().find(|one| one["name"] == function).unwrap()["invocations"].as_u64().unwrap()
+    }
+
+    /// How to call the API's table, past the functions.
+    pub(crate) fn aws_config(&self) -> AwsConfig {
+        AwsConfig {
+            region: "us-east-1".into(),
+            access_key_id: "local".into(),
+            secret_access_key: "local".into(),
+            session_token: None,
+            dynamodb_endpoint: Some(self.local.dynamodb_endpoint().into()),
+            api_gateway_endpoint: None,
+        }
     }
 
     pub(crate) async fn shutdown(self) {

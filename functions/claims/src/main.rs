@@ -1,0 +1,16 @@
+//! Starts the function.
+
+use claims::Claims;
+use lambda_runtime::{LambdaEvent, run, service_fn};
+use service::aws;
+use service::config::Config;
+use service::store::Store;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    lambda_runtime::tracing::init_default_subscriber();
+    let config = Config::from_env()?;
+    let store = Store::new(aws::dynamodb(&config.aws, aws::connector()), config.table);
+    let claims = &Claims::new(store);
+    run(service_fn(move |event: LambdaEvent<_>| claims.answer(event.payload))).await
+}

@@ -1,0 +1,50 @@
+//! The scopes of the resource server, and which of them a user's groups stand for.
+
+/// What stands before each scope in the user pool: the resource server's identifier and a slash.
+pub const PREFIX: &str = "tenantry/";
+
+/// The scopes that can be a tenant's.
+pub const TENANT: [&str; 3] = ["records:read", "records:write", "tokens:manage"];
+
+/// The operator's scope, which no token of a tenant has.
+pub const OPERATOR: &str = "tenants:admin";
+
+/// The groups, from the least to the most.
+pub const GROUPS: [&str; 3] = ["viewer", "member", "admin"];
+
+/// The scopes that a member of these groups has in a tenant: to read for a viewer, to write as well for a member, all
+/// of them for an admin. The rule goes by a scope's name, so a new scope needs no entry of its own here.
+#[must_use]
+pub fn of_groups(groups: &[String]) -> Vec<&'static str> {
+    let has = |name: &str| groups.iter().any(|group| group == name);
+    let (viewer, member, admin) = (has("viewer"), has("member"), has("admin"));
+    let granted = |scope: &str| match scope.rsplit_once(':') {
+        Some((_, "read")) => viewer || member || admin,
+        Some((_, "write")) => member || admin,
+        _ => admin,
+    };
+    TENANT.into_iter().filter(|scope| granted(scope)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(groups: &[&str]) -> Vec<&'static str> {
+        of_groups(&groups.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn each_group_has_the_scopes_of_the_one_before_and_more() {
+        assert_eq!(of(&["viewer"]), ["records:read"]);
+        assert_eq!(of(&["member"]), ["records:read", "records:write"]);
+        assert_eq!(of(&["admin"]), TENANT);
+        assert_eq!(of(&["viewer", "admin"]), TENANT);
+    }
+
+    #[test]
+    fn other_groups_stand_for_nothing() {
+        assert!(of(&[]).is_empty());
+        assert!(of(&["Admin", "admins", "operator", "tenants:admin", "eu-central-1_Abc_Google"]).is_empty());
+    }
+}

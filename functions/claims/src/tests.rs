@@ -1,0 +1,132 @@
+//! The rules, on the events of `events/` and on changed ones. `tests/api/claims.rs` has them with a table.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const ACME: &str = "01K0ACME000000000000000000";
+
+fn user() -> Value {
+    serde_json::from_str(include_str!("../../../events/claims-user.json")).unwrap()
+}
+
+fn machine() -> Value {
+    serde_json::from_str(include_str!("../../../events/claims-machine.json")).unwrap()
+}
+
+fn request(event: &Value) -> Request {
+    Event::deserialize(event).unwrap().request
+}
+
+/// The answer's part about the access token.
+fn access_token(response: Response) -> Value {
+    let mut response = serde_json::to_value(response).unwrap();
+    response["claimsAndScopeOverrideDetails"]["accessTokenGeneration"].take()
+}
+
+fn answer_to_user(event: &Value) -> Value {
+    let request = request(event);
+    let (tenant, granted) = of_user(&request);
+    access_token(response(tenant, &granted, &request))
+}
+
+fn answer_to_client(event: &Value, tenant: Option<&str>) -> Value {
+    let request = request(event);
+    let tenant = tenant.map(|id| TenantId::parse(id).unwrap());
+    let granted = of_client(tenant.as_ref(), &request);
+    access_token(response(tenant, &granted, &request))
+}
+
+#[test]
+fn a_user_gets_the_tenant_and_the_scopes_of_the_groups() {
+    assert_eq!(
+        answer_to_user(&user()),
+        json!({
+            "claimsToAddOrOverride": {"tenant": ACME},
+            "scopesToAdd": ["tenantry/records:read", "tenantry/records:write"],
+            "scopesToSuppress": [],
+        })
+    );
+}
+
+#[test]
+fn a_user_gets_no_scope_by_asking_for_it() {
+    let mut event = user();
+    event["request"]["scopes"] =
+        json!(["openid", "tenantry/records:read", "tenantry/tokens:manage", "tenantry/tenants:admin", "other/x"]);
+    let answer = answer_to_user(&event);
+    assert_eq!(answer["scopesToAdd"], json!(["tenantry/records:write"]));
+    assert_eq!(answer["scopesToSuppress"], json!(["tenantry/tokens:manage", "tenantry/tenants:admin"]));
+}
+
+#[test]
+fn a_user_without_a_tenant_has_no_scopes_whatever_the_groups() {
+    for attributes in [
+        Value::Null,
+        json!({}),
+        json!({"custom:tenant": null}),
+        json!({"custom:tenant": ""}),
+        json!({"custom:tenant": ACME.to_lowercase()}),
+        json!({"tenant": ACME, "dev:custom:tenant": ACME}),
+    ] {
+        let mut event = user();
+        event["request"]["userAttributes"] = attributes;
+        event["request"]["groupConfiguration"]["groupsToOverride"] = json!(["admin"]);
+        event["request"]["scopes"] = json!(["tenantry/records:read"]);
+        assert_eq!(
+            answer_to_user(&event),
+            json!({
+                "claimsToAddOrOverride": {},
+                "scopesToAdd": [],
+                "scopesToSuppress": ["tenantry/records:read"],
+            })
+        );
+    }
+}
+
+#[test]
+fn a_user_without_a_group_has_neither_scopes_nor_a_tenant() {
+    for groups in [Value::Null, json!({}), json!({"groupsToOverride": null}), json!({"groupsToOverride": ["other"]})] {
+        let mut event = user();
+        event["request"]["groupConfiguration"] = groups;
+        assert_eq!(
+            answer_to_user(&event),
+            json!({"claimsToAddOrOverride": {}, "scopesToAdd": [], "scopesToSuppress": []})
+        );
+    }
+}
+
+#[test]
+fn a_client_of_a_tenant_keeps_its_scopes_but_never_the_operators() {
+    let mut event = machine();
+    assert_eq!(
+        answer_to_client(&event, Some(ACME)),
+        json!({"claimsToAddOrOverride": {"tenant": ACME}, "scopesToAdd": [], "scopesToSuppress": []})
+    );
+    event["request"]["scopes"] = json!(["tenantry/records:read", "tenantry/tenants:admin"]);
+    assert_eq!(answer_to_client(&event, Some(ACME))["scopesToSuppress"], json!(["tenantry/tenants:admin"]));
+}
+
+#[test]
+fn a_client_without_a_tenant_keeps_the_operators_scope_only() {
+    let mut event = machine();
+    event["request"]["scopes"] = json!(["tenantry/records:read", "tenantry/tenants:admin"]);
+    assert_eq!(
+        answer_to_client(&event, None),
+        json!({
+            "claimsToAddOrOverride": {},
+            "scopesToAdd": [],
+            "scopesToSuppress": ["tenantry/records:read"],
+        })
+    );
+}
+
+#[test]
+fn an_event_knows_whether_it_is_a_machines() {
+    assert!(Event::deserialize(&machine()).unwrap().is_machine());
+    for source in ["HostedAuth", "Authentication", "NewPasswordChallenge", "AuthenticateDevice", "RefreshTokens"] {
+        let mut event = user();
+        event["triggerSource"] = json!(format!("TokenGeneration_{source}"));
+        assert!(!Event::deserialize(&event).unwrap().is_machine());
+    }
+}

@@ -1,0 +1,222 @@
+//! `/admin/tenants`: the whole life of a tenant, for operators.
+
+mod gateway;
+mod input;
+mod plans;
+mod saga;
+mod view;
+
+use std::time::Duration;
+
+use lambda_http::http::StatusCode;
+use lambda_http::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use service::caller::Operator;
+use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
+use service::managed::{Managed, Refused};
+use service::page::Page;
+use service::store::Store;
+use service::store::admin::{SaveError, TenantFilter};
+use service::tenant::{Status, Tenant, TenantId};
+use service::time::Timestamp;
+use tracing::warn;
+
+pub use gateway::{ApiGateway, GatewayFault};
+pub use plans::Plans;
+
+use input::{NewTenant, Patch};
+use saga::Saga;
+use view::View;
+
+/// The function's state.
+#[derive(Debug)]
+pub struct Tenants {
+    saga: Saga,
+}
+
+impl Tenants {
+    /// A function on this store and this API.
+    #[must_use]
+    pub fn new(store: Store, gateway: ApiGateway) -> Self {
+        Self { saga: Saga { store, gateway } }
+    }
+}
+
+impl Handler for Tenants {
+    /// API Gateway's management calls take seconds, and are waited for.
+    const DEADLINE: Duration = Duration::from_secs(25);
+
+    async fn handle(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
+        let operator = &request.operator()?;
+        match request.route() {
+            ("POST", "/admin/tenants") => self.create(request, operator).await,
+            ("GET", "/admin/tenants") => self.list(request, operator).await,
+            ("GET", "/admin/tenants/{tenant}") => self.get(request, operator).await,
+            ("PATCH", "/admin/tenants/{tenant}") => self.patch(request, operator).await,
+            ("DELETE", "/admin/tenants/{tenant}") => self.offboard(request, operator).await,
+            ("POST", "/admin/tenants/{tenant}/suspend") => {
+                let reason = input::reason(request)?;
+                self.change(request, operator, |managed, now| managed.suspend(&reason, now)).await
+            }
+            ("POST", "/admin/tenants/{tenant}/resume") => {
+                let reason = input::reason(request)?;
+                self.change(request, operator, |managed, now| managed.resume(&reason, now)).await
+            }
+            ("GET", "/admin/tenants/{tenant}/export") => self.export(request, operator).await,
+            _ => Err(request.unknown_route()),
+        }
+    }
+}
+
+impl Scheduled for Tenants {
+    async fn run(&self) {
+        if let Err(error) = self.saga.sweep(&Operator::schedule()).await {
+            warn!(%error, "the sweep ends early");
+        }
+    }
+}
+
+impl Tenants {
+    async fn create(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
+        request.query(&[])?;
+        let NewTenant { id, name, plan, issuers, labels, key } = NewTenant::of(request, self.saga.gateway.plans())?;
+        let api_key = self.saga.gateway.key_value(&id, key, &plan);
+        let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers, api_key };
+        let mut managed = Managed::new(tenant, key, labels, Timestamp::now());
+        self.saga.store.create_tenant(operator, &mut managed).await.map_err(save_problem)?;
+        let done = self.saga.go_on(operator, &mut managed).await;
+        let location = format!("{}/{}", request.path().trim_end_matches('/'), managed.id());
+        Ok(answer(&managed, if done { StatusCode::CREATED } else { StatusCode::ACCEPTED })?.location(&location))
+    }
+
+    async fn list(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
+        let query = request.query(&["limit", "order", "cursor", "plan", "status"])?;
+        let status = query.get("status").map(|text| {
+            Status::parse(text).ok_or_else(|| Problem::new(Code::InvalidParameter, "There is no such `status`."))
+        });
+        let plan = query.get("plan").map(ToOwned::to_owned);
+        let filter =
+            TenantFilter { plan: input::known_plan(plan, self.saga.gateway.plans())?, status: status.transpose()? };
+        let page = query.page()?;
+        let Page { items, next } = self.saga.store.managed_tenants(operator, &page, &filter).await?;
+        let found = Page { items: items.iter().map(View::from).collect(), next };
+        query.paged(request.path(), &found)
+    }
+
+    async fn get(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
+        request.query(&[])?;
+        answer(&self.read(request, operator).await?, StatusCode::OK)
+    }
+
+    async fn patch(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
+        request.query(&[])?;
+        let Patch { name, plan, issuers, labels } = Patch::of(request, self.saga.gateway.plans())?;
+        let mut managed = self.settled(request, operator).await?;
+        managed.check_idle().and_then(|()| managed.check_alive()).map_err(refused_problem)?;
+        let now = Timestamp::now();
+        let old = managed.tenant.name.clone();
+        if let Some(name) = name {
+            managed.tenant.name = name;
+        }
+        if let Some(issuers) = issuers {
+            managed.tenant.issuers = issuers;
+        }
+        if let Some(labels) = labels {
+            managed.labels = labels;
+        }
+        managed.updated_at = now;
+        if let Some(plan) = plan {
+            managed.move_to(&plan, now).map_err(refused_problem)?;
+            managed.tenant.api_key = self.saga.gateway.key_value(managed.id(), managed.key, &plan);
+        }
+        self.saga.store.rename_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
+        self.finish(operator, managed).await
+    }
+
+    async fn offboard(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
+        request.query(&[])?;
+        let mut managed = self.read(request, operator).await?;
+        match managed.offboard(Timestamp::now()) {
+            Ok(()) => {}
+            // It is on its way, or done: to say it again changes nothing.
+            Err(Refused::WrongStatus(_)) => return answer(&managed, StatusCode::ACCEPTED),
+            Err(refused @ Refused::Busy) => return Err(refused_problem(refused)),
+        }
+        self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
+        self.saga.go_on(operator, &mut managed).await;
+        answer(&managed, StatusCode::ACCEPTED)
+    }
+
+    async fn change(
+        &self,
+        request: &Inbound<'_>,
+        operator: &Operator,
+        change: impl FnOnce(&mut Managed, Timestamp) -> Result<(), Refused> + Send,
+    ) -> Result<Reply, Problem> {
+        request.query(&[])?;
+        let mut managed = self.settled(request, operator).await?;
+        change(&mut managed, Timestamp::now()).map_err(refused_problem)?;
+        self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
+        self.finish(operator, managed).await
+    }
+
+    async fn export(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
+        let query = request.query(&["cursor"])?;
+        let managed = self.read(request, operator).await?;
+        let page = self.saga.store.export(operator, managed.id(), query.get("cursor")).await?;
+        let mut lines = String::new();
+        for record in &page.items {
+            lines.push_str(&serde_json::to_string(record).map_err(|error| Problem::internal(error.to_string()))?);
+            lines.push('\n');
+        }
+        let reply = Reply::text(StatusCode::OK, lines).header(CONTENT_TYPE, "application/jsonl");
+        Ok(query.link(reply, request.path(), page.next.as_deref()))
+    }
+
+    async fn read(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Managed, Problem> {
+        let not_found = || Problem::new(Code::TenantNotFound, "There is no such tenant.");
+        let id = TenantId::parse(request.path_parameter("tenant")?).map_err(|_| not_found())?;
+        self.saga.store.managed_tenant(operator, &id).await?.ok_or_else(not_found)
+    }
+
+    /// The tenant, with a change that nobody works on finished first.
+    async fn settled(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Managed, Problem> {
+        let mut managed = self.read(request, operator).await?;
+        if managed.take_over(Timestamp::now()) {
+            self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
+            self.saga.go_on(operator, &mut managed).await;
+        }
+        Ok(managed)
+    }
+
+    /// Does the change that was just written, and answers 202 where it is left to later.
+    async fn finish(&self, operator: &Operator, mut managed: Managed) -> Result<Reply, Problem> {
+        let done = self.saga.go_on(operator, &mut managed).await;
+        answer(&managed, if done { StatusCode::OK } else { StatusCode::ACCEPTED })
+    }
+}
+
+fn answer(managed: &Managed, status: StatusCode) -> Result<Reply, Problem> {
+    Reply::json(status, &View::from(managed))
+}
+
+fn busy(detail: &str) -> Problem {
+    Problem::new(Code::TenantBusy, detail).with_header(RETRY_AFTER, HeaderValue::from_static("5"))
+}
+
+fn refused_problem(refused: Refused) -> Problem {
+    match refused {
+        Refused::Busy => busy("Another change of the tenant is under way; try again."),
+        Refused::WrongStatus(status) => {
+            Problem::new(Code::TenantBusy, format!("The tenant is {}, which does not allow this.", status.as_str()))
+        }
+    }
+}
+
+fn save_problem(error: SaveError) -> Problem {
+    match error {
+        SaveError::Outdated => busy("The tenant was changed at the same time; try again."),
+        SaveError::NameTaken => Problem::new(Code::TenantExists, "Another tenant has this name."),
+        SaveError::IdTaken => Problem::new(Code::TenantExists, "This id was used before."),
+        SaveError::Fault(fault) => fault.into(),
+    }
+}

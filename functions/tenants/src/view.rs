@@ -1,0 +1,60 @@
+//! Tenants as operators read them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use service::managed::Managed;
+use service::time::Timestamp;
+
+/// The representation of a tenant.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct View<'a> {
+    id: &'a str,
+    name: &'a str,
+    plan: &'a str,
+    status: &'a str,
+    issuers: &'a [String],
+    labels: &'a BTreeMap<String, String>,
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    /// What is under way, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<&'a str>,
+    purged: u64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl<'a> From<&'a Managed> for View<'a> {
+    fn from(managed: &'a Managed) -> Self {
+        let Managed {
+            tenant,
+            labels,
+            key,
+            key_id: _,
+            placed_in: _,
+            reason,
+            created_at,
+            updated_at,
+            purged,
+            change,
+            revision: _,
+        } = managed;
+        Self {
+            id: tenant.id.as_str(),
+            name: &tenant.name,
+            plan: &tenant.plan,
+            status: tenant.status.as_str(),
+            issuers: &tenant.issuers,
+            labels,
+            key: key.as_str(),
+            reason: reason.as_deref(),
+            change: change.map(|change| change.kind.as_str()),
+            purged: *purged,
+            created_at: *created_at,
+            updated_at: *updated_at,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A token bucket: full at first, filled at a rate.
+
+use tokio::time::Instant;
+
+/// Lets a burst pass, and then the rate.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    rate: f64,
+    burst: f64,
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// One that is full, with `rate` tokens per second.
+    pub(crate) fn full(rate: f64, burst: f64, now: Instant) -> Self {
+        Self { rate, burst, tokens: burst, at: now }
+    }
+
+    /// Takes a token, if there is one.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * self.rate).min(self.burst);
+        self.at = self.at.max(now);
+        let full = self.tokens >= 1.0;
+        if full {
+            self.tokens -= 1.0;
+        }
+        full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What defines a token bucket: in any span of time at most the burst and the rate's share of it pass, and a
+        /// request after a gap in which a token came always does.
+        #[test]
+        fn no_span_of_time_passes_more_than_burst_and_rate(
+            rate in 1_u32..50,
+            burst in 1_u32..20,
+            gaps in prop::collection::vec(0_u32..400, 1..120),
+        ) {
+            let (rate, burst) = (f64::from(rate), f64::from(burst));
+            let start = Instant::now();
+            let mut bucket = Bucket::full(rate, burst, start);
+            let mut passed: Vec<f64> = Vec::new();
+            let mut at = Duration::ZERO;
+            for gap in gaps {
+                at += Duration::from_millis(gap.into());
+                let taken = bucket.take(start + at);
+                let waited = f64::from(gap) / 1000.0 * rate >= 1.0 + 1e-6;
+                prop_assert!(taken || !waited, "refused after {gap} ms at {rate}/s");
+                if taken {
+                    passed.push(at.as_secs_f64());
+                }
+            }
+            for (i, from) in passed.iter().enumerate() {
+                for (j, to) in passed.iter().enumerate().skip(i) {
+                    let most = burst + rate * (to - from) + 1e-6;
+                    let count = f64::from(u32::try_from(j - i + 1).unwrap());
+                    prop_assert!(count <= most, "{count} of {most} in {} s", to - from);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! API Gateway's errors, as its SDKs read them: the type in a header, the message in the body.
+//! <https://docs.aws.amazon.com/apigateway/latest/api/CommonErrors.html>
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::gateway::keys::KeyError;
+
+/// Why a call is refused, or fails.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("The request is not signed")]
+    Unauthorized,
+    #[error("Invalid Usage Plan ID specified")]
+    NoPlan,
+    #[error("local does not stand in for this call")]
+    NoOperation,
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("Too Many Requests")]
+    TooManyRequests,
+    #[error("Internal Failure")]
+    Internal,
+}
+
+impl ApiError {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadRequest(_) | Self::Key(KeyError::Value) => (StatusCode::BAD_REQUEST, "BadRequestException"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UnauthorizedException"),
+            Self::NoPlan | Self::Key(KeyError::Unknown | KeyError::NotInPlan) => {
+                (StatusCode::NOT_FOUND, "NotFoundException")
+            }
+            Self::NoOperation => (StatusCode::NOT_FOUND, "UnknownOperationException"),
+            Self::Key(KeyError::Exists | KeyError::HasPlan) => (StatusCode::CONFLICT, "ConflictException"),
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, kind) = self.kind();
+        let body = Json(json!({ "message": self.to_string() }));
+        let mut response = (status, [("x-amzn-errortype", kind)], body).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,201 @@
+//! The calls, each by its method and path.
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::wire::{CreateApiKey, CreateUsagePlanKey, KEY_TYPE, UpdateApiKey, api_key, usage_plan, usage_plan_key};
+use super::{Management, Operation, pages};
+use crate::gateway::keys::{ApiKey, ApiKeys, KeyError};
+use crate::template::Plan;
+
+pub(super) fn router(management: Management) -> Router {
+    Router::new()
+        .route("/apikeys", get(get_api_keys).post(create_api_key))
+        .route("/apikeys/{key}", get(get_api_key).patch(update_api_key).delete(delete_api_key))
+        .route("/usageplans", get(get_usage_plans))
+        .route("/usageplans/{plan}", get(get_usage_plan))
+        .route("/usageplans/{plan}/keys", get(get_usage_plan_keys).post(create_usage_plan_key))
+        .route("/usageplans/{plan}/keys/{key}", get(get_usage_plan_key).delete(delete_usage_plan_key))
+        .fallback(async || ApiError::NoOperation)
+        .method_not_allowed_fallback(async || ApiError::NoOperation)
+        .with_state(management)
+}
+
+async fn create_api_key(State(management): State<Management>, headers: HeaderMap, body: Bytes) -> Response {
+    management
+        .answer(Operation::CreateApiKey, &headers, |keys, _| {
+            let key = keys.create(read::<CreateApiKey>(&body)?.into())?;
+            Ok(reply(StatusCode::CREATED, api_key(&key, true)))
+        })
+        .await
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GetApiKey {
+    #[serde(default)]
+    include_value: bool,
+}
+
+async fn get_api_key(
+    State(management): State<Management>,
+    Path(id): Path<String>,
+    Query(query): Query<GetApiKey>,
+    headers: HeaderMap,
+) -> Response {
+    management
+        .answer(Operation::GetApiKey, &headers, |keys, _| {
+            Ok(reply(StatusCode::OK, api_key(&keys.get(&id)?, query.include_value)))
+        })
+        .await
+}
+
+async fn get_api_keys(
+    State(management): State<Management>,
+    Query(query): Query<pages::Query>,
+    headers: HeaderMap,
+) -> Response {
+    management
+        .answer(Operation::GetApiKeys, &headers, |keys, _| {
+            let found = keys.list().into_iter().filter(|key| query.wants(key.name.as_deref()));
+            let page = query.page(found, |key| key.id.as_str())?;
+            Ok(Json(page.map(|key| api_key(&key, query.include_values))).into_response())
+        })
+        .await
+}
+
+async fn update_api_key(
+    State(management): State<Management>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    management
+        .answer(Operation::UpdateApiKey, &headers, |keys, _| {
+            let key = keys.update(&id, read::<UpdateApiKey>(&body)?.change()?)?;
+            Ok(reply(StatusCode::OK, api_key(&key, false)))
+        })
+        .await
+}
+
+async fn delete_api_key(State(management): State<Management>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    management
+        .answer(Operation::DeleteApiKey, &headers, |keys, _| {
+            keys.delete(&id)?;
+            Ok(StatusCode::ACCEPTED.into_response())
+        })
+        .await
+}
+
+async fn get_usage_plans(
+    State(management): State<Management>,
+    Query(query): Query<pages::Query>,
+    headers: HeaderMap,
+) -> Response {
+    management
+        .answer(Operation::GetUsagePlans, &headers, |keys, plans| {
+            let key = query.key_id.as_deref().map(|id| keys.get(id)).transpose()?;
+            let wanted = |plan: &&Plan| key.as_ref().is_none_or(|key| is_in(key, plan));
+            let page = query.page(plans.iter().filter(wanted), |plan| plan.id.as_str())?;
+            Ok(Json(page.map(usage_plan)).into_response())
+        })
+        .await
+}
+
+async fn get_usage_plan(State(management): State<Management>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    management
+        .answer(Operation::GetUsagePlan, &headers, |_, plans| {
+            let plan = plan(plans, &id)?;
+            Ok(reply(StatusCode::OK, usage_plan(plan)))
+        })
+        .await
+}
+
+async fn create_usage_plan_key(
+    State(management): State<Management>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    management
+        .answer(Operation::CreateUsagePlanKey, &headers, |keys, plans| {
+            let CreateUsagePlanKey { key_id, key_type } = read(&body)?;
+            if key_type != KEY_TYPE {
+                return Err(ApiError::BadRequest(format!("Invalid key type `{key_type}`, which should be {KEY_TYPE}")));
+            }
+            let key = keys.join(&key_id, &plan(plans, &id)?.name)?;
+            Ok(reply(StatusCode::CREATED, usage_plan_key(&key)))
+        })
+        .await
+}
+
+async fn get_usage_plan_key(
+    State(management): State<Management>,
+    Path((id, key)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    management
+        .answer(Operation::GetUsagePlanKey, &headers, |keys, plans| {
+            let key = member(keys, &key, plan(plans, &id)?)?;
+            Ok(reply(StatusCode::OK, usage_plan_key(&key)))
+        })
+        .await
+}
+
+async fn get_usage_plan_keys(
+    State(management): State<Management>,
+    Path(id): Path<String>,
+    Query(query): Query<pages::Query>,
+    headers: HeaderMap,
+) -> Response {
+    management
+        .answer(Operation::GetUsagePlanKeys, &headers, |keys, plans| {
+            let plan = plan(plans, &id)?;
+            let found = keys.list().into_iter().filter(|key| is_in(key, plan) && query.wants(key.name.as_deref()));
+            let page = query.page(found, |key| key.id.as_str())?;
+            Ok(Json(page.map(|key| usage_plan_key(&key))).into_response())
+        })
+        .await
+}
+
+async fn delete_usage_plan_key(
+    State(management): State<Management>,
+    Path((id, key)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    management
+        .answer(Operation::DeleteUsagePlanKey, &headers, |keys, plans| {
+            keys.leave(&key, &plan(plans, &id)?.name)?;
+            Ok(StatusCode::ACCEPTED.into_response())
+        })
+        .await
+}
+
+fn plan<'a>(plans: &'a [Plan], id: &str) -> Result<&'a Plan, ApiError> {
+    plans.iter().find(|plan| plan.id == id).ok_or(ApiError::NoPlan)
+}
+
+fn member(keys: &ApiKeys, id: &str, plan: &Plan) -> Result<ApiKey, KeyError> {
+    let key = keys.get(id)?;
+    if is_in(&key, plan) { Ok(key) } else { Err(KeyError::NotInPlan) }
+}
+
+fn is_in(key: &ApiKey, plan: &Plan) -> bool {
+    key.plan.as_ref() == Some(&plan.name)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::BadRequest(format!("Invalid request body: {error}")))
+}
+
+fn reply(status: StatusCode, body: Value) -> Response {
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,300 @@
+//! The AWS SDK as it is, against the calls over HTTP.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use aws_sdk_apigateway::Client;
+use aws_sdk_apigateway::config::retry::RetryConfig;
+use aws_sdk_apigateway::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_apigateway::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_apigateway::types::{Op, PatchOperation};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::template::REGION;
+
+const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+const ACME: &str = "01K0ACME000000000000000000";
+const GLOBEX: &str = "01K0G10BEX0000000000000000";
+
+/// The calls, served, with a client of them.
+struct Served {
+    client: Client,
+    url: String,
+    keys: ApiKeys,
+    management: Management,
+    server: JoinHandle<()>,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let template = Template::read(TEMPLATE.as_ref(), &BTreeMap::new()).unwrap();
+        let keys = ApiKeys::default();
+        let management = Management::new(keys.clone(), &template);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}{PATH}", listener.local_addr().unwrap());
+        let router = management.router();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let config = aws_sdk_apigateway::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(&url)
+            .region(Region::new(REGION))
+            .credentials_provider(Credentials::from_keys("local", "local", None))
+            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(1)))
+            .build();
+        Self { client: Client::from_conf(config), url, keys, management, server }
+    }
+
+    /// A key with a value, enabled; its id.
+    async fn create(&self, value: &str, name: &str) -> String {
+        let call = self.client.create_api_key().value(value).name(name).enabled(true);
+        call.send().await.unwrap().id.unwrap()
+    }
+
+    async fn join(&self, plan: &str, id: &str) {
+        let call = self.client.create_usage_plan_key().usage_plan_id(plan).key_id(id).key_type("API_KEY");
+        call.send().await.unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// The status and the type of an error.
+fn refusal<T, E>(answer: Result<T, SdkError<E>>) -> (u16, String)
+where
+    SdkError<E>: aws_sdk_apigateway::error::ProvideErrorMetadata,
+{
+    let error = answer.err().unwrap();
+    let status = error.raw_response().unwrap().status().as_u16();
+    (status, error.code().unwrap().to_owned())
+}
+
+fn is(status: u16, kind: &str) -> (u16, String) {
+    (status, kind.to_owned())
+}
+
+fn replace(path: &str, value: &str) -> PatchOperation {
+    PatchOperation::builder().op(Op::Replace).path(path).value(value).build()
+}
+
+#[tokio::test]
+async fn the_life_of_a_key() {
+    let served = Served::start().await;
+    let Served { client, keys, .. } = &served;
+
+    let call = client.create_api_key().value(ACME).name("acme").enabled(true).generate_distinct_id(true);
+    let made = call.tags("tenant", ACME).send().await.unwrap();
+    let id = made.id().unwrap();
+    assert_eq!((made.value(), made.name(), made.enabled()), (Some(ACME), Some("acme"), true));
+    assert_eq!(made.tags().unwrap()["tenant"], ACME);
+    assert!(made.created_date().unwrap().secs() > 1_700_000_000);
+
+    let plain = client.get_api_key().api_key(id).send().await.unwrap();
+    assert_eq!((plain.id(), plain.value()), (Some(id), None), "a value is told only to who asks for it");
+    let full = client.get_api_key().api_key(id).include_value(true).send().await.unwrap();
+    assert_eq!((full.value(), full.last_updated_date()), (Some(ACME), made.last_updated_date()));
+
+    let place = client.create_usage_plan_key().usage_plan_id("freeplan").key_id(id).key_type("API_KEY");
+    let place = place.send().await.unwrap();
+    assert_eq!((place.id(), place.value(), place.r#type()), (Some(id), Some(ACME), Some("API_KEY")));
+    let place = client.get_usage_plan_key().usage_plan_id("freeplan").key_id(id).send().await.unwrap();
+    assert_eq!((place.id(), place.name()), (Some(id), Some("acme")));
+    let members = client.get_usage_plan_keys().usage_plan_id("freeplan").send().await.unwrap();
+    assert_eq!(members.items().len(), 1);
+    let plans = client.get_usage_plans().key_id(id).send().await.unwrap();
+    assert_eq!(plans.items().iter().map(|plan| plan.id().unwrap()).collect::<Vec<_>>(), ["freeplan"]);
+    assert_eq!(keys.find(ACME).unwrap().plan.as_deref(), Some("free"));
+
+    let change = client.update_api_key().api_key(id);
+    let change = change.patch_operations(replace("/enabled", "false")).patch_operations(replace("/name", "gone"));
+    let changed = change.send().await.unwrap();
+    assert_eq!((changed.enabled(), changed.name(), changed.value()), (false, Some("gone"), None));
+    assert!(!keys.find(ACME).unwrap().enabled);
+
+    client.delete_usage_plan_key().usage_plan_id("freeplan").key_id(id).send().await.unwrap();
+    assert_eq!(keys.find(ACME).unwrap().plan, None);
+    served.join("proplan", id).await;
+    client.delete_api_key().api_key(id).send().await.unwrap();
+    assert_eq!(keys.find(ACME), None);
+    let members = client.get_usage_plan_keys().usage_plan_id("proplan").send().await.unwrap();
+    assert!(members.items().is_empty(), "a key that is deleted leaves its plan");
+    assert_eq!(refusal(client.get_api_key().api_key(id).send().await), is(404, "NotFoundException"));
+}
+
+#[tokio::test]
+async fn a_value_and_a_place_are_taken_once() {
+    let served = Served::start().await;
+    let Served { client, .. } = &served;
+    let id = served.create(ACME, "acme").await;
+    let again = client.create_api_key().value(ACME).send().await;
+    let conflict = again.as_ref().err().and_then(SdkError::as_service_error).unwrap();
+    assert!(conflict.is_conflict_exception());
+    assert_eq!(conflict.message(), Some("API Key already exists"));
+    let short = client.create_api_key().value("short").send().await;
+    assert_eq!(refusal(short), is(400, "BadRequestException"));
+
+    served.join("freeplan", &id).await;
+    let place = |plan: &str, id: &str, kind: &str| {
+        client.create_usage_plan_key().usage_plan_id(plan).key_id(id).key_type(kind).send()
+    };
+    assert_eq!(refusal(place("freeplan", &id, "API_KEY").await), is(409, "ConflictException"));
+    assert_eq!(refusal(place("proplan", &id, "API_KEY").await), is(409, "ConflictException"));
+    assert_eq!(refusal(place("noplan", &id, "API_KEY").await), is(404, "NotFoundException"));
+    assert_eq!(refusal(place("proplan", "nokey", "API_KEY").await), is(404, "NotFoundException"));
+    assert_eq!(refusal(place("proplan", &id, "OTHER").await), is(400, "BadRequestException"));
+
+    let other = client.get_usage_plan_key().usage_plan_id("proplan").key_id(&id).send().await;
+    assert_eq!(refusal(other), is(404, "NotFoundException"));
+    let other = client.delete_usage_plan_key().usage_plan_id("proplan").key_id(&id).send().await;
+    assert_eq!(refusal(other), is(404, "NotFoundException"));
+    let unknown = client.delete_api_key().api_key("nokey").send().await;
+    assert_eq!(refusal(unknown), is(404, "NotFoundException"));
+}
+
+#[tokio::test]
+async fn a_patch_that_cannot_be_made_changes_nothing() {
+    let served = Served::start().await;
+    let id = served.create(ACME, "acme").await;
+    let before = served.keys.get(&id).unwrap();
+    let remove = PatchOperation::builder().op(Op::Remove).path("/name").build();
+    for broken in [replace("/value", GLOBEX), replace("/enabled", "perhaps"), remove] {
+        let change = served.client.update_api_key().api_key(&id).patch_operations(replace("/name", "globex"));
+        let refused = change.patch_operations(broken).send().await;
+        assert_eq!(refusal(refused), is(400, "BadRequestException"));
+    }
+    assert_eq!(served.keys.get(&id).unwrap(), before);
+}
+
+#[tokio::test]
+async fn plans_are_those_of_the_template() {
+    let served = Served::start().await;
+    let first = served.client.get_usage_plans().limit(2).send().await.unwrap();
+    let ids = |plans: &[aws_sdk_apigateway::types::UsagePlan]| {
+        plans.iter().map(|plan| plan.id().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(first.items()), ["freeplan", "proplan"]);
+    let next = served.client.get_usage_plans().set_position(first.position().map(str::to_owned));
+    let next = next.send().await.unwrap();
+    assert_eq!((ids(next.items()), next.position()), (vec!["standardplan".to_owned()], None));
+
+    let free = served.client.get_usage_plan().usage_plan_id("freeplan").send().await.unwrap();
+    assert_eq!((free.name(), free.tags().unwrap()["plan"].as_str()), (Some("local-free"), "free"));
+    let stage = &free.api_stages()[0];
+    assert_eq!((stage.api_id(), stage.stage()), (Some("local"), Some("v1")));
+    let throttle = free.throttle().unwrap();
+    assert!((throttle.rate_limit() - 5.0).abs() < f64::EPSILON);
+    assert_eq!((throttle.burst_limit(), free.quota().unwrap().limit()), (10, 10_000));
+    let none = served.client.get_usage_plan().usage_plan_id("noplan").send().await;
+    assert_eq!(refusal(none), is(404, "NotFoundException"));
+}
+
+#[tokio::test]
+async fn keys_come_by_page_and_by_the_beginning_of_their_name() {
+    let served = Served::start().await;
+    for (value, name) in [(ACME, "v1-acme"), (GLOBEX, "v1-globex"), ("0123456789ABCDEFGHIJ", "v2")] {
+        served.create(value, name).await;
+    }
+    let mut values = Vec::new();
+    let mut pages = served.client.get_api_keys().limit(1).include_values(true).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.unwrap();
+        assert!(page.items().len() <= 1);
+        values.extend(page.items().iter().map(|key| key.value().unwrap().to_owned()));
+    }
+    values.sort();
+    assert_eq!(values, ["0123456789ABCDEFGHIJ", ACME, GLOBEX]);
+
+    let found = |name: &str| served.client.get_api_keys().name_query(name).send();
+    assert_eq!(found("v1-").await.unwrap().items().len(), 2);
+    let acme = found("v1-acme").await.unwrap();
+    assert_eq!((acme.items().len(), acme.items()[0].value()), (1, None));
+    assert!(found("acme").await.unwrap().items().is_empty());
+    let much = served.client.get_api_keys().limit(501).send().await;
+    assert_eq!(refusal(much), is(400, "BadRequestException"));
+}
+
+#[tokio::test]
+async fn a_fault_is_met_with_another_try() {
+    let served = Served::start().await;
+    let Served { client, management, .. } = &served;
+    management.fail_next([Some(Fault::Throttle), Some(Fault::Fail)]);
+    let id = served.create(ACME, "acme").await;
+    // Done the first time, so the second finds it done: the caller has to look.
+    management.fail_next([None, Some(Fault::LoseAnswer)]);
+    served.join("freeplan", &id).await;
+    let lost = client.create_api_key().value(GLOBEX).send().await;
+    assert_eq!(refusal(lost), is(409, "ConflictException"));
+    assert!(served.keys.find(GLOBEX).is_some());
+
+    let calls: Vec<_> = management.calls().iter().map(|call| (call.operation, call.status)).collect();
+    let create = |status| (Operation::CreateApiKey, status);
+    let join = (Operation::CreateUsagePlanKey, 201);
+    assert_eq!(calls, [create(429), create(500), create(201), join, create(500), create(409)]);
+    assert_eq!(join.0.to_string(), "CreateUsagePlanKey");
+}
+
+#[tokio::test]
+async fn an_operation_can_fail_until_it_is_told_otherwise() {
+    let served = Served::start().await;
+    let id = served.create(ACME, "acme").await;
+    let delete = || served.client.delete_api_key().api_key(&id).send();
+    served.management.fail_always(Operation::DeleteApiKey, Some(Fault::Throttle));
+    let refused = delete().await;
+    let throttled = refused.as_ref().err().and_then(SdkError::raw_response).unwrap();
+    assert_eq!(throttled.headers().get("retry-after"), Some("1"));
+    assert_eq!(refusal(refused), is(429, "TooManyRequestsException"));
+    served.create(GLOBEX, "globex").await;
+    served.management.fail_always(Operation::DeleteApiKey, None);
+    delete().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_stalls_is_never_answered_done_or_not() {
+    let served = Served::start().await;
+    served.management.fail_next([Some(Fault::Stall), Some(Fault::StallDone)]);
+    for (value, done) in [(ACME, false), (GLOBEX, true)] {
+        let call = tokio::spawn(served.client.create_api_key().value(value).send());
+        served.management.stalled().await;
+        assert_eq!(served.keys.find(value).is_some(), done);
+        assert!(!call.is_finished());
+        call.abort();
+    }
+    assert!(served.management.calls().is_empty());
+}
+
+#[test]
+fn five_keys_may_be_created_per_second_where_that_is_held() {
+    let mut script = Script::default();
+    let start = Instant::now();
+    let create =
+        |script: &mut Script, after| script.fate(Operation::CreateApiKey, start + Duration::from_millis(after));
+    assert!((0..100).all(|_| create(&mut script, 0).is_none()), "it is off at first");
+    script.limit_creation(true, start);
+    assert!((0..5).all(|_| create(&mut script, 0).is_none()));
+    assert_eq!(create(&mut script, 0), Some(Fault::Throttle));
+    assert_eq!(script.fate(Operation::DeleteApiKey, start), None);
+    assert_eq!(create(&mut script, 199), Some(Fault::Throttle));
+    assert_eq!(create(&mut script, 201), None);
+    script.limit_creation(false, start);
+    assert!((0..100).all(|_| create(&mut script, 201).is_none()));
+}
+
+#[tokio::test]
+async fn what_is_not_signed_or_not_known_is_refused() {
+    let served = Served::start().await;
+    let client = reqwest::Client::new();
+    let unsigned = client.post(format!("{}/apikeys", served.url)).body("{}").send().await.unwrap();
+    assert_eq!(unsigned.status(), 401);
+    assert_eq!(unsigned.headers()["x-amzn-errortype"], "UnauthorizedException");
+    assert!(served.keys.list().is_empty());
+    let unknown = served.client.get_rest_apis().send().await;
+    assert_eq!(refusal(unknown), is(404, "UnknownOperationException"));
+    let unknown = served.client.create_usage_plan().name("own").send().await;
+    assert_eq!(refusal(unknown), is(404, "UnknownOperationException"));
+}

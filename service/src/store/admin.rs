@@ -1,0 +1,307 @@
+//! Tenants' rows as operators run them.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+
+use super::expression::{ABSENT, Condition, names};
+use super::item::{Item, attribute, number, optional_number, read_number, take_string};
+use super::keys::{self, PK};
+use super::query::{Partition, query};
+use super::tenants::{self, IN_INDEX, LISTED};
+use super::{Fault, ListError, Store};
+use crate::caller::Operator;
+use crate::managed::{Change, ChangeKind, KeyKind, Managed};
+use crate::page::{Page, PageRequest};
+use crate::tenant::{Status, TenantId};
+use crate::time::Timestamp;
+
+const PENDING: &str = "pending";
+const LABELS: &str = "labels";
+const KEY: &str = "key";
+const KEY_ID: &str = "keyId";
+const PLACED_IN: &str = "placedIn";
+const REASON: &str = "reason";
+const PURGED: &str = "purged";
+const CHANGE: &str = "change";
+const LEASED_UNTIL: &str = "leasedUntil";
+const REVISION: &str = "revision";
+
+/// The code of an item whose condition did not hold.
+const FAILED: &str = "ConditionalCheckFailed";
+
+/// The row is as it was when it was read.
+const SAME_REVISION: &str = "#revision = :revision";
+
+/// Why a row was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// Somebody else wrote it since it was read.
+    #[error("the tenant was changed by somebody else")]
+    Outdated,
+    /// Another tenant has the name.
+    #[error("another tenant has this name")]
+    NameTaken,
+    /// A tenant has, or had, the id.
+    #[error("the id was used before")]
+    IdTaken,
+    /// The table failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Which tenants to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantFilter {
+    /// Those on this plan.
+    pub plan: Option<String>,
+    /// Those of this status.
+    pub status: Option<Status>,
+}
+
+/// What a write does with names beside the row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Names<'a> {
+    reserve: Option<&'a str>,
+    release: Option<&'a str>,
+}
+
+impl Store {
+    /// Writes the row of a new tenant, and reserves its name and its id for it.
+    pub async fn create_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+        let name = managed.tenant.name.clone();
+        let names = Names { reserve: Some(&name), release: None };
+        self.write(managed, Condition::default().and(ABSENT), SaveError::IdTaken, names).await
+    }
+
+    /// Writes a row over the one that was read.
+    pub async fn save_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+        self.overwrite(managed, Names::default()).await
+    }
+
+    /// Writes a row whose tenant had another name.
+    pub async fn rename_tenant(&self, _: &Operator, managed: &mut Managed, old: &str) -> Result<(), SaveError> {
+        let name = managed.tenant.name.clone();
+        // Names that differ in case only are one reservation, which stays.
+        if keys::tenant_name(&name) == keys::tenant_name(old) {
+            return self.overwrite(managed, Names::default()).await;
+        }
+        self.overwrite(managed, Names { reserve: Some(&name), release: Some(old) }).await
+    }
+
+    /// Writes the tombstone of a tenant. Its name may be given again, its id may not.
+    pub async fn bury_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+        let name = managed.tenant.name.clone();
+        self.overwrite(managed, Names { reserve: None, release: Some(&name) }).await
+    }
+
+    /// Reads a tenant's row, strongly consistent.
+    pub async fn managed_tenant(&self, _: &Operator, id: &TenantId) -> Result<Option<Managed>, Fault> {
+        let key = keys::tenant(id).into_map();
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
+        get.send().await?.item.map(from_item).transpose()
+    }
+
+    /// Lists tenants by id, eventually consistent.
+    pub async fn managed_tenants(
+        &self,
+        _: &Operator,
+        page: &PageRequest,
+        filter: &TenantFilter,
+    ) -> Result<Page<Managed>, ListError> {
+        let mut condition = Condition::default();
+        if let Some(plan) = &filter.plan {
+            condition = condition.and("#plan = :plan").value(":plan", AttributeValue::S(plan.clone()));
+        }
+        if let Some(status) = filter.status {
+            condition = condition.and("#status = :status").value(":status", AttributeValue::S(status.as_str().into()));
+        }
+        let index = Partition::of_index("Tenants", (LISTED, IN_INDEX), keys::TENANT_SK);
+        query(self, &index, page, Some(condition), from_item).await
+    }
+
+    /// The tenants with a change under way, some of them.
+    pub async fn changing_tenants(&self, _: &Operator, most: i32) -> Result<Vec<TenantId>, Fault> {
+        let condition = "#pending = :pending";
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("Changes")
+            .key_condition_expression(condition)
+            .set_expression_attribute_names(Some(names(&[condition])))
+            .expression_attribute_values(":pending", AttributeValue::S(IN_INDEX.into()))
+            .limit(most)
+            .send()
+            .await?;
+        answer.items.unwrap_or_default().iter().map(id_of).collect()
+    }
+
+    async fn overwrite(&self, managed: &mut Managed, names: Names<'_>) -> Result<(), SaveError> {
+        let read = Condition::default().and(SAME_REVISION).value(":revision", number(managed.revision));
+        self.write(managed, read, SaveError::Outdated, names).await
+    }
+
+    /// Writes a row and what goes with it in one transaction; the revision grows.
+    async fn write(
+        &self,
+        managed: &mut Managed,
+        condition: Condition,
+        refused: SaveError,
+        change: Names<'_>,
+    ) -> Result<(), SaveError> {
+        let next = Managed { revision: managed.revision + 1, ..managed.clone() };
+        let mut items = vec![self.guarded_put(to_item(&next), condition)?];
+        if let Some(name) = change.reserve {
+            let mut item = keys::tenant_name(name).into_map();
+            item.insert("tenant".into(), AttributeValue::S(managed.id().to_string()));
+            items.push(self.guarded_put(item, Condition::default().and(ABSENT))?);
+        }
+        if let Some(name) = change.release {
+            items.push(self.deleting(keys::tenant_name(name))?);
+        }
+        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
+            Ok(_) => {
+                *managed = next;
+                Ok(())
+            }
+            Err(error) => Err(match cancelled(&error).as_deref() {
+                Some([first, ..]) if *first == FAILED => refused,
+                Some([_, second, ..]) if *second == FAILED => SaveError::NameTaken,
+                Some(reasons) if reasons.contains(&"TransactionConflict") => SaveError::Outdated,
+                _ => SaveError::Fault(error.into()),
+            }),
+        }
+    }
+
+    fn guarded_put(&self, item: Item, condition: Condition) -> Result<TransactWriteItem, Fault> {
+        let text = condition.text();
+        let values = condition.into_values();
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .set_expression_attribute_names(Some(names(&[&text])))
+            .set_expression_attribute_values((!values.is_empty()).then_some(values))
+            .condition_expression(text)
+            .build()
+            .map_err(Fault::unbuilt)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}
+
+/// Why a transaction was cancelled, a reason for each of its items.
+fn cancelled<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<&str>> {
+    match error.as_service_error()? {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            Some(cancelled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default()).collect())
+        }
+        _ => None,
+    }
+}
+
+fn id_of(item: &Item) -> Result<TenantId, Fault> {
+    let pk = item.get(PK).and_then(|value| value.as_s().ok());
+    pk.and_then(|pk| keys::tenant_of(pk)).ok_or_else(|| Fault::corrupt(PK))
+}
+
+fn to_item(managed: &Managed) -> Item {
+    let Managed { tenant, labels, key, key_id, placed_in, reason, created_at, updated_at, purged, change, revision } =
+        managed;
+    let string = |text: &str| AttributeValue::S(text.to_owned());
+    let mut item = tenants::to_item(tenant);
+    let labels = labels.iter().map(|(name, value)| (name.clone(), string(value))).collect();
+    item.insert(LABELS.into(), AttributeValue::M(labels));
+    item.insert(KEY.into(), string(key.as_str()));
+    for (name, value) in [(KEY_ID, key_id), (PLACED_IN, placed_in), (REASON, reason)] {
+        if let Some(value) = value {
+            item.insert(name.into(), string(value));
+        }
+    }
+    item.insert(attribute::CREATED_AT.into(), number(created_at.as_millis()));
+    item.insert(attribute::UPDATED_AT.into(), number(updated_at.as_millis()));
+    item.insert(PURGED.into(), number(purged));
+    item.insert(REVISION.into(), number(revision));
+    if let Some(Change { kind, leased_until }) = change {
+        item.insert(CHANGE.into(), string(kind.as_str()));
+        item.insert(LEASED_UNTIL.into(), number(leased_until.as_millis()));
+        item.insert(PENDING.into(), string(IN_INDEX));
+    }
+    item
+}
+
+fn from_item(mut item: Item) -> Result<Managed, Fault> {
+    let id = id_of(&item)?;
+    let change = match optional_string(&mut item, CHANGE)? {
+        None => None,
+        Some(kind) => Some(Change {
+            kind: ChangeKind::parse(&kind).ok_or_else(|| Fault::corrupt(CHANGE))?,
+            leased_until: Timestamp::from_millis(read_number(&item, LEASED_UNTIL)?),
+        }),
+    };
+    // A row that was written without a saga, as a seed writes it, lacks what only operators see.
+    let millis = |name: &str| Ok::<_, Fault>(Timestamp::from_millis(optional_number(&item, name)?.unwrap_or_default()));
+    let (created_at, updated_at) = (millis(attribute::CREATED_AT)?, millis(attribute::UPDATED_AT)?);
+    let key = match optional_string(&mut item, KEY)? {
+        None => KeyKind::default(),
+        Some(key) => KeyKind::parse(&key).ok_or_else(|| Fault::corrupt(KEY))?,
+    };
+    Ok(Managed {
+        labels: labels(&mut item)?,
+        key,
+        key_id: optional_string(&mut item, KEY_ID)?,
+        placed_in: optional_string(&mut item, PLACED_IN)?,
+        reason: optional_string(&mut item, REASON)?,
+        created_at,
+        updated_at,
+        purged: optional_number(&item, PURGED)?.unwrap_or_default(),
+        change,
+        revision: optional_number(&item, REVISION)?.unwrap_or_default(),
+        tenant: tenants::from_item(id, item)?,
+    })
+}
+
+fn optional_string(item: &mut Item, name: &str) -> Result<Option<String>, Fault> {
+    if item.contains_key(name) { take_string(item, name).map(Some) } else { Ok(None) }
+}
+
+fn labels(item: &mut Item) -> Result<BTreeMap<String, String>, Fault> {
+    let Some(labels) = item.remove(LABELS) else { return Ok(BTreeMap::new()) };
+    let AttributeValue::M(labels) = labels else { return Err(Fault::corrupt(LABELS)) };
+    labels
+        .into_iter()
+        .map(|(name, value)| match value {
+            AttributeValue::S(value) => Ok((name, value)),
+            _ => Err(Fault::corrupt(LABELS)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenant::Tenant;
+
+    #[test]
+    fn a_row_comes_back() {
+        let id = TenantId::generate();
+        let tenant = Tenant {
+            api_key: id.to_string(),
+            id,
+            name: "Acme".into(),
+            plan: "free".into(),
+            status: Status::Onboarding,
+            issuers: vec!["https://issuer.example".into()],
+        };
+        let labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
+        let mut managed = Managed::new(tenant, KeyKind::Pooled, labels, Timestamp::from_millis(1));
+        assert_eq!(from_item(to_item(&managed)).unwrap(), managed);
+        assert!(to_item(&managed).contains_key(PENDING));
+        managed.settle(Timestamp::from_millis(2));
+        (managed.key_id, managed.placed_in) = (Some("k".into()), Some("free".into()));
+        (managed.reason, managed.purged, managed.revision) = (Some("why".into()), 3, 4);
+        assert_eq!(from_item(to_item(&managed)).unwrap(), managed);
+        assert!(!to_item(&managed).contains_key(PENDING), "it leaves the index");
+    }
+}

@@ -1,0 +1,253 @@
+//! Machine tokens: an item for their tenant, who lists them, and one for the authorizer, which finds by the secret's
+//! digest what a token is good for. Both come and go together.
+//!
+//! A token past its `expiresAt` is none, whether DynamoDB has removed it yet or not.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::DisplayErrorContext;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+
+use super::expression::{Condition, EXISTS, names};
+use super::failure::Failure;
+use super::item::{Item, attribute, number, optional_number, read_number, take_string};
+use super::keys::{self, Key, PK, SK};
+use super::query::{Partition, query};
+use super::{Fault, ListError, RevokeError, Store};
+use crate::caller::{Access, TokensManage};
+use crate::machine::{Digest, Grant, MachineToken, Name, Scopes, TokenId};
+use crate::page::{Page, PageRequest};
+use crate::tenant::TenantId;
+use crate::time::{Expiry, Timestamp};
+
+const NAME: &str = "name";
+const SCOPES: &str = "scopes";
+/// With the tenant's item: where the grant is.
+pub(super) const DIGEST: &str = "digest";
+/// With the grant: whose it is.
+const TENANT: &str = "tenant";
+const TOKEN: &str = "token";
+/// With the grant, because the authorizer may write nothing of a tenant's.
+const LAST_USED_AT: &str = "lastUsedAt";
+
+impl Store {
+    /// Makes a token valid. Its id and its secret have just been generated, so there is none like it.
+    pub async fn create_token(
+        &self,
+        access: &Access<TokensManage>,
+        token: &MachineToken,
+        digest: &Digest,
+    ) -> Result<(), Fault> {
+        let tenant = access.tenant();
+        self.write_all(vec![
+            self.putting(tenants_item(tenant, token, digest))?,
+            self.putting(grant_item(tenant, token, digest))?,
+        ])
+        .await
+    }
+
+    /// Lists the tenant's tokens in the order of their creation.
+    pub async fn tokens(
+        &self,
+        access: &Access<TokensManage>,
+        page: &PageRequest,
+    ) -> Result<Page<MachineToken>, ListError> {
+        let filter = Condition::default().not_expired(Timestamp::now());
+        let partition = keys::tokens(access.tenant());
+        let found = query(self, &Partition::of_table(&partition), page, Some(filter), from_tenants_item).await?;
+        let mut used = self.last_uses(found.items.iter().map(|(_, digest)| digest)).await?;
+        let with_use = |(token, digest): (MachineToken, Digest)| MachineToken {
+            last_used_at: used.remove(&keys::grant(&digest).pk),
+            ..token
+        };
+        Ok(Page { items: found.items.into_iter().map(with_use).collect(), next: found.next })
+    }
+
+    /// Ends a token.
+    pub async fn revoke_token(&self, access: &Access<TokensManage>, id: &TokenId) -> Result<(), RevokeError> {
+        let key = Key { pk: keys::tokens(access.tenant()), sk: id.as_str().to_owned() };
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key.clone().into_map()));
+        let answer = request.consistent_read(true).send().await.map_err(Fault::from)?;
+        let (token, digest) = answer.item.map(from_tenants_item).transpose()?.ok_or(RevokeError::NotFound)?;
+        if token.expires_at.is_some_and(|expiry| expiry.is_past(Timestamp::now())) {
+            return Err(RevokeError::NotFound);
+        }
+        // Without conditions: when two revoke it at once, both have.
+        self.write_all(vec![self.deleting(key)?, self.deleting(keys::grant(&digest))?]).await?;
+        Ok(())
+    }
+
+    /// What the token with this digest is good for, expired or not. Strongly consistent: a token works as soon as its
+    /// creator has it.
+    pub async fn grant(&self, digest: &Digest) -> Result<Option<Grant>, Fault> {
+        let key = keys::grant(digest).into_map();
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
+        request.send().await?.item.map(from_grant_item).transpose()
+    }
+
+    /// Records a use of a token, unless one after `before` is recorded already. A token that is revoked stays so.
+    pub async fn record_use(&self, digest: &Digest, now: Timestamp, before: Timestamp) -> Result<(), Fault> {
+        let update = "SET #lastUsedAt = :now";
+        let condition = Condition::default()
+            .and(EXISTS)
+            .and("(attribute_not_exists(#lastUsedAt) OR #lastUsedAt <= :before)")
+            .value(":now", number(now.as_millis()))
+            .value(":before", number(before.as_millis()));
+        let text = condition.text();
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::grant(digest).into_map()))
+            .set_expression_attribute_names(Some(names(&[update, &text])))
+            .set_expression_attribute_values(Some(condition.into_values()))
+            .update_expression(update)
+            .condition_expression(text)
+            .send()
+            .await;
+        match result.map_err(Failure::from) {
+            Ok(_) | Err(Failure::Condition(_)) => Ok(()),
+            Err(Failure::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// The last uses of a page's tokens, by the partitions of their grants. A page has no more tokens than one request
+    /// may name.
+    async fn last_uses(&self, digests: impl Iterator<Item = &Digest>) -> Result<HashMap<String, Timestamp>, Fault> {
+        let keys: Vec<_> = digests.map(|digest| keys::grant(digest).into_map()).collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let projection = "#pk, #lastUsedAt";
+        let keys = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .projection_expression(projection)
+            .set_expression_attribute_names(Some(names(&[projection])))
+            .build()
+            .map_err(|error| Fault::Broken(DisplayErrorContext(error).to_string()))?;
+        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await?;
+        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Err(Fault::Unavailable("keys were left out of a batch".to_owned()));
+        }
+        let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+        let mut uses = HashMap::new();
+        for mut item in items {
+            if let Some(used) = optional_number(&item, LAST_USED_AT)? {
+                uses.insert(take_string(&mut item, PK)?, Timestamp::from_millis(used));
+            }
+        }
+        Ok(uses)
+    }
+}
+
+fn tenants_item(tenant: &TenantId, token: &MachineToken, digest: &Digest) -> Item {
+    // A use is recorded with the grant.
+    let MachineToken { id, name, scopes, created_at, expires_at, last_used_at: _ } = token;
+    let mut item = Key { pk: keys::tokens(tenant), sk: id.as_str().to_owned() }.into_map();
+    item.insert(NAME.into(), AttributeValue::S(name.as_str().to_owned()));
+    item.insert(DIGEST.into(), AttributeValue::S(digest.to_string()));
+    item.insert(attribute::CREATED_AT.into(), number(created_at.as_millis()));
+    insert_terms(&mut item, scopes, *expires_at);
+    item
+}
+
+fn grant_item(tenant: &TenantId, token: &MachineToken, digest: &Digest) -> Item {
+    let mut item = keys::grant(digest).into_map();
+    item.insert(TENANT.into(), AttributeValue::S(tenant.as_str().to_owned()));
+    item.insert(TOKEN.into(), AttributeValue::S(token.id.as_str().to_owned()));
+    insert_terms(&mut item, &token.scopes, token.expires_at);
+    item
+}
+
+/// What both items say.
+fn insert_terms(item: &mut Item, scopes: &Scopes, expires_at: Option<Expiry>) {
+    item.insert(SCOPES.into(), AttributeValue::Ss(scopes.as_slice().to_vec()));
+    if let Some(expiry) = expires_at {
+        item.insert(attribute::EXPIRES_AT.into(), number(expiry.as_secs()));
+    }
+}
+
+fn from_tenants_item(mut item: Item) -> Result<(MachineToken, Digest), Fault> {
+    let token = MachineToken {
+        id: token_id(&mut item, SK)?,
+        name: Name::parse(&take_string(&mut item, NAME)?).map_err(|_| Fault::corrupt(NAME))?,
+        scopes: take_scopes(&mut item)?,
+        created_at: Timestamp::from_millis(read_number(&item, attribute::CREATED_AT)?),
+        expires_at: read_expiry(&item)?,
+        last_used_at: None,
+    };
+    let digest = Digest::parse(&take_string(&mut item, DIGEST)?).ok_or_else(|| Fault::corrupt(DIGEST))?;
+    Ok((token, digest))
+}
+
+fn from_grant_item(mut item: Item) -> Result<Grant, Fault> {
+    Ok(Grant {
+        tenant: TenantId::parse(&take_string(&mut item, TENANT)?).map_err(|_| Fault::corrupt(TENANT))?,
+        token: token_id(&mut item, TOKEN)?,
+        scopes: take_scopes(&mut item)?,
+        expires_at: read_expiry(&item)?,
+        last_used_at: optional_number(&item, LAST_USED_AT)?.map(Timestamp::from_millis),
+    })
+}
+
+fn token_id(item: &mut Item, name: &str) -> Result<TokenId, Fault> {
+    TokenId::parse(&take_string(item, name)?).map_err(|_| Fault::corrupt(name))
+}
+
+fn take_scopes(item: &mut Item) -> Result<Scopes, Fault> {
+    let Some(AttributeValue::Ss(scopes)) = item.remove(SCOPES) else { return Err(Fault::corrupt(SCOPES)) };
+    Scopes::stored(scopes).ok_or_else(|| Fault::corrupt(SCOPES))
+}
+
+fn read_expiry(item: &Item) -> Result<Option<Expiry>, Fault> {
+    Ok(optional_number(item, attribute::EXPIRES_AT)?.map(Expiry::from_secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Secret;
+
+    fn token() -> MachineToken {
+        MachineToken {
+            id: TokenId::generate(),
+            name: Name::parse("build server").unwrap(),
+            scopes: Scopes::stored(vec!["records:read".into(), "records:write".into()]).unwrap(),
+            created_at: Timestamp::from_millis(1_795_253_400_007),
+            expires_at: Some(Expiry::from_secs(1_795_253_500)),
+            last_used_at: None,
+        }
+    }
+
+    fn acme() -> TenantId {
+        TenantId::parse("01K0ACME000000000000000000").unwrap()
+    }
+
+    #[test]
+    fn both_items_come_back() {
+        let digest = Secret::generate().digest();
+        for token in [token(), MachineToken { expires_at: None, ..token() }] {
+            assert_eq!(from_tenants_item(tenants_item(&acme(), &token, &digest)).unwrap(), (token.clone(), digest));
+            let MachineToken { id, scopes, expires_at, .. } = token.clone();
+            let grant = Grant { tenant: acme(), token: id, scopes, expires_at, last_used_at: None };
+            assert_eq!(from_grant_item(grant_item(&acme(), &token, &digest)).unwrap(), grant);
+        }
+    }
+
+    #[test]
+    fn an_item_with_a_hole_is_no_token() {
+        let digest = Secret::generate().digest();
+        let broken = |mut item: Item, name: &str| {
+            item.insert(name.into(), AttributeValue::Bool(true));
+            item
+        };
+        for name in [SK, NAME, SCOPES, DIGEST, attribute::CREATED_AT, attribute::EXPIRES_AT] {
+            let item = broken(tenants_item(&acme(), &token(), &digest), name);
+            assert!(matches!(from_tenants_item(item), Err(Fault::Broken(_))), "{name}");
+        }
+        for name in [TENANT, TOKEN, SCOPES, LAST_USED_AT, attribute::EXPIRES_AT] {
+            let item = broken(grant_item(&acme(), &token(), &digest), name);
+            assert!(matches!(from_grant_item(item), Err(Fault::Broken(_))), "{name}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! API Gateway fails, or the function dies, at any step: in the end the tenant is whole, or gone without a trace.
+
+use local::management::{Fault as GatewayFault, Operation};
+use local::runtime::Invoke;
+use serde_json::{Value, json};
+use service::aws;
+use service::caller::Operator;
+use service::store::Store;
+use service::tenant::TenantId;
+use service::time::Timestamp;
+
+use super::{NOTE, TENANTS, onboard, operator};
+use crate::support::dynamodb::{DynamoDb, Fault};
+use crate::support::{Api, Caller, read};
+
+const ID: &str = "01K0N1TECH0000000000000000";
+
+/// Lets the lease of a change run out, as time would.
+async fn expire_lease(api: &Api) {
+    let store = Store::new(aws::dynamodb(&api.aws_config(), aws::connector()), "Table");
+    let operator = Operator::schedule();
+    let id = TenantId::parse(ID).unwrap();
+    if let Some(mut managed) = store.managed_tenant(&operator, &id).await.unwrap() {
+        managed.give_back(Timestamp::from_millis(0));
+        store.save_tenant(&operator, &mut managed).await.unwrap();
+    }
+}
+
+async fn sweep(api: &Api) {
+    let event = read("events/tenants-sweep.json").into_bytes();
+    assert_eq!(api.local.functions().invoke("tenants", event).await.unwrap(), b"null");
+}
+
+/// How many API keys there are beside those of the demo tenants.
+fn keys(api: &Api) -> usize {
+    api.local.keys().list().iter().filter(|key| key.value == ID).count()
+}
+
+/// Where a call of the function dies.
+#[derive(Debug, Clone, Copy)]
+enum Death {
+    /// At this request to the table, counted from 0.
+    Table(usize, Fault),
+    /// At this call of API Gateway.
+    Gateway(usize, GatewayFault),
+}
+
+/// Makes a call, and kills the function when it comes to that point. Says whether it came there.
+async fn die(api: &Api, table: &DynamoDb, death: Death, call: crate::support::Call) -> bool {
+    match death {
+        Death::Table(at, fault) => table.next(std::iter::repeat_n(None, at).chain([Some(fault)])),
+        Death::Gateway(at, fault) => {
+            api.local.management().fail_next(std::iter::repeat_n(None, at).chain([Some(fault)]));
+        }
+    }
+    let stalled = async {
+        match death {
+            Death::Table(..) => table.stalled().await,
+            Death::Gateway(..) => api.local.management().stalled().await,
+        }
+        api.local.functions().kill("tenants");
+    };
+    let mut answer = tokio::spawn(call.send());
+    let died = tokio::select! {
+        () = stalled => true,
+        _ = &mut answer => false,
+    };
+    if died {
+        answer.await.unwrap().expect(502);
+    }
+    died
+}
+
+fn create(operator: &Caller<'_>) -> crate::support::Call {
+    operator.call("POST", TENANTS).json(&json!({"id": ID, "name": "Initech", "plan": "free"}))
+}
+
+fn deaths() -> impl Iterator<Item = Death> {
+    let table = (0..8).flat_map(|at| [Death::Table(at, Fault::Stall), Death::Table(at, Fault::StallDone)]);
+    let gateway =
+        (0..8).flat_map(|at| [Death::Gateway(at, GatewayFault::Stall), Death::Gateway(at, GatewayFault::StallDone)]);
+    table.chain(gateway)
+}
+
+#[tokio::test]
+async fn an_onboarding_that_dies_anywhere_ends_whole() {
+    let mut died = 0;
+    for death in deaths() {
+        let table = DynamoDb::start().await;
+        let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
+        let (operator, initech) = (operator(&api).await, api.caller(ID).await);
+        // Past the authorizer, so that only the function's requests are counted.
+        operator.get(TENANTS).await.expect(200);
+        if !die(&api, &table, death, create(&operator)).await {
+            api.shutdown().await;
+            continue;
+        }
+        died += 1;
+        let path = format!("{TENANTS}/{ID}");
+        let half_made = operator.get(&path).await;
+        if half_made.status == 200 && half_made.json()["status"] == "onboarding" {
+            initech.get(NOTE).await.expect_problem(403, "tenant_unknown");
+            expire_lease(&api).await;
+            sweep(&api).await;
+        } else if half_made.status == 404 {
+            assert_eq!(keys(&api), 0, "{death:?}: no key without a tenant");
+            create(&operator).send().await.expect(201);
+        }
+        assert_eq!(operator.get(&path).await.expect(200).json()["status"], "active", "{death:?}");
+        assert_eq!(keys(&api), 1, "{death:?}");
+        api.local.functions().kill("authorizer");
+        api.caller_with(ID, &[("scope", "records:read")]).await.get(NOTE).await.expect_problem(404, "record_not_found");
+        api.shutdown().await;
+    }
+    assert!(died >= 10, "only {died} points were reached");
+}
+
+#[tokio::test]
+async fn an_offboarding_that_dies_anywhere_ends_without_a_trace() {
+    let mut died = 0;
+    for death in deaths() {
+        let table = DynamoDb::start().await;
+        let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
+        let (operator, initech) = (operator(&api).await, api.caller(ID).await);
+        create(&operator).send().await.expect(201);
+        initech.put(NOTE, &json!({"data": {}})).await.expect(201);
+        let path = format!("{TENANTS}/{ID}");
+        if !die(&api, &table, death, operator.call("DELETE", &path)).await {
+            api.shutdown().await;
+            continue;
+        }
+        died += 1;
+        let status = operator.get(&path).await.expect(200).json()["status"].as_str().unwrap().to_owned();
+        match status.as_str() {
+            // It died before it said what it wanted.
+            "active" => drop(operator.delete(&path).await.expect(202)),
+            "offboarding" => {
+                expire_lease(&api).await;
+                sweep(&api).await;
+            }
+            _ => {}
+        }
+        assert_eq!(operator.get(&path).await.expect(200).json()["status"], "offboarded", "{death:?}");
+        assert_eq!(keys(&api), 0, "{death:?}: no key without a tenant");
+        assert!(leftovers(&table).await.is_empty(), "{death:?}");
+        api.shutdown().await;
+    }
+    assert!(died >= 8, "only {died} points were reached");
+}
+
+/// What the table still holds of the tenant beside its tombstone.
+async fn leftovers(table: &DynamoDb) -> Vec<Value> {
+    let items = table.scan("Table").await;
+    let of_tenant = |item: &Value| item.to_string().contains(ID) && item["pk"]["S"] != format!("TENANT#{ID}");
+    items.into_iter().filter(of_tenant).collect()
+}
+
+#[tokio::test]
+async fn an_api_gateway_that_fails_does_not_fail_the_operator() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let management = api.local.management();
+    // Passing: throttled, failing, done but not told. Nothing is lost, nothing doubled.
+    for (n, fault) in [GatewayFault::Throttle, GatewayFault::Fail, GatewayFault::LoseAnswer].into_iter().enumerate() {
+        management.fail_next([Some(fault); 2]);
+        let id = onboard(&operator, &json!({"name": format!("Tenant {n}"), "plan": "free"})).await;
+        assert_eq!(api.local.keys().list().iter().filter(|key| key.value == id).count(), 1, "{fault:?}");
+        api.caller(&id).await.get(NOTE).await.expect(404);
+    }
+    // Lasting: the operator is told that it takes longer, and the sweep finishes it.
+    management.fail_always(Operation::CreateApiKey, Some(GatewayFault::Fail));
+    create(&operator).send().await.expect(202);
+    let path = format!("{TENANTS}/{ID}");
+    assert_eq!(operator.get(&path).await.json()["status"], "onboarding");
+    api.caller(ID).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
+    management.fail_always(Operation::CreateApiKey, None);
+    sweep(&api).await;
+    assert_eq!(operator.get(&path).await.json()["status"], "active");
+    // The next call for the tenant would have finished it as well.
+    management.fail_always(Operation::CreateUsagePlanKey, Some(GatewayFault::Fail));
+    operator.patch(&path, &json!({"plan": "pro"})).await.expect(202);
+    management.fail_always(Operation::CreateUsagePlanKey, None);
+    let suspended = operator.post(&format!("{path}/suspend"), &json!({"reason": "x"})).await.expect(200).json();
+    assert_eq!((&suspended["status"], &suspended["plan"]), (&json!("suspended"), &json!("pro")));
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn concurrent_changes_of_a_tenant_do_not_interleave() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+    let path = format!("{TENANTS}/{id}");
+    let calls: Vec<_> = ["pro", "standard", "pro", "standard", "pro", "standard"]
+        .into_iter()
+        .map(|plan| tokio::spawn(operator.call("PATCH", &path).json(&json!({"plan": plan})).send()))
+        .collect();
+    let mut served = 0;
+    for call in calls {
+        let answer = call.await.unwrap();
+        if answer.status == 200 {
+            served += 1;
+        } else {
+            answer.expect_problem(409, "tenant_busy");
+        }
+    }
+    assert!(served >= 1);
+    let plan = operator.get(&path).await.json()["plan"].as_str().unwrap().to_owned();
+    let keys = api.local.keys().list();
+    let key = keys.iter().find(|key| key.value == id).unwrap();
+    assert_eq!(key.plan.as_deref(), Some(&plan[..]), "the key is where the row says");
+    api.shutdown().await;
+}

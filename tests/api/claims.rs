@@ -1,0 +1,165 @@
+//! The user pool's trigger: the real function with a table, and its scopes beside the contract and the template.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use authorizer::Issuers;
+use aws_sdk_dynamodb::types::AttributeValue;
+use claims::scopes;
+use local::runtime::{Invoke, InvokeError};
+use local::template::{Template, yaml};
+use serde_json::{Value, json};
+use service::aws;
+
+use crate::support::dynamodb::{DynamoDb, Fault};
+use crate::support::{Api, read, workspace};
+
+const ACME: &str = "01K0ACME000000000000000000";
+const MACHINE: &str = "claims-machine.json";
+const USER: &str = "claims-user.json";
+
+/// The stack with its user pool. The authorizer is not invoked: nobody here has the pool's keys.
+async fn start() -> Api {
+    Api::start_with_parameter("UserPool", "true").await
+}
+
+fn event(name: &str) -> Value {
+    serde_json::from_str(&read(&format!("events/{name}"))).unwrap()
+}
+
+async fn invoke(api: &Api, event: &Value) -> Result<Value, InvokeError> {
+    let answer = api.local.functions().invoke("claims", event.to_string().into_bytes()).await?;
+    Ok(serde_json::from_slice(&answer).unwrap())
+}
+
+/// The answer's part about the access token. The rest has to be the event, and nothing about the ID token.
+fn access_token(event: &Value, answer: &Value) -> Value {
+    let token = &answer["response"]["claimsAndScopeOverrideDetails"]["accessTokenGeneration"];
+    let mut expected = event.clone();
+    expected["response"] = json!({"claimsAndScopeOverrideDetails": {"accessTokenGeneration": token}});
+    assert_eq!(*answer, expected);
+    token.clone()
+}
+
+/// Writes the row of a machine client, as docs/issuers.md tells an operator to.
+async fn bind(api: &Api, client: &str, tenant: &str) {
+    let row = [("pk", format!("CLIENT#{client}")), ("sk", "CLIENT".into()), ("tenant", tenant.into())];
+    let row = row.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+    let put =
+        aws::dynamodb(&api.aws_config(), aws::connector()).put_item().table_name("Table").set_item(Some(row.into()));
+    put.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_gets_the_tenant_and_the_scopes_of_the_groups() {
+    let api = start().await;
+    let event = event(USER);
+    let answer = invoke(&api, &event).await.unwrap();
+    assert_eq!(
+        access_token(&event, &answer),
+        json!({
+            "claimsToAddOrOverride": {"tenant": ACME},
+            "scopesToAdd": ["tenantry/records:read", "tenantry/records:write"],
+            "scopesToSuppress": [],
+        })
+    );
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_has_the_tenant_of_its_row_and_none_that_it_names_itself() {
+    let api = start().await;
+    let event = event(MACHINE);
+    assert_ne!(event["request"]["clientMetadata"]["tenant"], Value::Null);
+    let answer = invoke(&api, &event).await.unwrap();
+    assert_eq!(
+        access_token(&event, &answer),
+        json!({
+            "claimsToAddOrOverride": {},
+            "scopesToAdd": [],
+            "scopesToSuppress": ["tenantry/records:read", "tenantry/records:write"],
+        })
+    );
+
+    bind(&api, event["callerContext"]["clientId"].as_str().unwrap(), ACME).await;
+    let answer = invoke(&api, &event).await.unwrap();
+    assert_eq!(
+        access_token(&event, &answer),
+        json!({"claimsToAddOrOverride": {"tenant": ACME}, "scopesToAdd": [], "scopesToSuppress": []})
+    );
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn without_the_table_or_with_a_row_that_is_none_a_client_gets_no_token() {
+    let table = DynamoDb::start().await;
+    let api = Api::start_with(|options| {
+        options.dynamodb_endpoint = Some(table.endpoint.clone());
+        options.overrides.insert("UserPool".into(), "true".into());
+    })
+    .await;
+    let event = event(MACHINE);
+    let refused = async |expected: &str| {
+        let refused = invoke(&api, &event).await;
+        assert!(matches!(&refused, Err(InvokeError::Function { message, .. }) if message == expected), "{refused:?}");
+    };
+    table.fail_always(Some(Fault::Fail));
+    refused("Unavailable").await;
+    table.fail_always(None);
+    bind(&api, event["callerContext"]["clientId"].as_str().unwrap(), "acme").await;
+    refused("Unavailable").await;
+    // A user's token does not need the table.
+    table.fail_always(Some(Fault::Fail));
+    assert!(invoke(&api, &self::event(USER)).await.is_ok());
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_event_of_another_form_is_refused_without_its_text() {
+    let api = start().await;
+    for event in [json!({}), json!({"triggerSource": 7, "callerContext": {"clientId": "x"}, "request": {}})] {
+        let refused = invoke(&api, &event).await;
+        assert!(matches!(&refused, Err(InvokeError::Function { message, .. }) if message == "Unexpected event"));
+    }
+    api.shutdown().await;
+}
+
+#[test]
+fn the_scopes_are_the_contracts_and_the_resource_servers() {
+    let granted: BTreeSet<_> = scopes::TENANT.into_iter().chain([scopes::OPERATOR]).collect();
+    for route in authorizer::ROUTES {
+        assert!(granted.contains(route.scope), "{} is in no token of the user pool", route.scope);
+    }
+    let template = yaml::parse(&read("template.yaml")).unwrap();
+    let properties = |resource: &str| template["Resources"][resource]["Properties"].clone();
+    let server = properties("ResourceServer");
+    assert_eq!(scopes::PREFIX, format!("{}/", server["Identifier"].as_str().unwrap()));
+    let offered = server["Scopes"].as_array().unwrap();
+    assert_eq!(granted, offered.iter().map(|scope| scope["ScopeName"].as_str().unwrap()).collect());
+    let groups = ["ViewerGroup", "MemberGroup", "AdminGroup"].map(|group| properties(group)["GroupName"].clone());
+    assert_eq!(groups, scopes::GROUPS);
+}
+
+#[test]
+fn the_authorizer_accepts_the_pool_beside_the_operators_issuers() {
+    let template = Template::read(&workspace().join("template.yaml"), &BTreeMap::new()).unwrap();
+    let authorizer = template.functions.iter().find(|function| function.name == "authorizer").unwrap();
+    let pool = &authorizer.environment["USER_POOL_ISSUERS"];
+    let own = r#"[{"issuer":"https://login.example.com","audiences":["tenantry"]}]"#;
+    assert!(Issuers::parse(own).unwrap().with(Issuers::parse(pool).unwrap()).is_ok());
+    let [pool] = &serde_json::from_str::<Vec<Value>>(pool).unwrap()[..] else { panic!("{pool}") };
+    assert_eq!(pool["scopePrefix"], scopes::PREFIX);
+}
+
+/// What the rules of the trigger rest on.
+#[test]
+fn no_user_can_choose_a_tenant_or_a_scope() {
+    let template = yaml::parse(&read("template.yaml")).unwrap();
+    let properties = |resource: &str| &template["Resources"][resource]["Properties"];
+    assert_eq!(properties("Users")["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"], true);
+    assert_eq!(properties("Users")["Schema"][0]["Mutable"], false);
+    let client = properties("UserClient");
+    assert_eq!(client["GenerateSecret"], false);
+    assert_eq!(client["AllowedOAuthFlows"], json!(["code"]));
+    assert_eq!(client["AllowedOAuthScopes"], json!(["openid", "email"]));
+    assert_eq!(client["WriteAttributes"], json!(["email"]));
+}
