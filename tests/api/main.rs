@@ -15,6 +15,7 @@ mod health;
 mod machine;
 mod policies;
 mod records;
+mod roles;
 mod support;
 mod tenants;
 mod tokens;
