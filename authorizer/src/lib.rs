@@ -138,7 +138,15 @@ fn operator(api: &str, verified: &Verified) -> Answer {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
+    bind(&mut answer, verified);
     answer
+}
+
+/// Says which client certificate the token is bound to: functions see the request's, and compare.
+fn bind(answer: &mut Answer, verified: &Verified) {
+    if let Some(certificate) = &verified.certificate {
+        answer.context.insert(context::CERTIFICATE.to_owned(), certificate.to_string());
+    }
 }
 
 /// The answer to a valid token of that tenant, if it names one.
@@ -168,6 +176,7 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
+        bind(&mut answer, verified);
     } else {
         let reason = denied.unwrap_or(reason::TENANT_UNKNOWN);
         info!(reason, issuer = verified.issuer, "tenant refused");

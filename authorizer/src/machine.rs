@@ -58,6 +58,7 @@ impl Machines {
             subject: format!("token:{}", token.as_str()),
             scopes: scopes.as_slice().iter().filter(|scope| contract::is_known(scope, false)).cloned().collect(),
             machine: Some(digest),
+            certificate: None,
         })
     }
 

@@ -218,6 +218,54 @@ async fn claims_that_do_not_hold_are_refused() {
     }
 }
 
+const THUMBPRINT: &str = "hpdHm1dLE56IsyCXHs3HEkntTTNq490SU_3EX3eHbHM";
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_what_cannot_be_checked_is_refused() {
+    let authorizer = fine_world().authorizer(&json!({"operatorClients": ["console"]}));
+    let operator = json!({"tenant": null, "client_id": "console"});
+    for confirmation in [
+        json!({}),
+        json!([]),
+        json!(""),
+        json!(THUMBPRINT),
+        json!(null),
+        json!({"x5t#S256": null}),
+        json!({"x5t#S256": ""}),
+        json!({"x5t#S256": [THUMBPRINT]}),
+        json!({"x5t#S256": &THUMBPRINT[1..]}),
+        json!({"x5t#S256": format!("{THUMBPRINT}=")}),
+        json!({"x5t#S256": format!("{}+", &THUMBPRINT[1..])}),
+        json!({"x5t#s256": THUMBPRINT}),
+        json!({"jkt": THUMBPRINT}),
+        json!({"jwk": RSA.public}),
+        json!({"kid": "rsa"}),
+        json!({"x5t#S256": THUMBPRINT, "jkt": THUMBPRINT}),
+    ] {
+        for changes in [&json!({}), &operator] {
+            let mut claims = claims(changes);
+            claims["cnf"] = confirmation.clone();
+            let token = RSA.token(&header(&RSA, &json!({})), &claims);
+            let why = rejection(&authorizer, &format!("Bearer {token}")).await;
+            assert_eq!(why, Some(Rejection::UnknownBinding), "{confirmation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn functions_are_told_which_certificate_a_token_is_bound_to() {
+    let authorizer = fine_world().authorizer(&json!({"operatorClients": ["console"]}));
+    let bound = json!({"cnf": {"x5t#S256": THUMBPRINT}});
+    let operator = json!({"tenant": null, "client_id": "console", "scope": "tenants:admin"});
+    for changes in [json!({}), operator] {
+        let claims = merged(claims(&changes), &bound);
+        let token = RSA.token(&header(&RSA, &json!({})), &claims);
+        let answer = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
+        assert!(allows(&answer));
+        assert_eq!(answer.context["certificate"], THUMBPRINT);
+    }
+}
+
 #[tokio::test]
 async fn claims_that_hold_are_accepted() {
     let authorizer = fine_world().authorizer(&json!({}));

@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, Validation, decode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use service::certificate::Thumbprint;
 use service::machine::Digest;
 use service::tenant::TenantId;
 
@@ -33,6 +34,8 @@ pub(crate) struct Verified {
     pub(crate) scopes: Vec<String>,
     /// Of a machine token, what it is known by. It has no issuer that its tenant would have to be bound to.
     pub(crate) machine: Option<Digest>,
+    /// The client certificate without which it is not valid. Functions check it: it is not known here.
+    pub(crate) certificate: Option<Thumbprint>,
 }
 
 /// Whom a token speaks for.
@@ -79,6 +82,8 @@ pub(crate) enum Rejection {
     OtherAudience,
     #[error("the client is not allowed")]
     OtherClient,
+    #[error("the token is bound to something that cannot be checked")]
+    UnknownBinding,
     #[error("the token is no access token")]
     NoAccessToken,
     #[error("the token is not of the shape of a machine token")]
@@ -144,6 +149,7 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
     let claims = decode::<Claims>(token, &key.decoding, &validation).map_err(|error| rejection(error.kind()))?.claims;
 
     check_audience(issuer, &claims)?;
+    let certificate = binding(&claims)?;
     let subject = text(&claims, "sub").or_else(|_| text(&claims, "client_id"))?;
     let operator = client(&claims).is_some_and(|client| issuer.operator_clients.iter().any(|one| one == client));
     let party = if operator && !claims.contains_key(&issuer.tenant_claim) {
@@ -152,7 +158,7 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
         Party::Tenant(TenantId::parse(&text(&claims, &issuer.tenant_claim)?).ok())
     };
     let scopes = scopes(issuer, &claims, party == Party::Operator);
-    Ok(Verified { issuer: iss, party, subject, scopes, machine: None })
+    Ok(Verified { issuer: iss, party, subject, scopes, machine: None, certificate })
 }
 
 /// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter.
@@ -185,6 +191,16 @@ fn rejection(kind: &ErrorKind) -> Rejection {
         ErrorKind::InvalidAlgorithm => Rejection::OtherAlgorithm,
         _ => Rejection::NoJwt,
     }
+}
+
+/// What the token is bound to (RFC 7800, section 3.1). A client certificate (RFC 8705, section 3.1) is all that can be
+/// checked: a token that is bound to anything else, or to more, must not pass as one that whoever holds it may use.
+fn binding(claims: &Claims) -> Result<Option<Thumbprint>, Rejection> {
+    let Some(confirmation) = claims.get("cnf") else { return Ok(None) };
+    let members = confirmation.as_object().filter(|members| members.len() == 1);
+    let thumbprint = members.and_then(|members| members.get("x5t#S256")).and_then(Value::as_str);
+    let thumbprint = thumbprint.and_then(|text| Thumbprint::parse(text).ok());
+    thumbprint.map(Some).ok_or(Rejection::UnknownBinding)
 }
 
 /// A token has to be for this API: by its audience (RFC 9068, section 4), or, where it has none, as access tokens of

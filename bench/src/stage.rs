@@ -44,7 +44,7 @@ impl Stage {
 
     /// A demo tenant's token.
     pub(crate) fn token(&self) -> Result<String, Error> {
-        let token = self.local.issuer().token(local::seed::DEMO[0].name, None, None);
+        let token = self.local.issuer().token(local::seed::DEMO[0].name, None, None, None);
         Ok(token.map_err(|error| format!("no token: {error:?}"))?.access_token)
     }
 

@@ -19,6 +19,8 @@ pub mod context {
     pub const SCOPES: &str = "scopes";
     /// The token's `iss`.
     pub const ISSUER: &str = "issuer";
+    /// The thumbprint of the client certificate that the token is bound to, if it is bound to one. No secret.
+    pub const CERTIFICATE: &str = "certificate";
     /// The code of the problem that a refusal under this policy is answered with.
     pub const REASON: &str = "reason";
 }

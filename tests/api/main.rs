@@ -13,6 +13,7 @@ mod fixtures;
 mod gateway;
 mod health;
 mod machine;
+mod mtls;
 mod policies;
 mod records;
 mod roles;

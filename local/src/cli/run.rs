@@ -64,7 +64,7 @@ impl Run {
 
 /// Lines to paste into a shell.
 fn print_first_session(local: &Local) -> Result<(), TokenError> {
-    let token = local.issuer().token(DEMO[0].name, None, None)?.access_token;
+    let token = local.issuer().token(DEMO[0].name, None, None, None)?.access_token;
     let record = format!("{}/collections/notes/records/first", local.url());
     let authorization = r#"-H "Authorization: Bearer $TOKEN""#;
     println!();

@@ -68,6 +68,6 @@ impl Token {
     fn sign(&self, place: &Place) -> Result<String, Box<dyn Error>> {
         let folder = Place::folder(&place.template()?);
         let issuer = Issuer::open(Some(&folder), &local::base_url(place.port), &seed::names())?;
-        Ok(issuer.token(&self.client, self.scope.as_deref(), self.expires_in)?.access_token)
+        Ok(issuer.token(&self.client, self.scope.as_deref(), self.expires_in, None)?.access_token)
     }
 }

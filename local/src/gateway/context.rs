@@ -13,6 +13,7 @@ use time::macros::format_description;
 use ulid::Ulid;
 
 use super::authorizer::Grant;
+use super::certificate;
 use crate::template::{ACCOUNT, API_ID, REGION};
 
 const REQUEST_TIME: &[BorrowedFormatItem<'_>] =
@@ -32,6 +33,8 @@ pub(super) struct Context {
     pub(super) domain_name: String,
     pub(super) source_ip: String,
     pub(super) user_agent: Option<String>,
+    /// In PEM.
+    pub(super) client_certificate: Option<String>,
     /// Set once the request is routed.
     pub(super) resource_path: Option<String>,
     /// Set once the request is authorized.
@@ -54,6 +57,7 @@ impl Context {
             domain_name: host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name).to_owned(),
             source_ip: peer.ip().to_canonical().to_string(),
             user_agent: header(http::header::USER_AGENT),
+            client_certificate: certificate::pem(&head.headers),
             resource_path: None,
             authorizer: None,
         }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value, json};
 
+use super::certificate::CERTIFICATE;
 use super::context::Context;
 use super::router::Found;
 use crate::template::{ACCOUNT, API_ID};
@@ -74,6 +75,10 @@ fn request_context(context: &Context, resource_path: &str) -> Value {
     if let Some(key) = grant.and_then(|grant| grant.usage_identifier_key.as_deref()) {
         identity["apiKey"] = key.into();
     }
+    if let Some(pem) = &context.client_certificate {
+        // AWS gives its names, number and validity as well, which nothing here reads.
+        identity["clientCert"] = json!({ "clientCertPem": pem });
+    }
     let mut request_context = json!({
         "resourceId": "local",
         "resourcePath": resource_path,
@@ -103,7 +108,8 @@ fn request_context(context: &Context, resource_path: &str) -> Value {
 
 fn headers(headers: &HeaderMap, context: &Context) -> Multi {
     let mut multi = Multi::new();
-    for (name, value) in headers.iter().filter(|(name, _)| !HOP_BY_HOP.contains(&name.as_str())) {
+    let ends_here = |name: &HeaderName| HOP_BY_HOP.contains(&name.as_str()) || *name == CERTIFICATE;
+    for (name, value) in headers.iter().filter(|(name, _)| !ends_here(name)) {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         multi.entry(name.to_string()).or_default().push(value);
     }

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod keys;
 mod usage;
 
+pub(crate) mod certificate;
 mod event;
 
 mod answer;
@@ -35,6 +36,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+pub use self::certificate::CERTIFICATE;
 pub use self::keys::ApiKeys;
 
 use self::authorizer::{Authorizer, Grant};

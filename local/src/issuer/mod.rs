@@ -12,6 +12,7 @@ use std::sync::Arc;
 use jsonwebtoken::jwk::JwkSet;
 use serde::Serialize;
 use serde_json::json;
+use service::certificate::Thumbprint;
 use time::OffsetDateTime;
 use ulid::Ulid;
 
@@ -96,6 +97,15 @@ struct Claims<'a> {
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+/// RFC 8705, section 3.1.
+#[derive(Serialize)]
+struct Confirmation {
+    #[serde(rename = "x5t#S256")]
+    thumbprint: String,
 }
 
 impl Issuer {
@@ -130,7 +140,14 @@ impl Issuer {
     ///
     /// A tenant may ask for any scope but the operator's, even for one that does not exist. The default expiry is an
     /// hour.
-    pub fn token(&self, client: &str, scope: Option<&str>, expires_in: Option<i64>) -> Result<Token, TokenError> {
+    /// With the client's `certificate` the token is bound to it (RFC 8705, section 3).
+    pub fn token(
+        &self,
+        client: &str,
+        scope: Option<&str>,
+        expires_in: Option<i64>,
+        certificate: Option<Thumbprint>,
+    ) -> Result<Token, TokenError> {
         let Inner { url, key, .. } = &*self.inner;
         let tenant = self.tenant(client)?;
         let scope = scope.unwrap_or(if tenant.is_some() { TENANT_SCOPES } else { OPERATOR_SCOPE });
@@ -152,6 +169,7 @@ impl Issuer {
             client_id: client,
             scope,
             tenant,
+            cnf: certificate.map(|thumbprint| Confirmation { thumbprint: thumbprint.to_string() }),
         };
         let header = json!({ "typ": "at+jwt", "alg": "RS256", "kid": key.id() }).to_string();
         let claims = serde_json::to_string(&claims).map_err(|_| TokenError::ServerError)?;
@@ -213,7 +231,7 @@ mod tests {
     #[test]
     fn a_tenants_token_names_the_tenant_and_has_its_scopes() {
         for client in ["acme", ACME] {
-            let token = issuer().token(client, None, None).unwrap();
+            let token = issuer().token(client, None, None, None).unwrap();
             let claims = claims(&token.access_token);
             assert_eq!(claims["tenant"], ACME);
             assert_eq!(claims["sub"], client);
@@ -226,14 +244,14 @@ mod tests {
 
     #[test]
     fn the_operator_has_no_tenant() {
-        let claims = claims(&issuer().token(OPERATOR, None, None).unwrap().access_token);
+        let claims = claims(&issuer().token(OPERATOR, None, None, None).unwrap().access_token);
         assert_eq!(claims.get("tenant"), None);
         assert_eq!(claims["scope"], OPERATOR_SCOPE);
     }
 
     #[test]
     fn scopes_are_well_formed_and_the_operators_is_not_a_tenants() {
-        let scope = |client, scope| issuer().token(client, Some(scope), None).map(|token| token.scope);
+        let scope = |client, scope| issuer().token(client, Some(scope), None, None).map(|token| token.scope);
         assert_eq!(scope("acme", "records:read").unwrap(), "records:read");
         assert_eq!(scope("acme", "no:such thing").unwrap(), "no:such thing");
         assert_eq!(scope(OPERATOR, "tenants:admin other").unwrap(), "tenants:admin other");
@@ -247,15 +265,15 @@ mod tests {
         for client in
             ["", "unknown", "01jd0000000000000000000000", "01JD000000000000000000000", "81JD0000000000000000000000"]
         {
-            assert_eq!(issuer().token(client, None, None).unwrap_err(), TokenError::InvalidClient, "{client}");
+            assert_eq!(issuer().token(client, None, None, None).unwrap_err(), TokenError::InvalidClient, "{client}");
         }
     }
 
     #[test]
     fn a_token_can_be_made_that_has_expired_but_not_before_1970() {
-        assert_eq!(issuer().token("acme", None, Some(-60)).unwrap().expires_in, -60);
+        assert_eq!(issuer().token("acme", None, Some(-60), None).unwrap().expires_in, -60);
         for expires_in in [i64::MAX, i64::MIN] {
-            assert!(matches!(issuer().token("acme", None, Some(expires_in)), Err(TokenError::InvalidRequest(_))));
+            assert!(matches!(issuer().token("acme", None, Some(expires_in), None), Err(TokenError::InvalidRequest(_))));
         }
     }
 }

@@ -12,8 +12,10 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+use service::certificate::Thumbprint;
 
 use super::{Issuer, TokenError};
+use crate::gateway::certificate;
 
 const PARAMETERS: [&str; 4] = ["grant_type", "client_id", "scope", "expires_in"];
 
@@ -36,6 +38,7 @@ async fn configuration(State(issuer): State<Issuer>) -> Json<Value> {
         "response_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
+        "tls_client_certificate_bound_access_tokens": true,
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
     }))
 }
@@ -59,7 +62,10 @@ async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: Bytes) ->
         };
         let expires_in = get("expires_in")
             .map(|text| text.parse().map_err(|_| TokenError::InvalidRequest("expires_in is no number of seconds")));
-        issuer.token(&client, get("scope"), expires_in.transpose()?)
+        // RFC 8705, section 3: who asks for a token over mutual TLS gets one that is bound to the certificate.
+        let certificate = certificate::pem(&headers).map(|pem| Thumbprint::of_pem(&pem)).transpose();
+        let certificate = certificate.map_err(|_| TokenError::InvalidRequest("the certificate is not in PEM"))?;
+        issuer.token(&client, get("scope"), expires_in.transpose()?, certificate)
     });
     // RFC 6749, section 5.1: both headers, on whatever holds a token.
     let uncached = [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
@@ -191,6 +197,22 @@ mod tests {
             assert_eq!((status, &body["error"]), (StatusCode::UNAUTHORIZED, &json!("invalid_client")), "{credentials}");
             assert!(headers.contains_key(WWW_AUTHENTICATE));
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_with_a_certificate_gets_a_token_that_is_bound_to_it() {
+        let ask = async |certificate: &str| {
+            let headers = [(CONTENT_TYPE, FORM), (crate::gateway::CERTIFICATE, certificate)];
+            send(&headers, "grant_type=client_credentials&client_id=acme").await
+        };
+        let pem = include_str!("../../../service/testdata/client.pem");
+        let encoded = pem.replace('+', "%2B").replace(' ', "%20").replace('\n', "%0A");
+        let (status, _, token) = ask(&encoded).await;
+        assert_eq!(status, StatusCode::OK);
+        let claims = claims(token["access_token"].as_str().unwrap());
+        assert_eq!(claims["cnf"], json!({"x5t#S256": "hpdHm1dLE56IsyCXHs3HEkntTTNq490SU_3EX3eHbHM"}));
+        let (status, _, body) = ask("junk").await;
+        assert_eq!((status, &body["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457): every error that a function answers with, and its status.
 
 use http::StatusCode;
-use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 use crate::caller::{MissingScope, NoCaller};
@@ -23,6 +23,8 @@ pub enum Code {
     InvalidParameter,
     /// The cursor is not one of this list.
     InvalidCursor,
+    /// The token is bound to a client certificate, and the request did not come with it.
+    CertificateMismatch,
     /// The token's scopes do not cover the operation.
     InsufficientScope,
     /// There is no such record.
@@ -59,12 +61,13 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedJson,
         Self::InvalidBody,
         Self::InvalidData,
         Self::InvalidParameter,
         Self::InvalidCursor,
+        Self::CertificateMismatch,
         Self::InsufficientScope,
         Self::RecordNotFound,
         Self::TokenNotFound,
@@ -102,6 +105,7 @@ impl Code {
             Self::InvalidData => ("invalid_data", StatusCode::BAD_REQUEST, "Invalid data"),
             Self::InvalidParameter => ("invalid_parameter", StatusCode::BAD_REQUEST, "Invalid parameter"),
             Self::InvalidCursor => ("invalid_cursor", StatusCode::BAD_REQUEST, "Invalid cursor"),
+            Self::CertificateMismatch => ("certificate_mismatch", StatusCode::UNAUTHORIZED, "Unauthorized"),
             Self::InsufficientScope => ("insufficient_scope", StatusCode::FORBIDDEN, "Forbidden"),
             Self::RecordNotFound => ("record_not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::TokenNotFound => ("token_not_found", StatusCode::NOT_FOUND, "Not found"),
@@ -167,6 +171,14 @@ impl Problem {
         let mut problem = Self::new(Code::InternalError, "The service failed. The requestId leads to its log.");
         problem.cause = Some(cause.into());
         problem
+    }
+
+    /// The token is bound to a certificate that the request did not come with.
+    pub(super) fn certificate_mismatch() -> Self {
+        let detail = "The token is bound to a client certificate, and the request did not come with it.";
+        // RFC 6750, section 3.1. API Gateway gives the header of a function another name (`docs/tokens.md`).
+        let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        Self::new(Code::CertificateMismatch, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// Adds a header to the answer.

@@ -3,9 +3,11 @@
 use lambda_http::RequestExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
 use lambda_http::request::RequestContext;
+use serde_json::Value;
 
 use super::{Code, Problem, Query};
-use crate::caller::{Caller, Operator};
+use crate::caller::{Caller, Operator, context};
+use crate::certificate::Thumbprint;
 use crate::precondition::Precondition;
 
 /// A request of the REST API.
@@ -50,6 +52,24 @@ impl<'a> Inbound<'a> {
     /// The operator who calls.
     pub fn operator(&self) -> Result<Operator, Problem> {
         Ok(Operator::from_context(&self.context.authorizer.fields)?)
+    }
+
+    /// Refuses a token that is bound to a client certificate (RFC 8705, section 3) other than the request's.
+    ///
+    /// Here, because a `TOKEN` authorizer does not see the certificate, and its answer is kept for requests with any.
+    pub(super) fn check_certificate(&self) -> Result<(), Problem> {
+        let Some(bound) = self.context.authorizer.fields.get(context::CERTIFICATE) else { return Ok(()) };
+        let bound = bound.as_str().and_then(|text| Thumbprint::parse(text).ok());
+        match (bound, self.certificate()) {
+            (Some(bound), Some(shown)) if bound == shown => Ok(()),
+            _ => Err(Problem::certificate_mismatch()),
+        }
+    }
+
+    /// The certificate that the client showed to API Gateway, which has seen to it that the client holds its key.
+    fn certificate(&self) -> Option<Thumbprint> {
+        let pem = self.context.identity.other.get("clientCert")?.get("clientCertPem").and_then(Value::as_str)?;
+        Thumbprint::of_pem(pem).ok()
     }
 
     /// A parameter of the path. The route's template has it, so it is there.

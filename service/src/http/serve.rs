@@ -12,7 +12,6 @@ use lambda_http::tower::ServiceExt;
 use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, service_fn};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::error::Elapsed;
 use tracing::{error, info, warn};
 
 use super::{Inbound, Problem, Reply};
@@ -101,16 +100,17 @@ pub async fn respond(handler: &impl Handler, cors: Option<&HeaderValue>, request
         error!("the event is none of the REST API");
         return finish(Err(Problem::internal("")), "", cors);
     };
-    let result = match within_deadline(handler, &inbound).await {
-        Ok(result) => result,
-        Err(_) => Err(Problem::unavailable("the handler's deadline passed")),
+    let result = match inbound.check_certificate() {
+        Ok(()) => within_deadline(handler, &inbound).await,
+        Err(problem) => Err(problem),
     };
     log(&inbound, &result, started.elapsed());
     finish(result, inbound.id(), cors)
 }
 
-async fn within_deadline<H: Handler>(handler: &H, request: &Inbound<'_>) -> Result<Result<Reply, Problem>, Elapsed> {
-    tokio::time::timeout(H::DEADLINE, handler.handle(request)).await
+async fn within_deadline<H: Handler>(handler: &H, request: &Inbound<'_>) -> Result<Reply, Problem> {
+    let answer = tokio::time::timeout(H::DEADLINE, handler.handle(request)).await;
+    answer.unwrap_or_else(|_| Err(Problem::unavailable("the handler's deadline passed")))
 }
 
 fn log(request: &Inbound<'_>, result: &Result<Reply, Problem>, elapsed: Duration) {
@@ -163,7 +163,11 @@ fn finish(result: Result<Reply, Problem>, request_id: &str, cors: Option<&Header
 
 #[cfg(test)]
 mod tests {
+    use http::header::WWW_AUTHENTICATE;
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::certificate::Thumbprint;
 
     struct Slow;
 
@@ -192,6 +196,45 @@ mod tests {
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "1");
         assert!(String::from_utf8_lossy(response.body()).contains(r#""code":"unavailable""#));
+    }
+
+    #[tokio::test]
+    async fn a_bound_token_needs_its_certificate() {
+        const CLIENT: &str = include_str!("../../testdata/client.pem");
+        const OTHER: &str = include_str!("../../testdata/other.pem");
+        let event: Value = serde_json::from_str(include_str!("../../../events/records-get.json")).unwrap();
+        let status = async |bound: Option<Value>, pem: Option<&str>| {
+            let mut event = event.clone();
+            if let Some(bound) = bound {
+                event["requestContext"]["authorizer"]["certificate"] = bound;
+            }
+            if let Some(pem) = pem {
+                // As in AWS's documentation of a proxy integration's event.
+                event["requestContext"]["identity"]["clientCert"] = json!({
+                    "clientCertPem": pem, "subjectDN": "CN=client", "issuerDN": "CN=client", "serialNumber": "a1:a1",
+                    "validity": {"notBefore": "May 28 12:30:02 2019 GMT", "notAfter": "Aug  5 09:36:04 2021 GMT"},
+                });
+            }
+            let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+            let response = respond(&Fine, None, &request).await;
+            let refused = String::from_utf8_lossy(response.body()).contains("certificate_mismatch");
+            assert_eq!(refused, response.status() == 401);
+            let challenge = response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(challenge.as_deref(), refused.then_some(r#"Bearer error="invalid_token""#));
+            response.status().as_u16()
+        };
+        let bound = || Some(json!(Thumbprint::of_pem(CLIENT).unwrap().to_string()));
+        assert_eq!(status(bound(), Some(CLIENT)).await, 200);
+        assert_eq!(status(None, Some(CLIENT)).await, 200);
+        for pem in [None, Some(OTHER), Some(""), Some("junk")] {
+            assert_eq!(status(bound(), pem).await, 401, "{pem:?}");
+        }
+        // No text that stands for "not bound", and none that a certificate which cannot be read would equal.
+        for bound in [json!(""), json!(null), json!(7), json!("junk")] {
+            for pem in [None, Some(CLIENT), Some("junk")] {
+                assert_eq!(status(Some(bound.clone()), pem).await, 401, "{bound} {pem:?}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -80,10 +80,23 @@ impl Api {
 
     /// A token of the local issuer.
     pub(crate) async fn token(&self, tenant: &str, parameters: &[(&str, &str)]) -> String {
+        self.issue(tenant, parameters, None).await
+    }
+
+    /// A token of the local issuer that is bound to this certificate, in PEM and percent-encoded.
+    pub(crate) async fn bound_token(&self, tenant: &str, certificate: &str) -> String {
+        self.issue(tenant, &[], Some(certificate)).await
+    }
+
+    async fn issue(&self, tenant: &str, parameters: &[(&str, &str)], certificate: Option<&str>) -> String {
         let mut form = vec![("grant_type", "client_credentials"), ("client_id", tenant)];
         form.extend(parameters);
         let url = format!("{}/_local/oauth2/token", self.local.base_url());
-        let answer: Value = self.client.post(url).form(&form).send().await.unwrap().json().await.unwrap();
+        let mut request = self.client.post(url).form(&form);
+        if let Some(certificate) = certificate {
+            request = request.header(local::gateway::CERTIFICATE, certificate);
+        }
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
         answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
