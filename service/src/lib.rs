@@ -1,6 +1,6 @@
 //! What the functions share.
 //!
-//! The domain (`caller`, `data`, `machine`, `page`, `precondition`, `record`, `tenant`, `time`) knows neither AWS nor
+//! The domain (`caller`, `data`, `issuer`, `machine`, `page`, `precondition`, `record`, `tenant`, `time`) knows neither AWS nor
 //! HTTP. `store` keeps it in `DynamoDB`, `http` speaks it to API Gateway, `config` and `aws` read the environment once at
 //! start-up.
 
@@ -9,6 +9,7 @@ pub mod caller;
 pub mod config;
 pub mod data;
 pub mod http;
+pub mod issuer;
 pub mod machine;
 pub mod managed;
 pub mod page;

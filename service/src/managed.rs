@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::issuer::Issuer;
 use crate::tenant::{Status, Tenant, TenantId};
 use crate::time::Timestamp;
 
@@ -91,6 +92,8 @@ pub struct Change {
 pub struct Managed {
     /// What the authorizer knows of it.
     pub tenant: Tenant,
+    /// Those of its issuers that are its alone; the others are the stack's.
+    pub own_issuers: Vec<Issuer>,
     /// The operator's own notes.
     pub labels: BTreeMap<String, String>,
     /// Whose key it uses.
@@ -131,6 +134,7 @@ impl Managed {
         let tenant = Tenant { status: Status::Onboarding, ..tenant };
         let mut managed = Self {
             tenant,
+            own_issuers: Vec::new(),
             labels,
             key,
             key_id: None,

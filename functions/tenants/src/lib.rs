@@ -12,6 +12,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use service::caller::Operator;
 use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
+use service::issuer::Issuers;
 use service::managed::{Managed, Refused};
 use service::page::Page;
 use service::store::Store;
@@ -31,13 +32,15 @@ use view::View;
 #[derive(Debug)]
 pub struct Tenants {
     saga: Saga,
+    /// Those of the stack, which no tenant can have for itself.
+    issuers: Issuers,
 }
 
 impl Tenants {
-    /// A function on this store and this API.
+    /// A function on this store and this API, in a stack of these issuers.
     #[must_use]
-    pub fn new(store: Store, gateway: ApiGateway) -> Self {
-        Self { saga: Saga { store, gateway } }
+    pub fn new(store: Store, gateway: ApiGateway, issuers: Issuers) -> Self {
+        Self { saga: Saga { store, gateway }, issuers }
     }
 }
 
@@ -78,10 +81,12 @@ impl Scheduled for Tenants {
 impl Tenants {
     async fn create(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
-        let NewTenant { id, name, plan, issuers, labels, key } = NewTenant::of(request, self.saga.gateway.plans())?;
+        let NewTenant { id, name, plan, issuers, labels, key } =
+            NewTenant::of(request, self.saga.gateway.plans(), &self.issuers)?;
         let api_key = self.saga.gateway.key_value(&id, key, &plan);
-        let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers, api_key };
+        let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers: issuers.names, api_key };
         let mut managed = Managed::new(tenant, key, labels, Timestamp::now());
+        managed.own_issuers = issuers.own;
         self.saga.store.create_tenant(operator, &mut managed).await.map_err(save_problem)?;
         let done = self.saga.go_on(operator, &mut managed).await;
         let location = format!("{}/{}", request.path().trim_end_matches('/'), managed.id());
@@ -109,16 +114,16 @@ impl Tenants {
 
     async fn patch(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
-        let Patch { name, plan, issuers, labels } = Patch::of(request, self.saga.gateway.plans())?;
+        let Patch { name, plan, issuers, labels } = Patch::of(request, self.saga.gateway.plans(), &self.issuers)?;
         let mut managed = self.settled(request, operator).await?;
         managed.check_idle().and_then(|()| managed.check_alive()).map_err(refused_problem)?;
         let now = Timestamp::now();
-        let old = managed.tenant.name.clone();
+        let old = managed.clone();
         if let Some(name) = name {
             managed.tenant.name = name;
         }
         if let Some(issuers) = issuers {
-            managed.tenant.issuers = issuers;
+            (managed.tenant.issuers, managed.own_issuers) = (issuers.names, issuers.own);
         }
         if let Some(labels) = labels {
             managed.labels = labels;
@@ -128,7 +133,7 @@ impl Tenants {
             managed.move_to(&plan, now).map_err(refused_problem)?;
             managed.tenant.api_key = self.saga.gateway.key_value(managed.id(), managed.key, &plan);
         }
-        self.saga.store.rename_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
+        self.saga.store.update_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
         self.finish(operator, managed).await
     }
 
@@ -216,6 +221,7 @@ fn save_problem(error: SaveError) -> Problem {
     match error {
         SaveError::Outdated => busy("The tenant was changed at the same time; try again."),
         SaveError::NameTaken => Problem::new(Code::TenantExists, "Another tenant has this name."),
+        SaveError::IssuerTaken => Problem::new(Code::IssuerTaken, "One of the issuers is another tenant's."),
         SaveError::IdTaken => Problem::new(Code::TenantExists, "This id was used before."),
         SaveError::Fault(fault) => fault.into(),
     }

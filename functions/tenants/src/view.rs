@@ -3,8 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use service::issuer::Issuer;
 use service::managed::Managed;
 use service::time::Timestamp;
+
+/// An issuer of a tenant, as it was written.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Bound<'a> {
+    OfStack(&'a str),
+    OfTenant(&'a Issuer),
+}
 
 /// The representation of a tenant.
 #[derive(Debug, Serialize)]
@@ -14,7 +23,7 @@ pub(crate) struct View<'a> {
     name: &'a str,
     plan: &'a str,
     status: &'a str,
-    issuers: &'a [String],
+    issuers: Vec<Bound<'a>>,
     labels: &'a BTreeMap<String, String>,
     key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +40,7 @@ impl<'a> From<&'a Managed> for View<'a> {
     fn from(managed: &'a Managed) -> Self {
         let Managed {
             tenant,
+            own_issuers,
             labels,
             key,
             key_id: _,
@@ -42,12 +52,16 @@ impl<'a> From<&'a Managed> for View<'a> {
             change,
             revision: _,
         } = managed;
+        let bound = |name: &'a String| {
+            let own = own_issuers.iter().find(|issuer| issuer.issuer == *name);
+            own.map_or(Bound::OfStack(name), Bound::OfTenant)
+        };
         Self {
             id: tenant.id.as_str(),
             name: &tenant.name,
             plan: &tenant.plan,
             status: tenant.status.as_str(),
-            issuers: &tenant.issuers,
+            issuers: tenant.issuers.iter().map(bound).collect(),
             labels,
             key: key.as_str(),
             reason: reason.as_deref(),
