@@ -108,12 +108,14 @@ impl Authorizer {
         };
         let tenant = match &verified.party {
             Party::Operator => return Ok(operator(api, &verified)),
-            Party::Tenant(None) => None,
-            Party::Tenant(Some(id)) => self.tenants.get(id).await.map_err(|fault| {
-                warn!(%fault, "tenant not read");
-                Refusal::Unavailable
-            })?,
+            Party::Tenant(None) => Ok(None),
+            Party::Tenant(Some(id)) => self.tenants.get(id).await,
+            Party::Key(digest) => self.tenants.of_key(digest).await,
         };
+        let tenant = tenant.map_err(|fault| {
+            warn!(%fault, "tenant not read");
+            Refusal::Unavailable
+        })?;
         let answer = decide(api, &verified, tenant.as_ref());
         // An answer with a key is one that lets the tenant in.
         if let (Some(digest), Some(_)) = (&verified.machine, &answer.usage_identifier_key) {

@@ -108,7 +108,7 @@ pub(crate) struct State {
     pub(crate) keys: Option<Vec<Value>>,
     /// The tenant's row; without one there is no such tenant.
     pub(crate) tenant: Option<Value>,
-    /// The issuers of tenants, by partition.
+    /// The issuers and opaque keys of tenants, by partition.
     pub(crate) issuers: HashMap<String, Value>,
     /// The keys of issuers of tenants, by address.
     pub(crate) other_keys: HashMap<String, Vec<Value>>,
@@ -180,7 +180,7 @@ impl HttpConnector for World {
             }
             let item = match partition.split('#').next() {
                 Some("TOKEN") => state.grants.get(&partition),
-                Some("ISSUER") => state.issuers.get(&partition),
+                Some("ISSUER" | "TENANTKEY") => state.issuers.get(&partition),
                 _ => state.tenant.as_ref(),
             };
             match (item, state.table_fails) {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use service::issuer::Issuer;
 use service::machine::Digest;
 use service::tenant::TenantId;
+use service::tenant_key;
 use tracing::warn;
 
 use crate::contract;
@@ -44,6 +45,8 @@ pub(crate) struct Verified {
 pub(crate) enum Party {
     /// A tenant; `None` where the claim is no tenant's id.
     Tenant(Option<TenantId>),
+    /// The tenant that has the opaque key of this digest.
+    Key(Digest),
     /// The operator of the stack.
     Operator,
 }
@@ -171,7 +174,14 @@ fn party(issuer: &Issuer, owner: Option<&TenantId>, claims: &Claims) -> Result<P
     match (&issuer.tenant_claim, owner) {
         (None, owner) => Ok(Party::Tenant(owner.cloned())),
         (Some(claim), None) if !claims.contains_key(claim) && is_operators(issuer, claims) => Ok(Party::Operator),
-        (Some(claim), _) => Ok(Party::Tenant(TenantId::parse(&text(claims, claim)?).ok())),
+        (Some(claim), _) => {
+            let text = text(claims, claim)?;
+            Ok(match (issuer.tenant_keys, tenant_key::digest(&text)) {
+                (false, _) => Party::Tenant(TenantId::parse(&text).ok()),
+                (true, Some(digest)) => Party::Key(digest),
+                (true, None) => Party::Tenant(None),
+            })
+        }
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Issuer {
     /// The claim that holds the tenant's id. `None` for a tenant's issuer, whose tokens need not name the tenant.
     #[serde(default = "tenant_claim", skip_serializing_if = "Option::is_none")]
     pub tenant_claim: Option<String>,
+    /// Whether the claim holds an opaque key of the tenant in place of its id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tenant_keys: bool,
     /// The claim that holds the scopes: a string with spaces between them, or an array.
     #[serde(default = "scope_claim")]
     pub scope_claim: String,
@@ -87,7 +90,7 @@ pub enum IssuersError {
     /// Anybody on the way could replace its keys.
     #[error("the issuer {0} does not give its keys over HTTPS: {1}")]
     NotHttps(String, String),
-    /// Its tokens would speak for nobody: only a tenant's issuer need not name the tenant.
+    /// Its tokens would speak for nobody: only a tenant's issuer need not name the tenant, and not with `tenantKeys`.
     #[error("the issuer {0} has no tenantClaim")]
     NoTenantClaim(String),
     /// The operators of the stack come from the stack's issuers.
@@ -149,6 +152,9 @@ impl Issuer {
         }
         if !may_be_asked(&issuer.issuer) {
             return Err(IssuersError::NotHttps(issuer.issuer.clone(), issuer.issuer));
+        }
+        if issuer.tenant_keys && issuer.tenant_claim.is_none() {
+            return Err(IssuersError::NoTenantClaim(issuer.issuer));
         }
         issuer.check()?;
         Ok(issuer)
@@ -277,6 +283,7 @@ mod tests {
     fn an_issuer_of_a_tenant_makes_no_operators() {
         for (value, error) in [
             (json!({"issuer": "https://a", "audiences": ["api"], "operatorClients": ["x"]}), "has operatorClients"),
+            (json!({"issuer": "https://a", "audiences": ["api"], "tenantKeys": true}), "no tenantClaim"),
             (json!({"issuer": "https://a"}), "neither audiences nor clientIds"),
             (json!({"issuer": "a", "audiences": ["api"], "jwksUri": "https://a"}), "over HTTPS"),
             (json!({"issuer": "https://a", "audiences": ["api"], "jwksUri": "http://a"}), "over HTTPS"),

@@ -1,6 +1,6 @@
 //! What the functions share.
 //!
-//! The domain (`caller`, `data`, `issuer`, `machine`, `page`, `precondition`, `record`, `tenant`, `time`) knows neither AWS nor
+//! The domain (`caller`, `data`, `issuer`, `machine`, `page`, `precondition`, `record`, `tenant`, `tenant_key`, `time`) knows neither AWS nor
 //! HTTP. `store` keeps it in `DynamoDB`, `http` speaks it to API Gateway, `config` and `aws` read the environment once at
 //! start-up.
 
@@ -17,4 +17,5 @@ pub mod precondition;
 pub mod record;
 pub mod store;
 pub mod tenant;
+pub mod tenant_key;
 pub mod time;

@@ -150,3 +150,48 @@ async fn while_the_table_fails_it_is_not_the_token_that_is_wrong() {
     let answer = authorize(&world.authorizer(&json!({})), &token(&json!({}))).await;
     assert!(matches!(answer, Err(Refusal::Unavailable)), "{answer:?}");
 }
+
+/// An opaque key of a tenant, which the table knows.
+fn add_key(world: &World, tenant: &str, expires_at: Option<u64>) -> String {
+    let key = service::tenant_key::generate();
+    let partition = format!("TENANTKEY#{}", service::tenant_key::digest(&key).unwrap());
+    let mut item = json!({"pk": {"S": partition}, "sk": {"S": "TENANTKEY"}, "tenant": {"S": tenant}});
+    if let Some(end) = expires_at {
+        item["expiresAt"] = json!({"N": end.to_string()});
+    }
+    world.state().issuers.insert(partition, item);
+    key
+}
+
+fn naming(key: &str) -> String {
+    format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&json!({"tenant": key}))))
+}
+
+#[tokio::test]
+async fn an_opaque_key_stands_for_the_tenant_where_the_issuer_says_so() {
+    let world = fine_world();
+    let settings = json!({"tenantKeys": true});
+    let old = add_key(&world, ACME, Some(super::now() + 60));
+    for key in [&add_key(&world, ACME, None), &old] {
+        let answer = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
+        assert_eq!(answer.context["tenant"], ACME);
+        assert!(!format!("{answer:?}").contains(key.as_str()));
+        let by_id = authorize(&world.authorizer(&json!({})), &naming(key)).await.unwrap();
+        assert_eq!(by_id.context["reason"], "tenant_unknown", "elsewhere it is no tenant's id");
+    }
+    let ended = add_key(&world, ACME, Some(super::now()));
+    for key in [ended.as_str(), &service::tenant_key::generate(), ACME, "x"] {
+        let answer = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
+        assert_eq!(answer.context["reason"], "tenant_unknown", "{key}");
+    }
+    world.state().table_fails = true;
+    assert!(matches!(authorize(&world.authorizer(&settings), &naming(&old)).await, Err(Refusal::Unavailable)));
+}
+
+#[tokio::test]
+async fn an_issuer_of_a_tenant_cannot_use_the_key_of_another() {
+    let world = world_of(GLOBEX);
+    add_issuer(&world, GLOBEX, OWN, &EC, &json!({"tenantClaim": "tenant", "tenantKeys": true}));
+    let key = add_key(&world, ACME, None);
+    assert_eq!(outcome(&world, &token(&json!({"tenant": key}))).await, "tenant_unknown");
+}

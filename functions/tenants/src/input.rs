@@ -1,6 +1,7 @@
 //! What operators write.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -18,6 +19,9 @@ const MERGE_PATCH: &[&str] = &["application/merge-patch+json", "application/json
 const MAX_TEXT: usize = 200;
 /// The most labels, and the most characters of one's name and value.
 const MAX_LABELS: usize = 50;
+/// How long older opaque keys go on by default, and at most, in seconds.
+const OVERLAP: u64 = 24 * 3600;
+const MAX_OVERLAP: u64 = 30 * 24 * 3600;
 /// The most issuers.
 const MAX_ISSUERS: usize = 20;
 
@@ -88,6 +92,16 @@ pub(crate) fn reason(request: &Inbound<'_>) -> Result<String, Problem> {
     let reason = member::<String>(&body, "reason", "a string")?;
     let reason = reason.ok_or_else(|| invalid("The member `reason` is missing."))?;
     text("reason", reason)
+}
+
+/// The body of a new opaque key: how long the older ones go on.
+pub(crate) fn overlap(request: &Inbound<'_>) -> Result<Duration, Problem> {
+    let body = request.body(JSON, &["overlap"])?;
+    let seconds = member::<u64>(&body, "overlap", "a number of seconds")?.unwrap_or(OVERLAP);
+    if seconds > MAX_OVERLAP {
+        return Err(invalid(&format!("`overlap` is at most {MAX_OVERLAP} seconds.")));
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 fn invalid(detail: &str) -> Problem {

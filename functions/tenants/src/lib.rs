@@ -9,7 +9,7 @@ mod view;
 use std::time::Duration;
 
 use lambda_http::http::StatusCode;
-use lambda_http::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use service::caller::Operator;
 use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
 use service::issuer::Issuers;
@@ -18,6 +18,7 @@ use service::page::Page;
 use service::store::Store;
 use service::store::admin::{SaveError, TenantFilter};
 use service::tenant::{Status, Tenant, TenantId};
+use service::tenant_key;
 use service::time::Timestamp;
 use tracing::warn;
 
@@ -26,7 +27,7 @@ pub use plans::Plans;
 
 use input::{NewTenant, Patch};
 use saga::Saga;
-use view::View;
+use view::{Issued, View};
 
 /// The function's state.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl Handler for Tenants {
                 let reason = input::reason(request)?;
                 self.change(request, operator, |managed, now| managed.resume(&reason, now)).await
             }
+            ("POST", "/admin/tenants/{tenant}/keys") => self.rotate(request, operator).await,
             ("GET", "/admin/tenants/{tenant}/export") => self.export(request, operator).await,
             _ => Err(request.unknown_route()),
         }
@@ -144,7 +146,7 @@ impl Tenants {
             Ok(()) => {}
             // It is on its way, or done: to say it again changes nothing.
             Err(Refused::WrongStatus(_)) => return answer(&managed, StatusCode::ACCEPTED),
-            Err(refused @ Refused::Busy) => return Err(refused_problem(refused)),
+            Err(refused @ (Refused::Busy | Refused::TooManyKeys)) => return Err(refused_problem(refused)),
         }
         self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
         self.saga.go_on(operator, &mut managed).await;
@@ -162,6 +164,19 @@ impl Tenants {
         change(&mut managed, Timestamp::now()).map_err(refused_problem)?;
         self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
         self.finish(operator, managed).await
+    }
+
+    async fn rotate(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
+        request.query(&[])?;
+        let overlap = input::overlap(request)?;
+        let mut managed = self.settled(request, operator).await?;
+        let old = managed.clone();
+        let key = tenant_key::generate();
+        let digest = tenant_key::digest(&key).ok_or_else(|| Problem::internal("a new key is not of its shape"))?;
+        managed.rotate_keys(digest, overlap, Timestamp::now()).map_err(refused_problem)?;
+        self.saga.store.update_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
+        let issued = Issued { key: &key, tenant_keys: &managed.tenant_keys };
+        Ok(Reply::json(StatusCode::CREATED, &issued)?.header(CACHE_CONTROL, "no-store"))
     }
 
     async fn export(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
@@ -211,6 +226,10 @@ fn busy(detail: &str) -> Problem {
 fn refused_problem(refused: Refused) -> Problem {
     match refused {
         Refused::Busy => busy("Another change of the tenant is under way; try again."),
+        Refused::TooManyKeys => Problem::new(
+            Code::TenantBusy,
+            "The tenant has as many keys as it may have. An `overlap` of 0 ends those before the new one.",
+        ),
         Refused::WrongStatus(status) => {
             Problem::new(Code::TenantBusy, format!("The tenant is {}, which does not allow this.", status.as_str()))
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use service::issuer::Issuer;
 use service::managed::Managed;
+use service::tenant_key::TenantKey;
 use service::time::Timestamp;
 
 /// An issuer of a tenant, as it was written.
@@ -24,6 +25,7 @@ pub(crate) struct View<'a> {
     plan: &'a str,
     status: &'a str,
     issuers: Vec<Bound<'a>>,
+    tenant_keys: &'a [TenantKey],
     labels: &'a BTreeMap<String, String>,
     key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +43,7 @@ impl<'a> From<&'a Managed> for View<'a> {
         let Managed {
             tenant,
             own_issuers,
+            tenant_keys,
             labels,
             key,
             key_id: _,
@@ -62,6 +65,7 @@ impl<'a> From<&'a Managed> for View<'a> {
             plan: &tenant.plan,
             status: tenant.status.as_str(),
             issuers: tenant.issuers.iter().map(bound).collect(),
+            tenant_keys,
             labels,
             key: key.as_str(),
             reason: reason.as_deref(),
@@ -71,4 +75,13 @@ impl<'a> From<&'a Managed> for View<'a> {
             updated_at: *updated_at,
         }
     }
+}
+
+/// A new opaque key, with what is never told again.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Issued<'a> {
+    pub(crate) key: &'a str,
+    /// All of them, the new one last.
+    pub(crate) tenant_keys: &'a [TenantKey],
 }

@@ -12,15 +12,17 @@ use super::item::{Item, attribute, number, optional_number, read_number, take_st
 use super::keys::{self, PK};
 use super::query::{Partition, query};
 use super::tenants::{self, IN_INDEX, LISTED};
-use super::{Fault, ListError, Store};
+use super::{Fault, ListError, Store, tenant_keys};
 use crate::caller::Operator;
 use crate::issuer::Issuer;
 use crate::managed::{Change, ChangeKind, KeyKind, Managed};
 use crate::page::{Page, PageRequest};
 use crate::tenant::{Status, TenantId};
+use crate::tenant_key::TenantKey;
 use crate::time::Timestamp;
 
 const OWN_ISSUERS: &str = "ownIssuers";
+const TENANT_KEYS: &str = "tenantKeys";
 const PENDING: &str = "pending";
 const LABELS: &str = "labels";
 const KEY: &str = "key";
@@ -74,6 +76,8 @@ struct Beside<'a> {
     release_name: Option<&'a str>,
     take_issuers: Vec<&'a Issuer>,
     release_issuers: Vec<&'a Issuer>,
+    put_keys: Vec<&'a TenantKey>,
+    end_keys: Vec<&'a TenantKey>,
 }
 
 impl Store {
@@ -93,13 +97,16 @@ impl Store {
         self.overwrite(managed, Beside::default()).await
     }
 
-    /// Writes a row whose tenant had another name, or other issuers of its own.
+    /// Writes a row whose tenant had another name, or other issuers or opaque keys of its own.
     pub async fn update_tenant(&self, _: &Operator, managed: &mut Managed, old: &Managed) -> Result<(), SaveError> {
         let next = managed.clone();
         let named = |list: &[Issuer], one: &Issuer| list.iter().any(|issuer| issuer.issuer == one.issuer);
+        let has = |list: &[TenantKey], one: &TenantKey| list.iter().any(|key| key.digest == one.digest);
         let mut beside = Beside {
             take_issuers: next.own_issuers.iter().filter(|one| !old.own_issuers.contains(one)).collect(),
             release_issuers: old.own_issuers.iter().filter(|one| !named(&next.own_issuers, one)).collect(),
+            put_keys: next.tenant_keys.iter().filter(|one| !old.tenant_keys.contains(one)).collect(),
+            end_keys: old.tenant_keys.iter().filter(|one| !has(&next.tenant_keys, one)).collect(),
             ..Beside::default()
         };
         // Names that differ in case only are one reservation, which stays.
@@ -115,9 +122,11 @@ impl Store {
         let mut buried = managed.clone();
         buried.tenant.issuers.clear();
         buried.own_issuers.clear();
+        buried.tenant_keys.clear();
         let beside = Beside {
             release_name: Some(&managed.tenant.name),
             release_issuers: managed.own_issuers.iter().collect(),
+            end_keys: managed.tenant_keys.iter().collect(),
             ..Beside::default()
         };
         self.overwrite(&mut buried, beside).await?;
@@ -200,6 +209,12 @@ impl Store {
         for issuer in beside.release_issuers {
             items.push(self.deleting(keys::issuer(&issuer.issuer))?);
         }
+        for key in beside.put_keys {
+            items.push(self.putting_key(managed.id(), key)?);
+        }
+        for key in beside.end_keys {
+            items.push(self.deleting(keys::tenant_key(&key.digest))?);
+        }
         match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
             Ok(_) => {
                 *managed = next;
@@ -251,6 +266,7 @@ fn to_item(managed: &Managed) -> Result<Item, Fault> {
     let Managed {
         tenant,
         own_issuers,
+        tenant_keys,
         labels,
         key,
         key_id,
@@ -266,6 +282,7 @@ fn to_item(managed: &Managed) -> Result<Item, Fault> {
     let mut item = tenants::to_item(tenant);
     let own = own_issuers.iter().map(|issuer| issuers::to_text(issuer).map(AttributeValue::S));
     item.insert(OWN_ISSUERS.into(), AttributeValue::L(own.collect::<Result<_, _>>()?));
+    item.insert(TENANT_KEYS.into(), AttributeValue::L(tenant_keys.iter().map(tenant_keys::to_value).collect()));
     let labels = labels.iter().map(|(name, value)| (name.clone(), string(value))).collect();
     item.insert(LABELS.into(), AttributeValue::M(labels));
     item.insert(KEY.into(), string(key.as_str()));
@@ -304,6 +321,10 @@ fn from_item(mut item: Item) -> Result<Managed, Fault> {
     };
     Ok(Managed {
         own_issuers: own_issuers(&mut item)?,
+        tenant_keys: list(&mut item, TENANT_KEYS)?
+            .into_iter()
+            .map(tenant_keys::from_value)
+            .collect::<Result<_, _>>()?,
         labels: labels(&mut item)?,
         key,
         key_id: optional_string(&mut item, KEY_ID)?,
@@ -322,10 +343,18 @@ fn optional_string(item: &mut Item, name: &str) -> Result<Option<String>, Fault>
     if item.contains_key(name) { take_string(item, name).map(Some) } else { Ok(None) }
 }
 
+/// A list that rows of before it lack.
+fn list(item: &mut Item, name: &str) -> Result<Vec<AttributeValue>, Fault> {
+    match item.remove(name) {
+        None => Ok(Vec::new()),
+        Some(AttributeValue::L(list)) => Ok(list),
+        Some(_) => Err(Fault::corrupt(name)),
+    }
+}
+
 fn own_issuers(item: &mut Item) -> Result<Vec<Issuer>, Fault> {
-    let Some(list) = item.remove(OWN_ISSUERS) else { return Ok(Vec::new()) };
-    let AttributeValue::L(list) = list else { return Err(Fault::corrupt(OWN_ISSUERS)) };
-    list.iter().map(|text| issuers::from_text(text.as_s().map_err(|_| Fault::corrupt(OWN_ISSUERS))?)).collect()
+    let texts = list(item, OWN_ISSUERS)?;
+    texts.iter().map(|text| issuers::from_text(text.as_s().map_err(|_| Fault::corrupt(OWN_ISSUERS))?)).collect()
 }
 
 fn labels(item: &mut Item) -> Result<BTreeMap<String, String>, Fault> {
@@ -364,6 +393,8 @@ mod tests {
         (managed.key_id, managed.placed_in) = (Some("k".into()), Some("free".into()));
         let own = serde_json::json!({"issuer": "https://own.example", "audiences": ["api"]});
         managed.own_issuers = vec![Issuer::of_tenant(own.as_object().unwrap().clone()).unwrap()];
+        let digest = crate::tenant_key::digest(&crate::tenant_key::generate()).unwrap();
+        managed.rotate_keys(digest, std::time::Duration::ZERO, Timestamp::from_millis(3)).unwrap();
         (managed.reason, managed.purged, managed.revision) = (Some("why".into()), 3, 4);
         assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
         assert!(!to_item(&managed).unwrap().contains_key(PENDING), "it leaves the index");

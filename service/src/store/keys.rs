@@ -73,6 +73,11 @@ pub(super) fn issuer(iss: &str) -> Key {
     Key { pk: format!("ISSUER#{iss}"), sk: "ISSUER".into() }
 }
 
+/// Whose an opaque key of a tenant is.
+pub(super) fn tenant_key(digest: &Digest) -> Key {
+    Key { pk: format!("TENANTKEY#{digest}"), sk: "TENANTKEY".into() }
+}
+
 /// An item that is never there, to see whether the table answers.
 pub(super) fn health() -> Key {
     Key { pk: "HEALTH".into(), sk: "HEALTH".into() }

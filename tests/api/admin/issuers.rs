@@ -2,7 +2,11 @@
 
 use local::issuer::Issuer;
 use serde_json::{Value, json};
+use service::aws;
+use service::store::Store;
 use service::tenant::TenantId;
+use service::tenant_key;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -11,6 +15,8 @@ use crate::support::{Api, Caller};
 
 /// An issuer that the stack does not know, on a port of its own.
 struct Own {
+    folder: TempDir,
+    url: String,
     issuer: Issuer,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -19,9 +25,10 @@ impl Own {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let issuer = Issuer::open(None, &url, &[]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let issuer = Issuer::open(Some(folder.path()), &url, &[]).unwrap();
         let server = tokio::spawn(axum::serve(listener, issuer.router()).into_future());
-        Self { issuer, server }
+        Self { folder, url, issuer, server }
     }
 
     /// As an operator adds it, with further members.
@@ -35,6 +42,12 @@ impl Own {
     /// A client whose tokens, each another one, name this tenant.
     fn caller<'a>(&self, api: &'a Api, tenant: &str) -> Caller<'a> {
         api.caller_of(Some(&self.issuer.token(tenant, None, None).unwrap().access_token))
+    }
+
+    /// A client whose tokens name a tenant by this opaque key.
+    fn caller_with_key<'a>(&self, api: &'a Api, key: &str) -> Caller<'a> {
+        let issuer = Issuer::open(Some(self.folder.path()), &self.url, &[("user", key)]).unwrap();
+        api.caller_of(Some(&issuer.token("user", None, None).unwrap().access_token))
     }
 }
 
@@ -124,5 +137,53 @@ async fn what_cannot_be_trusted_is_not_added() {
         operator.post(TENANTS, &body).await.expect_problem(status, code);
     }
     own.caller(&api, local::seed::DEMO[1].id).get(NOTE).await.expect_problem(401, "unauthorized");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_opaque_key_stands_for_its_tenant_until_it_is_rotated_out() {
+    let (api, own) = (Api::start().await, Own::start().await);
+    let operator = operator(&api).await;
+    let issuers = json!([own.config(&json!({"tenantClaim": "tenant", "tenantKeys": true}))]);
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "pro", "issuers": issuers})).await;
+    let (path, keys) = (format!("{TENANTS}/{id}"), format!("{TENANTS}/{id}/keys"));
+    let make = async |body: Value| {
+        let made = operator.post(&keys, &body).await.expect(201);
+        assert_eq!(made.header("cache-control"), "no-store");
+        made.json()["key"].as_str().unwrap().to_owned()
+    };
+    own.caller(&api, &id).get(NOTE).await.expect_problem(403, "tenant_unknown");
+    let first = make(json!({})).await;
+    own.caller_with_key(&api, &first).put(NOTE, &json!({"data": {"n": 1}})).await.expect(201);
+    let second = make(json!({"overlap": 3600})).await;
+    for key in [&first, &second] {
+        own.caller_with_key(&api, key).get(NOTE).await.expect(200);
+    }
+    let shown = operator.get(&path).await.expect(200);
+    assert!(!shown.text.contains(&first) && !shown.text.contains(&second), "{}", shown.text);
+    let shown = shown.json()["tenantKeys"].clone();
+    assert_eq!((shown[0].get("expiresAt").is_some(), shown[1].get("expiresAt")), (true, None), "{shown}");
+
+    let third = make(json!({"overlap": 0})).await;
+    // The authorizer keeps what it read for a minute.
+    api.local.functions().kill("authorizer");
+    for key in [&first, &second] {
+        own.caller_with_key(&api, key).get(NOTE).await.expect_problem(403, "tenant_unknown");
+    }
+    own.caller_with_key(&api, &third).get(NOTE).await.expect(200);
+
+    for body in [json!({"overlap": -1}), json!({"overlap": "1"}), json!({"overlap": 2_592_001}), json!({"key": "x"})] {
+        operator.post(&keys, &body).await.expect_problem(400, "invalid_body");
+    }
+    let nobody = format!("{TENANTS}/01K0N1TECH0000000000000000/keys");
+    operator.post(&nobody, &json!({})).await.expect_problem(404, "tenant_not_found");
+
+    let store = Store::new(aws::dynamodb(&api.aws_config(), aws::connector()), "Table");
+    let digest = tenant_key::digest(&third).unwrap();
+    assert!(store.tenant_of_key(&digest).await.unwrap().is_some());
+    operator.delete(&path).await.expect(202);
+    assert_eq!(store.tenant_of_key(&digest).await.unwrap(), None, "an offboarded tenant leaves none behind");
+    assert_eq!(store.tenant_issuer(own.issuer.url()).await.unwrap(), None);
+    operator.post(&keys, &json!({})).await.expect_problem(409, "tenant_busy");
     api.shutdown().await;
 }
