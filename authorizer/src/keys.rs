@@ -1,6 +1,7 @@
 //! Issuers' public keys (JWKS, RFC 7517): fetched once, kept, and fetched again when a token names one that is not known.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
@@ -11,11 +12,10 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, P
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
+use service::issuer::{Issuer, Issuers};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
-
-use crate::issuers::{Issuer, Issuers};
 
 /// How often an issuer is asked for keys at most, whatever key ids tokens name.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
@@ -28,6 +28,8 @@ const FRESH: Duration = Duration::from_hours(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most bytes of a key set.
 const MAX_BYTES: usize = 256 * 1024;
+/// How many key sets of tenants' issuers are kept; beyond it they are fetched anew.
+const MOST_SETS: usize = 1000;
 
 /// A key, and the one algorithm that it is for.
 #[derive(Clone)]
@@ -45,17 +47,25 @@ pub(crate) enum NoKey {
     Unavailable,
 }
 
-/// The keys of all issuers.
+/// The keys of the stack's issuers, and of those of tenants that tokens came from.
 #[derive(Debug)]
 pub(crate) struct Keys {
-    issuers: Vec<KeySet>,
+    issuers: Vec<(Issuer, KeySet)>,
+    /// Of tenants' issuers, by where the keys are: an issuer that moves them is asked anew.
+    of_tenants: Mutex<HashMap<String, Arc<KeySet>>>,
     connector: Option<SharedHttpConnector>,
 }
 
 #[derive(Debug)]
 struct KeySet {
-    issuer: Issuer,
+    uri: String,
     state: Mutex<State>,
+}
+
+impl KeySet {
+    fn of(issuer: &Issuer) -> Self {
+        Self { uri: issuer.jwks_uri(), state: Mutex::default() }
+    }
 }
 
 #[derive(Default)]
@@ -91,25 +101,44 @@ enum FetchError {
 
 impl Keys {
     pub(crate) fn new(issuers: Issuers, connector: Option<SharedHttpConnector>) -> Self {
-        let set = |issuer| KeySet { issuer, state: Mutex::default() };
-        Self { issuers: issuers.into_vec().into_iter().map(set).collect(), connector }
+        let with_set = |issuer| {
+            let set = KeySet::of(&issuer);
+            (issuer, set)
+        };
+        let issuers = issuers.into_vec().into_iter().map(with_set).collect();
+        Self { issuers, of_tenants: Mutex::default(), connector }
     }
 
-    /// The issuer with that `iss`.
+    /// The stack's issuer with that `iss`.
     pub(crate) fn issuer(&self, iss: &str) -> Option<&Issuer> {
-        self.set(iss).map(|set| &set.issuer)
+        self.issuers.iter().map(|(issuer, _)| issuer).find(|issuer| issuer.issuer == iss)
     }
 
-    /// Fetches the keys of every issuer, one after the other: there are few, and one is the rule.
+    /// Fetches the keys of every issuer of the stack, one after the other: there are few, and one is the rule.
     pub(crate) async fn fetch_all(&self) {
-        for set in &self.issuers {
+        for (_, set) in &self.issuers {
             self.refresh(set, &mut *set.state.lock().await).await;
         }
     }
 
-    /// An issuer's key.
-    pub(crate) async fn key(&self, iss: &str, kid: &str) -> Result<Key, NoKey> {
-        let set = self.set(iss).ok_or(NoKey::Unknown)?;
+    /// A key of an issuer, which is one of the stack's or a tenant's.
+    pub(crate) async fn key(&self, issuer: &Issuer, kid: &str) -> Result<Key, NoKey> {
+        match self.issuers.iter().find(|(own, _)| own.issuer == issuer.issuer) {
+            Some((_, set)) => self.key_of(set, kid).await,
+            None => self.key_of(&*self.set_of_tenant(issuer).await, kid).await,
+        }
+    }
+
+    async fn set_of_tenant(&self, issuer: &Issuer) -> Arc<KeySet> {
+        let mut sets = self.of_tenants.lock().await;
+        let uri = issuer.jwks_uri();
+        if sets.len() >= MOST_SETS && !sets.contains_key(&uri) {
+            sets.clear();
+        }
+        Arc::clone(sets.entry(uri).or_insert_with(|| Arc::new(KeySet::of(issuer))))
+    }
+
+    async fn key_of(&self, set: &KeySet, kid: &str) -> Result<Key, NoKey> {
         let mut state = set.state.lock().await;
         let now = Instant::now();
         let fresh = state.fetched_at.is_some_and(|at| now < at + FRESH);
@@ -126,19 +155,15 @@ impl Keys {
         }
     }
 
-    fn set(&self, iss: &str) -> Option<&KeySet> {
-        self.issuers.iter().find(|set| set.issuer.issuer == iss)
-    }
-
     async fn refresh(&self, set: &KeySet, state: &mut State) {
-        let result = timeout(PATIENCE, self.fetch(&set.issuer.jwks_uri())).await.unwrap_or(Err(FetchError::Timeout));
+        let result = timeout(PATIENCE, self.fetch(&set.uri)).await.unwrap_or(Err(FetchError::Timeout));
         state.tried_at = Some(Instant::now());
         match result {
             Ok(keys) => {
                 state.keys = keys;
                 state.fetched_at = state.tried_at;
             }
-            Err(error) => warn!(issuer = set.issuer.issuer, %error, "keys not fetched; those known stay"),
+            Err(error) => warn!(uri = set.uri, %error, "keys not fetched; those known stay"),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The token authorizer: a tenant's token in, an IAM policy with the tenant's API key out.
 //!
-//! `token` verifies a JWT with the keys of its issuer (`issuers`, `keys`), `machine` a machine token by its digest.
-//! `tenants` looks up whom it names, and `policy` says which routes of the contract it may use. API Gateway keeps the answer by token for five minutes and
-//! applies it to every route, so the answer is about the token and not about the request.
+//! `token` verifies a JWT with the keys of its issuer (`keys`), which is the stack's or one tenant's (`issuers`), and
+//! `machine` a machine token by its digest. `tenants` looks up whom it names, and `policy` says which routes of the
+//! contract it may use. API Gateway keeps the answer by token for five minutes and applies it to every route, so the
+//! answer is about the token and not about the request.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
 
 mod contract;
@@ -20,14 +21,15 @@ use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequest, ApiGatewayCust
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use lambda_runtime::Diagnostic;
 use service::caller::context;
+use service::issuer::Issuers;
 use service::store::Store;
 use service::tenant::{Status, Tenant};
 use tracing::{info, warn};
 
 pub use contract::{ROUTES, Route};
-pub use issuers::{Issuer, Issuers, IssuersError};
 pub use policy::policy;
 
+use issuers::TenantIssuers;
 use keys::Keys;
 use machine::Machines;
 use tenants::Tenants;
@@ -65,22 +67,24 @@ mod reason {
 #[derive(Debug)]
 pub struct Authorizer {
     keys: Keys,
+    tenant_issuers: TenantIssuers,
     machines: Machines,
     tenants: Tenants,
 }
 
 impl Authorizer {
-    /// An authorizer for these issuers' tokens and this store's tenants.
+    /// An authorizer for the tokens of these issuers, and for this store's tenants and their own issuers.
     #[must_use]
     pub fn new(issuers: Issuers, store: Store, connector: Option<SharedHttpConnector>) -> Self {
         Self {
             keys: Keys::new(issuers, connector),
+            tenant_issuers: TenantIssuers::new(store.clone()),
             machines: Machines::new(store.clone()),
             tenants: Tenants::new(store),
         }
     }
 
-    /// Fetches the keys of all issuers, so that the first token finds them. A failure is left to the first token.
+    /// Fetches the keys of the stack's issuers, so that the first token finds them. A failure is left to the first token.
     pub async fn fetch_keys(&self) {
         self.keys.fetch_all().await;
     }
@@ -91,7 +95,9 @@ impl Authorizer {
         let api = event.method_arn.as_deref().and_then(policy::api_of).ok_or(Refusal::Unauthorized)?;
         let verified = match self.verify(&token).await {
             Ok(verified) => verified,
-            Err(rejection @ (Rejection::KeysUnavailable | Rejection::TokensUnavailable)) => {
+            Err(
+                rejection @ (Rejection::KeysUnavailable | Rejection::TokensUnavailable | Rejection::IssuersUnavailable),
+            ) => {
                 warn!(%rejection, "token not checked");
                 return Err(Refusal::Unavailable);
             }
@@ -102,12 +108,14 @@ impl Authorizer {
         };
         let tenant = match &verified.party {
             Party::Operator => return Ok(operator(api, &verified)),
-            Party::Tenant(None) => None,
-            Party::Tenant(Some(id)) => self.tenants.get(id).await.map_err(|fault| {
-                warn!(%fault, "tenant not read");
-                Refusal::Unavailable
-            })?,
+            Party::Tenant(None) => Ok(None),
+            Party::Tenant(Some(id)) => self.tenants.get(id).await,
+            Party::Key(digest) => self.tenants.of_key(digest).await,
         };
+        let tenant = tenant.map_err(|fault| {
+            warn!(%fault, "tenant not read");
+            Refusal::Unavailable
+        })?;
         let answer = decide(api, &verified, tenant.as_ref());
         // An answer with a key is one that lets the tenant in.
         if let (Some(digest), Some(_)) = (&verified.machine, &answer.usage_identifier_key) {
@@ -120,7 +128,7 @@ impl Authorizer {
     async fn verify(&self, authorization: &str) -> Result<Verified, Rejection> {
         match token::bearer(authorization).filter(|token| machine::is_one(token)) {
             Some(token) => self.machines.verify(token).await,
-            None => token::verify(authorization, &self.keys).await,
+            None => token::verify(authorization, &self.keys, &self.tenant_issuers).await,
         }
     }
 }
@@ -186,9 +194,15 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
     answer
 }
 
-/// Whether who made the token may speak for the tenant. A machine token is the tenant's own, whoever its issuers are.
+/// Whether who made the token may speak for the tenant. A machine token is the tenant's own, whoever its issuers are; an
+/// issuer of one tenant is this tenant's alone, as long as the tenant lists it.
 fn may_speak_for(verified: &Verified, tenant: &Tenant) -> bool {
-    verified.machine.is_some() || tenant.issuers.is_empty() || tenant.issuers.contains(&verified.issuer)
+    let listed = tenant.issuers.contains(&verified.issuer);
+    match (&verified.machine, &verified.owner) {
+        (Some(_), _) => true,
+        (None, Some(owner)) => *owner == tenant.id && listed,
+        (None, None) => listed || tenant.issuers.is_empty(),
+    }
 }
 
 #[cfg(test)]

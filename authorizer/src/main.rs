@@ -1,9 +1,10 @@
 //! Starts the function.
 
-use authorizer::{Authorizer, Issuers};
+use authorizer::Authorizer;
 use lambda_runtime::{LambdaEvent, run, service_fn};
 use service::aws;
 use service::config::{Config, required};
+use service::issuer::Issuers;
 use service::store::Store;
 
 #[tokio::main(flavor = "current_thread")]

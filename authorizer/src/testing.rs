@@ -17,10 +17,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use service::aws;
 use service::config::AwsConfig;
+use service::issuer::Issuers;
 use service::machine::Secret;
 use service::store::Store;
 
-use crate::{Authorizer, Issuers};
+use crate::Authorizer;
 
 pub(crate) const ACME: &str = "01K0ACME000000000000000000";
 pub(crate) const ISSUER: &str = "https://issuer.example";
@@ -107,6 +108,10 @@ pub(crate) struct State {
     pub(crate) keys: Option<Vec<Value>>,
     /// The tenant's row; without one there is no such tenant.
     pub(crate) tenant: Option<Value>,
+    /// The issuers and opaque keys of tenants, by partition.
+    pub(crate) issuers: HashMap<String, Value>,
+    /// The keys of issuers of tenants, by address.
+    pub(crate) other_keys: HashMap<String, Vec<Value>>,
     /// The grants of machine tokens, by partition.
     pub(crate) grants: HashMap<String, Value>,
     /// The updates of items, as DynamoDB gets them.
@@ -173,8 +178,11 @@ impl HttpConnector for World {
                     return HttpConnectorFuture::new(std::future::pending());
                 }
             }
-            let item =
-                if partition.starts_with("TOKEN#") { state.grants.get(&partition) } else { state.tenant.as_ref() };
+            let item = match partition.split('#').next() {
+                Some("TOKEN") => state.grants.get(&partition),
+                Some("ISSUER" | "TENANTKEY") => state.issuers.get(&partition),
+                _ => state.tenant.as_ref(),
+            };
             match (item, state.table_fails) {
                 (_, true) => (500, json!({"__type": "InternalServerError"})),
                 (Some(item), false) if !is_update => (200, json!({"Item": item})),
@@ -183,7 +191,8 @@ impl HttpConnector for World {
         } else if request.uri() == JWKS_URI {
             state.keys.as_ref().map_or((500, json!({})), |keys| (200, json!({"keys": keys})))
         } else {
-            (404, json!({}))
+            let keys = state.other_keys.get(request.uri());
+            keys.map_or((404, json!({})), |keys| (200, json!({"keys": keys})))
         };
         let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()));
         HttpConnectorFuture::ready(Ok(response))
@@ -201,6 +210,21 @@ pub(crate) fn row(status: &str, issuer: &str) -> Value {
         "issuers": {"L": [{"S": issuer}]},
         "apiKey": {"S": "the-key-of-acme-0000"},
     })
+}
+
+/// Makes an issuer the tenant's alone, with a key of its own.
+pub(crate) fn add_issuer(world: &World, tenant: &str, iss: &str, signer: &Signer, changes: &Value) {
+    let mut config = json!({"issuer": iss, "audiences": ["tenantry"]});
+    config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    let item = json!({
+        "pk": {"S": format!("ISSUER#{iss}")},
+        "sk": {"S": "ISSUER"},
+        "tenant": {"S": tenant},
+        "config": {"S": config.to_string()},
+    });
+    let mut state = world.state();
+    state.issuers.insert(format!("ISSUER#{iss}"), item);
+    state.other_keys.insert(format!("{iss}/.well-known/jwks.json"), vec![signer.public.clone()]);
 }
 
 /// A machine token of the tenant, which the world knows, and its grant's partition.

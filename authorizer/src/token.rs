@@ -8,11 +8,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use service::certificate::Thumbprint;
+use service::issuer::Issuer;
 use service::machine::Digest;
 use service::tenant::TenantId;
+use service::tenant_key;
+use tracing::warn;
 
 use crate::contract;
-use crate::issuers::Issuer;
+use crate::issuers::TenantIssuers;
 use crate::keys::{Keys, NoKey};
 
 /// The longest token, in bytes. API Gateway takes 10,240 bytes of headers in all.
@@ -27,6 +30,8 @@ type Claims = Map<String, Value>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verified {
     pub(crate) issuer: String,
+    /// The tenant whose alone the issuer is, if it is not one of the stack's.
+    pub(crate) owner: Option<TenantId>,
     pub(crate) party: Party,
     /// `sub`, or the client's id where a token has none.
     pub(crate) subject: String,
@@ -43,6 +48,8 @@ pub(crate) struct Verified {
 pub(crate) enum Party {
     /// A tenant; `None` where the claim is no tenant's id.
     Tenant(Option<TenantId>),
+    /// The tenant that has the opaque key of this digest.
+    Key(Digest),
     /// The operator of the stack.
     Operator,
 }
@@ -64,6 +71,8 @@ pub(crate) enum Rejection {
     NoKeyId,
     #[error("the issuer is not known")]
     UnknownIssuer,
+    #[error("issuers cannot be looked up")]
+    IssuersUnavailable,
     #[error("the issuer has no such key")]
     UnknownKey,
     #[error("the key is for another algorithm")]
@@ -106,7 +115,7 @@ struct Header {
 }
 
 /// Checks the value of an `Authorization` header.
-pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified, Rejection> {
+pub(crate) async fn verify(authorization: &str, keys: &Keys, tenants: &TenantIssuers) -> Result<Verified, Rejection> {
     let token = bearer(authorization).ok_or(Rejection::NoBearer)?;
     if token.len() > MAX_BYTES {
         return Err(Rejection::TooLong);
@@ -130,8 +139,18 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
     let kid = kid.ok_or(Rejection::NoKeyId)?;
     // Not verified yet: it only says whose keys to verify with.
     let iss = text(&json::<Claims>(payload)?, "iss")?;
-    let issuer = keys.issuer(&iss).ok_or(Rejection::UnknownIssuer)?;
-    let key = keys.key(&iss, &kid).await.map_err(|none| match none {
+    let found;
+    let (issuer, owner) = if let Some(issuer) = keys.issuer(&iss) {
+        (issuer, None)
+    } else {
+        found = tenants.get(&iss).await.map_err(|fault| {
+            warn!(%fault, "issuer not read");
+            Rejection::IssuersUnavailable
+        })?;
+        let found = found.as_deref().ok_or(Rejection::UnknownIssuer)?;
+        (&found.issuer, Some(&found.tenant))
+    };
+    let key = keys.key(issuer, &kid).await.map_err(|none| match none {
         NoKey::Unknown => Rejection::UnknownKey,
         NoKey::Unavailable => Rejection::KeysUnavailable,
     })?;
@@ -151,14 +170,29 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys) -> Result<Verified,
     check_audience(issuer, &claims)?;
     let certificate = binding(&claims)?;
     let subject = text(&claims, "sub").or_else(|_| text(&claims, "client_id"))?;
-    let operator = client(&claims).is_some_and(|client| issuer.operator_clients.iter().any(|one| one == client));
-    let party = if operator && !claims.contains_key(&issuer.tenant_claim) {
-        Party::Operator
-    } else {
-        Party::Tenant(TenantId::parse(&text(&claims, &issuer.tenant_claim)?).ok())
-    };
+    let party = party(issuer, owner, &claims)?;
     let scopes = scopes(issuer, &claims, party == Party::Operator);
-    Ok(Verified { issuer: iss, party, subject, scopes, machine: None, certificate })
+    Ok(Verified { issuer: iss, owner: owner.cloned(), party, subject, scopes, machine: None, certificate })
+}
+
+/// Whom the claims name, or whom the issuer is there for.
+fn party(issuer: &Issuer, owner: Option<&TenantId>, claims: &Claims) -> Result<Party, Rejection> {
+    match (&issuer.tenant_claim, owner) {
+        (None, owner) => Ok(Party::Tenant(owner.cloned())),
+        (Some(claim), None) if !claims.contains_key(claim) && is_operators(issuer, claims) => Ok(Party::Operator),
+        (Some(claim), _) => {
+            let text = text(claims, claim)?;
+            Ok(match (issuer.tenant_keys, tenant_key::digest(&text)) {
+                (false, _) => Party::Tenant(TenantId::parse(&text).ok()),
+                (true, Some(digest)) => Party::Key(digest),
+                (true, None) => Party::Tenant(None),
+            })
+        }
+    }
+}
+
+fn is_operators(issuer: &Issuer, claims: &Claims) -> bool {
+    client(claims).is_some_and(|client| issuer.operator_clients.iter().any(|one| one == client))
 }
 
 /// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter.

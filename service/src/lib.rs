@@ -1,8 +1,8 @@
 //! What the functions share.
 //!
-//! The domain (`caller`, `certificate`, `data`, `machine`, `page`, `precondition`, `record`, `tenant`, `time`) knows
-//! neither AWS nor HTTP. `store` keeps it in `DynamoDB`, `http` speaks it to API Gateway, `config` and `aws` read the
-//! environment once at start-up.
+//! The domain (`caller`, `certificate`, `data`, `issuer`, `machine`, `managed`, `page`, `precondition`, `record`,
+//! `tenant`, `tenant_key`, `time`) knows neither AWS nor HTTP. `store` keeps it in `DynamoDB`, `http` speaks it to API
+//! Gateway, `config` and `aws` read the environment once at start-up.
 
 pub mod aws;
 pub mod caller;
@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod config;
 pub mod data;
 pub mod http;
+pub mod issuer;
 pub mod machine;
 pub mod managed;
 pub mod page;
@@ -17,4 +18,5 @@ pub mod precondition;
 pub mod record;
 pub mod store;
 pub mod tenant;
+pub mod tenant_key;
 pub mod time;

@@ -7,11 +7,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::issuer::Issuer;
+use crate::machine::Digest;
 use crate::tenant::{Status, Tenant, TenantId};
-use crate::time::Timestamp;
+use crate::tenant_key::TenantKey;
+use crate::time::{Expiry, Timestamp};
 
 /// How long a change belongs to the one who works on it: longer than the function may run.
 pub const LEASE: Duration = Duration::from_secs(45);
+
+/// The most opaque keys of a tenant that have not ended.
+pub const MOST_TENANT_KEYS: usize = 10;
 
 /// Whether a tenant has an API key of its own, or shares one with others of its plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,6 +97,10 @@ pub struct Change {
 pub struct Managed {
     /// What the authorizer knows of it.
     pub tenant: Tenant,
+    /// Those of its issuers that are its alone; the others are the stack's.
+    pub own_issuers: Vec<Issuer>,
+    /// The opaque keys that stand for its id, oldest first.
+    pub tenant_keys: Vec<TenantKey>,
     /// The operator's own notes.
     pub labels: BTreeMap<String, String>,
     /// Whose key it uses.
@@ -122,6 +132,9 @@ pub enum Refused {
     /// It is not in a state from which this leads on.
     #[error("the tenant is {}", .0.as_str())]
     WrongStatus(Status),
+    /// More opaque keys would overlap than it may have.
+    #[error("the tenant has too many keys that have not ended")]
+    TooManyKeys,
 }
 
 impl Managed {
@@ -131,6 +144,8 @@ impl Managed {
         let tenant = Tenant { status: Status::Onboarding, ..tenant };
         let mut managed = Self {
             tenant,
+            own_issuers: Vec::new(),
+            tenant_keys: Vec::new(),
             labels,
             key,
             key_id: None,
@@ -195,6 +210,24 @@ impl Managed {
             Status::Onboarding | Status::Active | Status::Suspended => Ok(()),
             status @ (Status::Offboarding | Status::Offboarded) => Err(Refused::WrongStatus(status)),
         }
+    }
+
+    /// Adds an opaque key. Those before end after the overlap, unless they end sooner already.
+    pub fn rotate_keys(&mut self, digest: Digest, overlap: Duration, now: Timestamp) -> Result<(), Refused> {
+        self.check_idle()?;
+        self.check_alive()?;
+        let overlap = i64::try_from(overlap.as_secs()).unwrap_or(i64::MAX);
+        let end = Expiry::from_secs(now.as_millis().div_euclid(1000).saturating_add(overlap));
+        for key in &mut self.tenant_keys {
+            key.expires_at = Some(key.expires_at.map_or(end, |expiry| expiry.min(end)));
+        }
+        self.tenant_keys.retain(|key| key.expires_at.is_none_or(|expiry| !expiry.is_past(now)));
+        if self.tenant_keys.len() >= MOST_TENANT_KEYS {
+            return Err(Refused::TooManyKeys);
+        }
+        self.tenant_keys.push(TenantKey { digest, created_at: now, expires_at: None });
+        self.updated_at = now;
+        Ok(())
     }
 
     /// Wants another plan. The authorizer says so at once; the key follows.
@@ -353,5 +386,30 @@ mod tests {
         assert_eq!(managed.offboard(later(1)), Err(Refused::Busy));
         assert_eq!(managed.offboard(later(60)), Ok(()));
         assert!(!managed.wants_enabled_key());
+    }
+
+    #[test]
+    fn opaque_keys_overlap_and_end() {
+        let digest = || crate::tenant_key::digest(&crate::tenant_key::generate()).unwrap();
+        let ends = |managed: &Managed| -> Vec<Option<i64>> {
+            let start = NOW.as_millis() / 1000;
+            managed.tenant_keys.iter().map(|key| key.expires_at.map(|expiry| expiry.as_secs() - start)).collect()
+        };
+        let mut managed = active();
+        managed.rotate_keys(digest(), Duration::from_secs(100), NOW).unwrap();
+        assert_eq!(ends(&managed), [None]);
+        managed.rotate_keys(digest(), Duration::from_secs(100), NOW).unwrap();
+        managed.rotate_keys(digest(), Duration::from_secs(200), later(50)).unwrap();
+        assert_eq!(ends(&managed), [Some(100), Some(250), None], "an end is never put off");
+        managed.rotate_keys(digest(), Duration::from_secs(1000), later(100)).unwrap();
+        assert_eq!(ends(&managed), [Some(250), Some(1100), None]);
+        managed.rotate_keys(digest(), Duration::ZERO, later(101)).unwrap();
+        assert_eq!(ends(&managed), [None]);
+        for _ in 1..MOST_TENANT_KEYS {
+            managed.rotate_keys(digest(), Duration::from_secs(100), later(101)).unwrap();
+        }
+        let full = managed.clone().rotate_keys(digest(), Duration::from_secs(100), later(101));
+        assert_eq!(full, Err(Refused::TooManyKeys));
+        managed.rotate_keys(digest(), Duration::ZERO, later(101)).unwrap();
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Api, Caller};
 
 mod faults;
+mod issuers;
 
 const TENANTS: &str = "/admin/tenants";
 const NOTE: &str = "/collections/notes/records/welcome";

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use authorizer::Issuers;
 use aws_sdk_dynamodb::types::AttributeValue;
 use claims::scopes;
 use local::runtime::{Invoke, InvokeError};
 use local::template::{Template, yaml};
 use serde_json::{Value, json};
 use service::aws;
+use service::issuer::Issuers;
 
 use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, read, workspace};

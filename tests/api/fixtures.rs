@@ -7,7 +7,7 @@ use crate::support::contract::operations;
 use crate::support::{Api, read, workspace};
 
 /// The status that each event is answered with, in this order.
-const EVENTS: [(&str, &str, u16); 19] = [
+const EVENTS: [(&str, &str, u16); 20] = [
     ("records", "records-put.json", 201),
     ("records", "records-get.json", 200),
     ("records", "records-patch.json", 200),
@@ -26,6 +26,7 @@ const EVENTS: [(&str, &str, u16); 19] = [
     ("tenants", "tenants-patch.json", 200),
     ("tenants", "tenants-suspend.json", 200),
     ("tenants", "tenants-resume.json", 200),
+    ("tenants", "tenants-keys.json", 201),
     ("tenants", "tenants-export.json", 200),
     ("tenants", "tenants-offboard.json", 202),
 ];

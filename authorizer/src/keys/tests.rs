@@ -11,7 +11,7 @@ fn keys(world: &World) -> Keys {
 }
 
 async fn outcome(keys: &Keys, kid: &str) -> Result<Algorithm, NoKey> {
-    keys.key(ISSUER, kid).await.map(|key| key.algorithm)
+    keys.key(keys.issuer(ISSUER).unwrap(), kid).await.map(|key| key.algorithm)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,12 @@
 //! What operators write.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use service::http::{Body, Code, Inbound, Problem};
+use service::issuer::{Issuer, Issuers, IssuersError, MAX_ISS};
 use service::managed::KeyKind;
 use service::tenant::TenantId;
 
@@ -16,15 +19,27 @@ const MERGE_PATCH: &[&str] = &["application/merge-patch+json", "application/json
 const MAX_TEXT: usize = 200;
 /// The most labels, and the most characters of one's name and value.
 const MAX_LABELS: usize = 50;
+/// How long older opaque keys go on by default, and at most, in seconds.
+const OVERLAP: u64 = 24 * 3600;
+const MAX_OVERLAP: u64 = 30 * 24 * 3600;
 /// The most issuers.
 const MAX_ISSUERS: usize = 20;
+
+/// The issuers of a tenant.
+#[derive(Debug, Default)]
+pub(crate) struct Bound {
+    /// All of them by their `iss`.
+    pub(crate) names: Vec<String>,
+    /// Those that are the tenant's alone.
+    pub(crate) own: Vec<Issuer>,
+}
 
 /// The body of a new tenant.
 pub(crate) struct NewTenant {
     pub(crate) id: TenantId,
     pub(crate) name: String,
     pub(crate) plan: String,
-    pub(crate) issuers: Vec<String>,
+    pub(crate) issuers: Bound,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) key: KeyKind,
 }
@@ -33,12 +48,12 @@ pub(crate) struct NewTenant {
 pub(crate) struct Patch {
     pub(crate) name: Option<String>,
     pub(crate) plan: Option<String>,
-    pub(crate) issuers: Option<Vec<String>>,
+    pub(crate) issuers: Option<Bound>,
     pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
 impl NewTenant {
-    pub(crate) fn of(request: &Inbound<'_>, plans: &Plans) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &Issuers) -> Result<Self, Problem> {
         let body = request.body(JSON, &["id", "name", "plan", "issuers", "labels", "key"])?;
         let missing = |name: &str| invalid(&format!("The member `{name}` is missing."));
         let id = match member::<String>(&body, "id", "a string")? {
@@ -52,7 +67,7 @@ impl NewTenant {
             id,
             name: name(&body)?.ok_or_else(|| missing("name"))?,
             plan: plan(&body, plans)?.ok_or_else(|| missing("plan"))?,
-            issuers: issuers(&body)?.unwrap_or_default(),
+            issuers: issuers(&body, stack)?.unwrap_or_default(),
             labels: labels(&body)?.unwrap_or_default(),
             key,
         })
@@ -60,9 +75,14 @@ impl NewTenant {
 }
 
 impl Patch {
-    pub(crate) fn of(request: &Inbound<'_>, plans: &Plans) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &Issuers) -> Result<Self, Problem> {
         let body = request.body(MERGE_PATCH, &["name", "plan", "issuers", "labels"])?;
-        Ok(Self { name: name(&body)?, plan: plan(&body, plans)?, issuers: issuers(&body)?, labels: labels(&body)? })
+        Ok(Self {
+            name: name(&body)?,
+            plan: plan(&body, plans)?,
+            issuers: issuers(&body, stack)?,
+            labels: labels(&body)?,
+        })
     }
 }
 
@@ -72,6 +92,16 @@ pub(crate) fn reason(request: &Inbound<'_>) -> Result<String, Problem> {
     let reason = member::<String>(&body, "reason", "a string")?;
     let reason = reason.ok_or_else(|| invalid("The member `reason` is missing."))?;
     text("reason", reason)
+}
+
+/// The body of a new opaque key: how long the older ones go on.
+pub(crate) fn overlap(request: &Inbound<'_>) -> Result<Duration, Problem> {
+    let body = request.body(JSON, &["overlap"])?;
+    let seconds = member::<u64>(&body, "overlap", "a number of seconds")?.unwrap_or(OVERLAP);
+    if seconds > MAX_OVERLAP {
+        return Err(invalid(&format!("`overlap` is at most {MAX_OVERLAP} seconds.")));
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 fn invalid(detail: &str) -> Problem {
@@ -111,14 +141,48 @@ pub(crate) fn known_plan(plan: Option<String>, plans: &Plans) -> Result<Option<S
     }
 }
 
-fn issuers(body: &Body<'_>) -> Result<Option<Vec<String>>, Problem> {
-    let issuers: Option<Vec<String>> = member(body, "issuers", "an array of strings")?;
-    if issuers.as_ref().is_some_and(|issuers| issuers.len() > MAX_ISSUERS) {
+/// The issuers: a name is one of the stack, an object one that is to be the tenant's alone.
+fn issuers(body: &Body<'_>, stack: &Issuers) -> Result<Option<Bound>, Problem> {
+    let Some(members) = member::<Vec<Value>>(body, "issuers", "an array")? else { return Ok(None) };
+    if members.len() > MAX_ISSUERS {
         return Err(invalid(&format!("There are at most {MAX_ISSUERS} issuers.")));
     }
-    match issuers.iter().flatten().find(|issuer| !issuer.starts_with("https://") || issuer.len() > MAX_TEXT) {
-        None => Ok(issuers),
-        Some(_) => Err(Problem::new(Code::InvalidIssuer, "An issuer is an address that starts with https://.")),
+    let mut bound = Bound::default();
+    for member in members {
+        let name = match member {
+            Value::String(name) if name.starts_with("https://") && name.len() <= MAX_ISS => name,
+            Value::String(_) => return Err(invalid_issuer("An issuer is an address that starts with https://.")),
+            Value::Object(members) => {
+                let issuer = Issuer::of_tenant(members).map_err(|error| issuer_problem(&error))?;
+                if stack.has(&issuer.issuer) {
+                    let detail = "The issuer is one of the stack: name it by its address alone.";
+                    return Err(Problem::new(Code::IssuerTaken, detail));
+                }
+                let name = issuer.issuer.clone();
+                bound.own.push(issuer);
+                name
+            }
+            _ => return Err(invalid("An issuer is a string or an object.")),
+        };
+        if bound.names.contains(&name) {
+            return Err(invalid_issuer("An issuer is listed twice."));
+        }
+        bound.names.push(name);
+    }
+    Ok(Some(bound))
+}
+
+fn invalid_issuer(detail: &str) -> Problem {
+    Problem::new(Code::InvalidIssuer, detail)
+}
+
+fn issuer_problem(error: &IssuersError) -> Problem {
+    match error {
+        // What the parser says is about types of ours.
+        IssuersError::Malformed(_) => {
+            invalid_issuer("An issuer has no other members than docs/issuers.md lists, each of the form it says.")
+        }
+        error => invalid_issuer(&format!("{error}.")),
     }
 }
 

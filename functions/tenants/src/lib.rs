@@ -9,14 +9,16 @@ mod view;
 use std::time::Duration;
 
 use lambda_http::http::StatusCode;
-use lambda_http::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use service::caller::Operator;
 use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
+use service::issuer::Issuers;
 use service::managed::{Managed, Refused};
 use service::page::Page;
 use service::store::Store;
 use service::store::admin::{SaveError, TenantFilter};
 use service::tenant::{Status, Tenant, TenantId};
+use service::tenant_key;
 use service::time::Timestamp;
 use tracing::warn;
 
@@ -25,19 +27,21 @@ pub use plans::Plans;
 
 use input::{NewTenant, Patch};
 use saga::Saga;
-use view::View;
+use view::{Issued, View};
 
 /// The function's state.
 #[derive(Debug)]
 pub struct Tenants {
     saga: Saga,
+    /// Those of the stack, which no tenant can have for itself.
+    issuers: Issuers,
 }
 
 impl Tenants {
-    /// A function on this store and this API.
+    /// A function on this store and this API, in a stack of these issuers.
     #[must_use]
-    pub fn new(store: Store, gateway: ApiGateway) -> Self {
-        Self { saga: Saga { store, gateway } }
+    pub fn new(store: Store, gateway: ApiGateway, issuers: Issuers) -> Self {
+        Self { saga: Saga { store, gateway }, issuers }
     }
 }
 
@@ -61,6 +65,7 @@ impl Handler for Tenants {
                 let reason = input::reason(request)?;
                 self.change(request, operator, |managed, now| managed.resume(&reason, now)).await
             }
+            ("POST", "/admin/tenants/{tenant}/keys") => self.rotate(request, operator).await,
             ("GET", "/admin/tenants/{tenant}/export") => self.export(request, operator).await,
             _ => Err(request.unknown_route()),
         }
@@ -78,10 +83,12 @@ impl Scheduled for Tenants {
 impl Tenants {
     async fn create(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
-        let NewTenant { id, name, plan, issuers, labels, key } = NewTenant::of(request, self.saga.gateway.plans())?;
+        let NewTenant { id, name, plan, issuers, labels, key } =
+            NewTenant::of(request, self.saga.gateway.plans(), &self.issuers)?;
         let api_key = self.saga.gateway.key_value(&id, key, &plan);
-        let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers, api_key };
+        let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers: issuers.names, api_key };
         let mut managed = Managed::new(tenant, key, labels, Timestamp::now());
+        managed.own_issuers = issuers.own;
         self.saga.store.create_tenant(operator, &mut managed).await.map_err(save_problem)?;
         let done = self.saga.go_on(operator, &mut managed).await;
         let location = format!("{}/{}", request.path().trim_end_matches('/'), managed.id());
@@ -109,16 +116,16 @@ impl Tenants {
 
     async fn patch(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
-        let Patch { name, plan, issuers, labels } = Patch::of(request, self.saga.gateway.plans())?;
+        let Patch { name, plan, issuers, labels } = Patch::of(request, self.saga.gateway.plans(), &self.issuers)?;
         let mut managed = self.settled(request, operator).await?;
         managed.check_idle().and_then(|()| managed.check_alive()).map_err(refused_problem)?;
         let now = Timestamp::now();
-        let old = managed.tenant.name.clone();
+        let old = managed.clone();
         if let Some(name) = name {
             managed.tenant.name = name;
         }
         if let Some(issuers) = issuers {
-            managed.tenant.issuers = issuers;
+            (managed.tenant.issuers, managed.own_issuers) = (issuers.names, issuers.own);
         }
         if let Some(labels) = labels {
             managed.labels = labels;
@@ -128,7 +135,7 @@ impl Tenants {
             managed.move_to(&plan, now).map_err(refused_problem)?;
             managed.tenant.api_key = self.saga.gateway.key_value(managed.id(), managed.key, &plan);
         }
-        self.saga.store.rename_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
+        self.saga.store.update_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
         self.finish(operator, managed).await
     }
 
@@ -139,7 +146,7 @@ impl Tenants {
             Ok(()) => {}
             // It is on its way, or done: to say it again changes nothing.
             Err(Refused::WrongStatus(_)) => return answer(&managed, StatusCode::ACCEPTED),
-            Err(refused @ Refused::Busy) => return Err(refused_problem(refused)),
+            Err(refused @ (Refused::Busy | Refused::TooManyKeys)) => return Err(refused_problem(refused)),
         }
         self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
         self.saga.go_on(operator, &mut managed).await;
@@ -157,6 +164,19 @@ impl Tenants {
         change(&mut managed, Timestamp::now()).map_err(refused_problem)?;
         self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
         self.finish(operator, managed).await
+    }
+
+    async fn rotate(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
+        request.query(&[])?;
+        let overlap = input::overlap(request)?;
+        let mut managed = self.settled(request, operator).await?;
+        let old = managed.clone();
+        let key = tenant_key::generate();
+        let digest = tenant_key::digest(&key).ok_or_else(|| Problem::internal("a new key is not of its shape"))?;
+        managed.rotate_keys(digest, overlap, Timestamp::now()).map_err(refused_problem)?;
+        self.saga.store.update_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
+        let issued = Issued { key: &key, tenant_keys: &managed.tenant_keys };
+        Ok(Reply::json(StatusCode::CREATED, &issued)?.header(CACHE_CONTROL, "no-store"))
     }
 
     async fn export(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
@@ -206,6 +226,10 @@ fn busy(detail: &str) -> Problem {
 fn refused_problem(refused: Refused) -> Problem {
     match refused {
         Refused::Busy => busy("Another change of the tenant is under way; try again."),
+        Refused::TooManyKeys => Problem::new(
+            Code::TenantBusy,
+            "The tenant has as many keys as it may have. An `overlap` of 0 ends those before the new one.",
+        ),
         Refused::WrongStatus(status) => {
             Problem::new(Code::TenantBusy, format!("The tenant is {}, which does not allow this.", status.as_str()))
         }
@@ -216,6 +240,7 @@ fn save_problem(error: SaveError) -> Problem {
     match error {
         SaveError::Outdated => busy("The tenant was changed at the same time; try again."),
         SaveError::NameTaken => Problem::new(Code::TenantExists, "Another tenant has this name."),
+        SaveError::IssuerTaken => Problem::new(Code::IssuerTaken, "One of the issuers is another tenant's."),
         SaveError::IdTaken => Problem::new(Code::TenantExists, "This id was used before."),
         SaveError::Fault(fault) => fault.into(),
     }

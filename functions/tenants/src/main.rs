@@ -1,6 +1,7 @@
 //! Starts the function.
 
 use service::config::{Config, required};
+use service::issuer::Issuers;
 use service::store::Store;
 use service::{aws, http};
 use tenants::{ApiGateway, Plans, Tenants};
@@ -10,8 +11,9 @@ async fn main() -> Result<(), lambda_http::Error> {
     lambda_http::tracing::init_default_subscriber();
     let config = Config::from_env()?;
     let plans = Plans::parse(&required("PLANS")?)?;
+    let issuers = Issuers::parse(&required("ISSUERS")?)?.with(Issuers::parse(&required("USER_POOL_ISSUERS")?)?)?;
     let connector = aws::connector();
     let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
     let gateway = ApiGateway::new(&config.aws, connector, plans, required("STACK")?);
-    http::serve_scheduled(Tenants::new(store, gateway), config.cors_allowed_origin.as_deref()).await
+    http::serve_scheduled(Tenants::new(store, gateway, issuers), config.cors_allowed_origin.as_deref()).await
 }

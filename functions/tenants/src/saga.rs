@@ -38,7 +38,7 @@ impl From<SaveError> for Interrupted {
     fn from(error: SaveError) -> Self {
         match error {
             SaveError::Fault(fault) => Self::Table(fault),
-            SaveError::Outdated | SaveError::NameTaken | SaveError::IdTaken => Self::Overtaken,
+            SaveError::Outdated | SaveError::NameTaken | SaveError::IssuerTaken | SaveError::IdTaken => Self::Overtaken,
         }
     }
 }

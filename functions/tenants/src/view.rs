@@ -3,8 +3,18 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use service::issuer::Issuer;
 use service::managed::Managed;
+use service::tenant_key::TenantKey;
 use service::time::Timestamp;
+
+/// An issuer of a tenant, as it was written.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Bound<'a> {
+    OfStack(&'a str),
+    OfTenant(&'a Issuer),
+}
 
 /// The representation of a tenant.
 #[derive(Debug, Serialize)]
@@ -14,7 +24,8 @@ pub(crate) struct View<'a> {
     name: &'a str,
     plan: &'a str,
     status: &'a str,
-    issuers: &'a [String],
+    issuers: Vec<Bound<'a>>,
+    tenant_keys: &'a [TenantKey],
     labels: &'a BTreeMap<String, String>,
     key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +42,8 @@ impl<'a> From<&'a Managed> for View<'a> {
     fn from(managed: &'a Managed) -> Self {
         let Managed {
             tenant,
+            own_issuers,
+            tenant_keys,
             labels,
             key,
             key_id: _,
@@ -42,12 +55,17 @@ impl<'a> From<&'a Managed> for View<'a> {
             change,
             revision: _,
         } = managed;
+        let bound = |name: &'a String| {
+            let own = own_issuers.iter().find(|issuer| issuer.issuer == *name);
+            own.map_or(Bound::OfStack(name), Bound::OfTenant)
+        };
         Self {
             id: tenant.id.as_str(),
             name: &tenant.name,
             plan: &tenant.plan,
             status: tenant.status.as_str(),
-            issuers: &tenant.issuers,
+            issuers: tenant.issuers.iter().map(bound).collect(),
+            tenant_keys,
             labels,
             key: key.as_str(),
             reason: reason.as_deref(),
@@ -57,4 +75,13 @@ impl<'a> From<&'a Managed> for View<'a> {
             updated_at: *updated_at,
         }
     }
+}
+
+/// A new opaque key, with what is never told again.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Issued<'a> {
+    pub(crate) key: &'a str,
+    /// All of them, the new one last.
+    pub(crate) tenant_keys: &'a [TenantKey],
 }

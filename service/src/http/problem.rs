@@ -41,8 +41,10 @@ pub enum Code {
     TenantBusy,
     /// There is no such plan.
     UnknownPlan,
-    /// An issuer is no HTTPS address.
+    /// An issuer cannot be trusted as it is given.
     InvalidIssuer,
+    /// The issuer is the stack's, or another tenant's.
+    IssuerTaken,
     /// Too many concurrent changes.
     Conflict,
     /// `If-Match` or `If-None-Match` does not hold.
@@ -61,7 +63,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::MalformedJson,
         Self::InvalidBody,
         Self::InvalidData,
@@ -77,6 +79,7 @@ impl Code {
         Self::TenantBusy,
         Self::UnknownPlan,
         Self::InvalidIssuer,
+        Self::IssuerTaken,
         Self::Conflict,
         Self::PreconditionFailed,
         Self::BodyTooLarge,
@@ -115,6 +118,7 @@ impl Code {
             Self::TenantBusy => ("tenant_busy", StatusCode::CONFLICT, "Conflict"),
             Self::UnknownPlan => ("unknown_plan", StatusCode::BAD_REQUEST, "Unknown plan"),
             Self::InvalidIssuer => ("invalid_issuer", StatusCode::BAD_REQUEST, "Invalid issuer"),
+            Self::IssuerTaken => ("issuer_taken", StatusCode::CONFLICT, "Conflict"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
             Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "Precondition failed"),
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),

@@ -7,17 +7,22 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
 use super::expression::{ABSENT, Condition, names};
+use super::issuers;
 use super::item::{Item, attribute, number, optional_number, read_number, take_string};
 use super::keys::{self, PK};
 use super::query::{Partition, query};
 use super::tenants::{self, IN_INDEX, LISTED};
-use super::{Fault, ListError, Store};
+use super::{Fault, ListError, Store, tenant_keys};
 use crate::caller::Operator;
+use crate::issuer::Issuer;
 use crate::managed::{Change, ChangeKind, KeyKind, Managed};
 use crate::page::{Page, PageRequest};
 use crate::tenant::{Status, TenantId};
+use crate::tenant_key::TenantKey;
 use crate::time::Timestamp;
 
+const OWN_ISSUERS: &str = "ownIssuers";
+const TENANT_KEYS: &str = "tenantKeys";
 const PENDING: &str = "pending";
 const LABELS: &str = "labels";
 const KEY: &str = "key";
@@ -44,6 +49,9 @@ pub enum SaveError {
     /// Another tenant has the name.
     #[error("another tenant has this name")]
     NameTaken,
+    /// Another tenant has one of the issuers.
+    #[error("another tenant has one of the issuers")]
+    IssuerTaken,
     /// A tenant has, or had, the id.
     #[error("the id was used before")]
     IdTaken,
@@ -61,40 +69,69 @@ pub struct TenantFilter {
     pub status: Option<Status>,
 }
 
-/// What a write does with names beside the row.
-#[derive(Debug, Clone, Copy, Default)]
-struct Names<'a> {
-    reserve: Option<&'a str>,
-    release: Option<&'a str>,
+/// What a write does with other items beside the row.
+#[derive(Debug, Clone, Default)]
+struct Beside<'a> {
+    reserve_name: Option<&'a str>,
+    release_name: Option<&'a str>,
+    take_issuers: Vec<&'a Issuer>,
+    release_issuers: Vec<&'a Issuer>,
+    put_keys: Vec<&'a TenantKey>,
+    end_keys: Vec<&'a TenantKey>,
 }
 
 impl Store {
-    /// Writes the row of a new tenant, and reserves its name and its id for it.
+    /// Writes the row of a new tenant, and reserves its name, its id and its own issuers for it.
     pub async fn create_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
-        let name = managed.tenant.name.clone();
-        let names = Names { reserve: Some(&name), release: None };
-        self.write(managed, Condition::default().and(ABSENT), SaveError::IdTaken, names).await
+        let next = managed.clone();
+        let beside = Beside {
+            reserve_name: Some(&next.tenant.name),
+            take_issuers: next.own_issuers.iter().collect(),
+            ..Beside::default()
+        };
+        self.write(managed, Condition::default().and(ABSENT), SaveError::IdTaken, beside).await
     }
 
     /// Writes a row over the one that was read.
     pub async fn save_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
-        self.overwrite(managed, Names::default()).await
+        self.overwrite(managed, Beside::default()).await
     }
 
-    /// Writes a row whose tenant had another name.
-    pub async fn rename_tenant(&self, _: &Operator, managed: &mut Managed, old: &str) -> Result<(), SaveError> {
-        let name = managed.tenant.name.clone();
+    /// Writes a row whose tenant had another name, or other issuers or opaque keys of its own.
+    pub async fn update_tenant(&self, _: &Operator, managed: &mut Managed, old: &Managed) -> Result<(), SaveError> {
+        let next = managed.clone();
+        let named = |list: &[Issuer], one: &Issuer| list.iter().any(|issuer| issuer.issuer == one.issuer);
+        let has = |list: &[TenantKey], one: &TenantKey| list.iter().any(|key| key.digest == one.digest);
+        let mut beside = Beside {
+            take_issuers: next.own_issuers.iter().filter(|one| !old.own_issuers.contains(one)).collect(),
+            release_issuers: old.own_issuers.iter().filter(|one| !named(&next.own_issuers, one)).collect(),
+            put_keys: next.tenant_keys.iter().filter(|one| !old.tenant_keys.contains(one)).collect(),
+            end_keys: old.tenant_keys.iter().filter(|one| !has(&next.tenant_keys, one)).collect(),
+            ..Beside::default()
+        };
         // Names that differ in case only are one reservation, which stays.
-        if keys::tenant_name(&name) == keys::tenant_name(old) {
-            return self.overwrite(managed, Names::default()).await;
+        if keys::tenant_name(&next.tenant.name) != keys::tenant_name(&old.tenant.name) {
+            beside.reserve_name = Some(&next.tenant.name);
+            beside.release_name = Some(&old.tenant.name);
         }
-        self.overwrite(managed, Names { reserve: Some(&name), release: Some(old) }).await
+        self.overwrite(managed, beside).await
     }
 
-    /// Writes the tombstone of a tenant. Its name may be given again, its id may not.
+    /// Writes the tombstone of a tenant. Its name and its issuers may be given again, its id may not.
     pub async fn bury_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
-        let name = managed.tenant.name.clone();
-        self.overwrite(managed, Names { reserve: None, release: Some(&name) }).await
+        let mut buried = managed.clone();
+        buried.tenant.issuers.clear();
+        buried.own_issuers.clear();
+        buried.tenant_keys.clear();
+        let beside = Beside {
+            release_name: Some(&managed.tenant.name),
+            release_issuers: managed.own_issuers.iter().collect(),
+            end_keys: managed.tenant_keys.iter().collect(),
+            ..Beside::default()
+        };
+        self.overwrite(&mut buried, beside).await?;
+        *managed = buried;
+        Ok(())
     }
 
     /// Reads a tenant's row, strongly consistent.
@@ -139,9 +176,9 @@ impl Store {
         answer.items.unwrap_or_default().iter().map(id_of).collect()
     }
 
-    async fn overwrite(&self, managed: &mut Managed, names: Names<'_>) -> Result<(), SaveError> {
+    async fn overwrite(&self, managed: &mut Managed, beside: Beside<'_>) -> Result<(), SaveError> {
         let read = Condition::default().and(SAME_REVISION).value(":revision", number(managed.revision));
-        self.write(managed, read, SaveError::Outdated, names).await
+        self.write(managed, read, SaveError::Outdated, beside).await
     }
 
     /// Writes a row and what goes with it in one transaction; the revision grows.
@@ -150,33 +187,52 @@ impl Store {
         managed: &mut Managed,
         condition: Condition,
         refused: SaveError,
-        change: Names<'_>,
+        beside: Beside<'_>,
     ) -> Result<(), SaveError> {
         let next = Managed { revision: managed.revision + 1, ..managed.clone() };
-        let mut items = vec![self.guarded_put(to_item(&next), condition)?];
-        if let Some(name) = change.reserve {
+        let mut items = vec![self.guarded_put(to_item(&next)?, condition)?];
+        // What it means that the condition of an item, in the order of the items, does not hold.
+        let mut refusals = vec![refused];
+        if let Some(name) = beside.reserve_name {
             let mut item = keys::tenant_name(name).into_map();
             item.insert("tenant".into(), AttributeValue::S(managed.id().to_string()));
             items.push(self.guarded_put(item, Condition::default().and(ABSENT))?);
+            refusals.push(SaveError::NameTaken);
         }
-        if let Some(name) = change.release {
+        for issuer in beside.take_issuers {
+            items.push(self.taking_issuer(managed.id(), issuer)?);
+            refusals.push(SaveError::IssuerTaken);
+        }
+        if let Some(name) = beside.release_name {
             items.push(self.deleting(keys::tenant_name(name))?);
+        }
+        for issuer in beside.release_issuers {
+            items.push(self.deleting(keys::issuer(&issuer.issuer))?);
+        }
+        for key in beside.put_keys {
+            items.push(self.putting_key(managed.id(), key)?);
+        }
+        for key in beside.end_keys {
+            items.push(self.deleting(keys::tenant_key(&key.digest))?);
         }
         match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
             Ok(_) => {
                 *managed = next;
                 Ok(())
             }
-            Err(error) => Err(match cancelled(&error).as_deref() {
-                Some([first, ..]) if *first == FAILED => refused,
-                Some([_, second, ..]) if *second == FAILED => SaveError::NameTaken,
-                Some(reasons) if reasons.contains(&"TransactionConflict") => SaveError::Outdated,
-                _ => SaveError::Fault(error.into()),
-            }),
+            Err(error) => {
+                let reasons = cancelled(&error).unwrap_or_default();
+                let failed = refusals.into_iter().zip(&reasons).find(|(_, reason)| **reason == FAILED);
+                Err(match failed {
+                    Some((refused, _)) => refused,
+                    None if reasons.contains(&"TransactionConflict") => SaveError::Outdated,
+                    None => SaveError::Fault(error.into()),
+                })
+            }
         }
     }
 
-    fn guarded_put(&self, item: Item, condition: Condition) -> Result<TransactWriteItem, Fault> {
+    pub(super) fn guarded_put(&self, item: Item, condition: Condition) -> Result<TransactWriteItem, Fault> {
         let text = condition.text();
         let values = condition.into_values();
         let put = Put::builder()
@@ -206,11 +262,27 @@ fn id_of(item: &Item) -> Result<TenantId, Fault> {
     pk.and_then(|pk| keys::tenant_of(pk)).ok_or_else(|| Fault::corrupt(PK))
 }
 
-fn to_item(managed: &Managed) -> Item {
-    let Managed { tenant, labels, key, key_id, placed_in, reason, created_at, updated_at, purged, change, revision } =
-        managed;
+fn to_item(managed: &Managed) -> Result<Item, Fault> {
+    let Managed {
+        tenant,
+        own_issuers,
+        tenant_keys,
+        labels,
+        key,
+        key_id,
+        placed_in,
+        reason,
+        created_at,
+        updated_at,
+        purged,
+        change,
+        revision,
+    } = managed;
     let string = |text: &str| AttributeValue::S(text.to_owned());
     let mut item = tenants::to_item(tenant);
+    let own = own_issuers.iter().map(|issuer| issuers::to_text(issuer).map(AttributeValue::S));
+    item.insert(OWN_ISSUERS.into(), AttributeValue::L(own.collect::<Result<_, _>>()?));
+    item.insert(TENANT_KEYS.into(), AttributeValue::L(tenant_keys.iter().map(tenant_keys::to_value).collect()));
     let labels = labels.iter().map(|(name, value)| (name.clone(), string(value))).collect();
     item.insert(LABELS.into(), AttributeValue::M(labels));
     item.insert(KEY.into(), string(key.as_str()));
@@ -228,7 +300,7 @@ fn to_item(managed: &Managed) -> Item {
         item.insert(LEASED_UNTIL.into(), number(leased_until.as_millis()));
         item.insert(PENDING.into(), string(IN_INDEX));
     }
-    item
+    Ok(item)
 }
 
 fn from_item(mut item: Item) -> Result<Managed, Fault> {
@@ -248,6 +320,11 @@ fn from_item(mut item: Item) -> Result<Managed, Fault> {
         Some(key) => KeyKind::parse(&key).ok_or_else(|| Fault::corrupt(KEY))?,
     };
     Ok(Managed {
+        own_issuers: own_issuers(&mut item)?,
+        tenant_keys: list(&mut item, TENANT_KEYS)?
+            .into_iter()
+            .map(tenant_keys::from_value)
+            .collect::<Result<_, _>>()?,
         labels: labels(&mut item)?,
         key,
         key_id: optional_string(&mut item, KEY_ID)?,
@@ -264,6 +341,20 @@ fn from_item(mut item: Item) -> Result<Managed, Fault> {
 
 fn optional_string(item: &mut Item, name: &str) -> Result<Option<String>, Fault> {
     if item.contains_key(name) { take_string(item, name).map(Some) } else { Ok(None) }
+}
+
+/// A list that rows of before it lack.
+fn list(item: &mut Item, name: &str) -> Result<Vec<AttributeValue>, Fault> {
+    match item.remove(name) {
+        None => Ok(Vec::new()),
+        Some(AttributeValue::L(list)) => Ok(list),
+        Some(_) => Err(Fault::corrupt(name)),
+    }
+}
+
+fn own_issuers(item: &mut Item) -> Result<Vec<Issuer>, Fault> {
+    let texts = list(item, OWN_ISSUERS)?;
+    texts.iter().map(|text| issuers::from_text(text.as_s().map_err(|_| Fault::corrupt(OWN_ISSUERS))?)).collect()
 }
 
 fn labels(item: &mut Item) -> Result<BTreeMap<String, String>, Fault> {
@@ -296,12 +387,16 @@ mod tests {
         };
         let labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
         let mut managed = Managed::new(tenant, KeyKind::Pooled, labels, Timestamp::from_millis(1));
-        assert_eq!(from_item(to_item(&managed)).unwrap(), managed);
-        assert!(to_item(&managed).contains_key(PENDING));
+        assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
+        assert!(to_item(&managed).unwrap().contains_key(PENDING));
         managed.settle(Timestamp::from_millis(2));
         (managed.key_id, managed.placed_in) = (Some("k".into()), Some("free".into()));
+        let own = serde_json::json!({"issuer": "https://own.example", "audiences": ["api"]});
+        managed.own_issuers = vec![Issuer::of_tenant(own.as_object().unwrap().clone()).unwrap()];
+        let digest = crate::tenant_key::digest(&crate::tenant_key::generate()).unwrap();
+        managed.rotate_keys(digest, std::time::Duration::ZERO, Timestamp::from_millis(3)).unwrap();
         (managed.reason, managed.purged, managed.revision) = (Some("why".into()), 3, 4);
-        assert_eq!(from_item(to_item(&managed)).unwrap(), managed);
-        assert!(!to_item(&managed).contains_key(PENDING), "it leaves the index");
+        assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
+        assert!(!to_item(&managed).unwrap().contains_key(PENDING), "it leaves the index");
     }
 }

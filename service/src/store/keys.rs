@@ -68,6 +68,16 @@ pub(super) fn client(id: &str) -> Key {
     Key { pk: format!("CLIENT#{id}"), sk: "CLIENT".into() }
 }
 
+/// An issuer of one tenant, by its `iss`.
+pub(super) fn issuer(iss: &str) -> Key {
+    Key { pk: format!("ISSUER#{iss}"), sk: "ISSUER".into() }
+}
+
+/// Whose an opaque key of a tenant is.
+pub(super) fn tenant_key(digest: &Digest) -> Key {
+    Key { pk: format!("TENANTKEY#{digest}"), sk: "TENANTKEY".into() }
+}
+
 /// An item that is never there, to see whether the table answers.
 pub(super) fn health() -> Key {
     Key { pk: "HEALTH".into(), sk: "HEALTH".into() }

@@ -9,12 +9,14 @@
 //! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
 //! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`    |
 //! | client     | `CLIENT#<client id>`             | `CLIENT`        |
+//! | issuer     | `ISSUER#<iss>`                   | `ISSUER`        |
+//! | tenant key | `TENANTKEY#<SHA-256 of the key>` | `TENANTKEY`     |
 //! | (probe)    | `HEALTH`                         | `HEALTH`        |
 //!
 //! Tenants' rows are listed by the index `Tenants`, and those with a change under way by the index `Changes`.
 //!
 //! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can hold to it (`dynamodb:LeadingKeys`). The tenant's
-//! own row does not: it is the operator's, as are those that say for whom a machine client acts. Nor does a machine
+//! own row does not: it is the operator's, as are those that say for whom a machine client acts, and the issuers and opaque keys of tenants. Nor does a machine
 //! token's grant, which says whose it is.
 
 pub mod admin;
@@ -27,11 +29,13 @@ mod export;
 mod expression;
 mod failure;
 mod health;
+mod issuers;
 mod item;
 mod keys;
 mod purge;
 mod query;
 pub mod records;
+mod tenant_keys;
 mod tenants;
 mod tokens;
 mod transaction;

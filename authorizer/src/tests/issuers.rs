@@ -1,0 +1,197 @@
+//! Tokens of issuers that operators added for one tenant.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{allows, authorize, claims, header, rejection};
+use crate::Refusal;
+use crate::testing::{ACME, EC, ISSUER, RSA, World, add_issuer, fine_world, row};
+use crate::token::Rejection;
+
+const OWN: &str = "https://login.acme.example";
+const GLOBEX: &str = "01K0G10BEX0000000000000000";
+
+/// A token of the tenant's own issuer, which has a key of its own.
+fn token(changes: &Value) -> String {
+    let own = super::merged(json!({"iss": OWN, "tenant": null}), changes);
+    format!("Bearer {}", EC.token(&header(&EC, &json!({})), &claims(&own)))
+}
+
+/// Acme is bound to its own issuer, which the table knows as this tenant's.
+fn world_of(owner: &str) -> World {
+    let world = fine_world();
+    add_issuer(&world, owner, OWN, &EC, &json!({}));
+    world.state().tenant = Some(row("active", OWN));
+    world
+}
+
+async fn outcome(world: &World, token: &str) -> String {
+    let answer = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), token).await.unwrap();
+    if allows(&answer) { answer.context["tenant"].clone() } else { answer.context["reason"].clone() }
+}
+
+#[tokio::test]
+async fn its_tokens_speak_for_its_tenant_whatever_they_name() {
+    let world = world_of(ACME);
+    for named in [json!({}), json!({"tenant": ACME}), json!({"tenant": GLOBEX}), json!({"tenant": 7})] {
+        assert_eq!(outcome(&world, &token(&named)).await, ACME, "{named}");
+    }
+    let answer = authorize(&world.authorizer(&json!({})), &token(&json!({}))).await.unwrap();
+    assert_eq!((&answer.context["issuer"][..], &answer.context["scopes"][..]), (OWN, "records:read"));
+}
+
+#[tokio::test]
+async fn with_a_tenant_claim_the_claim_has_to_name_its_tenant() {
+    let world = world_of(ACME);
+    add_issuer(&world, ACME, OWN, &EC, &json!({"tenantClaim": "org"}));
+    assert_eq!(outcome(&world, &token(&json!({"org": ACME}))).await, ACME);
+    assert_eq!(outcome(&world, &token(&json!({"org": "acme"}))).await, "tenant_unknown");
+    let missing = rejection(&world.authorizer(&json!({})), &token(&json!({"tenant": ACME}))).await;
+    assert_eq!(missing, Some(Rejection::BadClaim("org".into())));
+}
+
+/// The row that the world answers is Acme's, whoever is asked for.
+#[tokio::test]
+async fn an_issuer_of_another_tenant_never_speaks_for_this_one() {
+    let world = world_of(GLOBEX);
+    add_issuer(&world, GLOBEX, OWN, &EC, &json!({"tenantClaim": "tenant"}));
+    let theirs = token(&json!({"tenant": ACME}));
+    assert_eq!(outcome(&world, &theirs).await, "tenant_unknown", "Acme's row lists it, but it is not Acme's");
+    world.state().tenant = Some(row("active", ISSUER));
+    assert_eq!(outcome(&world, &theirs).await, "tenant_unknown", "Acme is bound to another issuer");
+    world.state().tenant.as_mut().unwrap()["issuers"] = json!({"L": []});
+    assert_eq!(outcome(&world, &theirs).await, "tenant_unknown", "without issuers, only the stack's may");
+}
+
+#[tokio::test]
+async fn a_tenant_with_an_issuer_of_its_own_is_not_the_stacks_any_more() {
+    let world = world_of(ACME);
+    let stacks = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&json!({}))));
+    assert_eq!(outcome(&world, &stacks).await, "tenant_unknown");
+}
+
+#[tokio::test]
+async fn an_issuer_that_the_tenant_dropped_is_out_with_the_tenants_row() {
+    let world = world_of(ACME);
+    world.state().tenant = Some(row("active", ISSUER));
+    assert_eq!(outcome(&world, &token(&json!({}))).await, "tenant_unknown");
+}
+
+#[tokio::test]
+async fn it_makes_no_operators_even_if_the_table_says_so() {
+    let world = world_of(ACME);
+    let operators = token(&json!({"client_id": "ops", "scope": "tenants:admin records:read"}));
+    let answer = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), &operators).await.unwrap();
+    assert_eq!((&answer.context["tenant"][..], &answer.context["scopes"][..]), (ACME, "records:read"));
+    add_issuer(&world, ACME, OWN, &EC, &json!({"operatorClients": ["ops"]}));
+    assert!(matches!(authorize(&world.authorizer(&json!({})), &operators).await, Err(Refusal::Unavailable)));
+}
+
+#[tokio::test]
+async fn the_stacks_issuer_is_the_stacks_whatever_the_table_says() {
+    let world = fine_world();
+    add_issuer(&world, GLOBEX, ISSUER, &EC, &json!({}));
+    let theirs = format!("Bearer {}", EC.token(&header(&EC, &json!({"kid": "theirs"})), &claims(&json!({}))));
+    assert_eq!(rejection(&world.authorizer(&json!({})), &theirs).await, Some(Rejection::UnknownKey));
+}
+
+#[tokio::test]
+async fn it_signs_with_its_own_keys_only() {
+    let world = world_of(ACME);
+    let by_the_stack = RSA.token(&header(&RSA, &json!({})), &claims(&json!({"iss": OWN})));
+    let rejected = rejection(&world.authorizer(&json!({})), &format!("Bearer {by_the_stack}")).await;
+    assert_eq!(rejected, Some(Rejection::UnknownKey));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_works_within_seconds_of_its_making_and_is_read_once_a_minute() {
+    let world = fine_world();
+    world.state().tenant = Some(row("active", OWN));
+    let authorizer = world.authorizer(&json!({}));
+    assert_eq!(rejection(&authorizer, &token(&json!({}))).await, Some(Rejection::UnknownIssuer));
+    add_issuer(&world, ACME, OWN, &EC, &json!({}));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let before = world.table_reads();
+    for _ in 0..5 {
+        assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()));
+    }
+    assert_eq!(world.table_reads() - before, 2, "the issuer and its tenant");
+    let keys = format!("{OWN}/.well-known/jwks.json");
+    assert_eq!(world.state().asked.iter().filter(|uri| **uri == keys).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_up_issuers_cannot_make_it_read_in_a_loop() {
+    let world = world_of(ACME);
+    let authorizer = world.authorizer(&json!({}));
+    assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()));
+    let before = world.table_reads();
+    for n in 0..100 {
+        let made_up = token(&json!({"iss": format!("https://{n}.example")}));
+        assert!(authorize(&authorizer, &made_up).await.is_err());
+        assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()), "who is known is let in");
+    }
+    assert!(world.table_reads() - before <= 10, "{}", world.table_reads() - before);
+    // Not even that, for what no issuer is called.
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let before = world.table_reads();
+    for iss in ["x".to_owned(), "http://a.example".to_owned(), format!("https://{}", "a".repeat(200))] {
+        assert_eq!(rejection(&authorizer, &token(&json!({"iss": iss}))).await, Some(Rejection::UnknownIssuer));
+    }
+    assert_eq!(world.table_reads(), before);
+    assert!(world.state().asked.iter().all(|uri| !uri.contains("://0.example")), "nor is a made-up issuer asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_table_fails_it_is_not_the_token_that_is_wrong() {
+    let world = world_of(ACME);
+    world.state().table_fails = true;
+    let answer = authorize(&world.authorizer(&json!({})), &token(&json!({}))).await;
+    assert!(matches!(answer, Err(Refusal::Unavailable)), "{answer:?}");
+}
+
+/// An opaque key of a tenant, which the table knows.
+fn add_key(world: &World, tenant: &str, expires_at: Option<u64>) -> String {
+    let key = service::tenant_key::generate();
+    let partition = format!("TENANTKEY#{}", service::tenant_key::digest(&key).unwrap());
+    let mut item = json!({"pk": {"S": partition}, "sk": {"S": "TENANTKEY"}, "tenant": {"S": tenant}});
+    if let Some(end) = expires_at {
+        item["expiresAt"] = json!({"N": end.to_string()});
+    }
+    world.state().issuers.insert(partition, item);
+    key
+}
+
+fn naming(key: &str) -> String {
+    format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&json!({"tenant": key}))))
+}
+
+#[tokio::test]
+async fn an_opaque_key_stands_for_the_tenant_where_the_issuer_says_so() {
+    let world = fine_world();
+    let settings = json!({"tenantKeys": true});
+    let old = add_key(&world, ACME, Some(super::now() + 60));
+    for key in [&add_key(&world, ACME, None), &old] {
+        let answer = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
+        assert_eq!(answer.context["tenant"], ACME);
+        assert!(!format!("{answer:?}").contains(key.as_str()));
+        let by_id = authorize(&world.authorizer(&json!({})), &naming(key)).await.unwrap();
+        assert_eq!(by_id.context["reason"], "tenant_unknown", "elsewhere it is no tenant's id");
+    }
+    let ended = add_key(&world, ACME, Some(super::now()));
+    for key in [ended.as_str(), &service::tenant_key::generate(), ACME, "x"] {
+        let answer = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
+        assert_eq!(answer.context["reason"], "tenant_unknown", "{key}");
+    }
+    world.state().table_fails = true;
+    assert!(matches!(authorize(&world.authorizer(&settings), &naming(&old)).await, Err(Refusal::Unavailable)));
+}
+
+#[tokio::test]
+async fn an_issuer_of_a_tenant_cannot_use_the_key_of_another() {
+    let world = world_of(GLOBEX);
+    add_issuer(&world, GLOBEX, OWN, &EC, &json!({"tenantClaim": "tenant", "tenantKeys": true}));
+    let key = add_key(&world, ACME, None);
+    assert_eq!(outcome(&world, &token(&json!({"tenant": key}))).await, "tenant_unknown");
+}

@@ -1,0 +1,46 @@
+//! Issuers that operators add for one tenant, by their `iss`: each is one tenant's at most.
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+
+use super::expression::{ABSENT, Condition};
+use super::item::{Item, take_string};
+use super::{Fault, Store, keys};
+use crate::issuer::{Issuer, TenantIssuer};
+use crate::tenant::TenantId;
+
+const TENANT: &str = "tenant";
+const CONFIG: &str = "config";
+
+impl Store {
+    /// The issuer of that `iss`, if it is a tenant's, eventually consistent.
+    pub async fn tenant_issuer(&self, iss: &str) -> Result<Option<TenantIssuer>, Fault> {
+        let key = keys::issuer(iss).into_map();
+        let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        answer.item.map(from_item).transpose()
+    }
+
+    /// A write that makes an issuer a tenant's, unless it is another's.
+    pub(super) fn taking_issuer(&self, tenant: &TenantId, issuer: &Issuer) -> Result<TransactWriteItem, Fault> {
+        let tenant = AttributeValue::S(tenant.to_string());
+        let mut item = keys::issuer(&issuer.issuer).into_map();
+        item.insert(TENANT.into(), tenant.clone());
+        item.insert(CONFIG.into(), AttributeValue::S(to_text(issuer)?));
+        let free = Condition::default().and(&format!("({ABSENT} OR #{TENANT} = :tenant)")).value(":tenant", tenant);
+        self.guarded_put(item, free)
+    }
+}
+
+pub(super) fn to_text(issuer: &Issuer) -> Result<String, Fault> {
+    issuer.to_json().map_err(|_| Fault::corrupt(CONFIG))
+}
+
+/// Checked as it was when it was written: an item that somebody else wrote makes no operators.
+pub(super) fn from_text(text: &str) -> Result<Issuer, Fault> {
+    let members = serde_json::from_str(text).map_err(|_| Fault::corrupt(CONFIG))?;
+    Issuer::of_tenant(members).map_err(|_| Fault::corrupt(CONFIG))
+}
+
+fn from_item(mut item: Item) -> Result<TenantIssuer, Fault> {
+    let tenant = TenantId::parse(&take_string(&mut item, TENANT)?).map_err(|_| Fault::corrupt(TENANT))?;
+    Ok(TenantIssuer { tenant, issuer: from_text(&take_string(&mut item, CONFIG)?)? })
+}

@@ -1,0 +1,63 @@
+//! Opaque keys of tenants: by a key's digest, whose it is.
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+
+use super::item::{Item, attribute, number, optional_number, read_number, take_string};
+use super::{Fault, Store, keys};
+use crate::machine::Digest;
+use crate::tenant::TenantId;
+use crate::tenant_key::TenantKey;
+use crate::time::{Expiry, Timestamp};
+
+const TENANT: &str = "tenant";
+const DIGEST: &str = "digest";
+
+impl Store {
+    /// Whose the key of this digest is, and when it ends, expired or not, eventually consistent.
+    pub async fn tenant_of_key(&self, digest: &Digest) -> Result<Option<(TenantId, Option<Expiry>)>, Fault> {
+        let key = keys::tenant_key(digest).into_map();
+        let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        let Some(mut item) = answer.item else { return Ok(None) };
+        let tenant = TenantId::parse(&take_string(&mut item, TENANT)?).map_err(|_| Fault::corrupt(TENANT))?;
+        Ok(Some((tenant, read_expiry(&item)?)))
+    }
+
+    /// A write that makes a key a tenant's, or says when it ends.
+    pub(super) fn putting_key(&self, tenant: &TenantId, key: &TenantKey) -> Result<TransactWriteItem, Fault> {
+        let mut item = keys::tenant_key(&key.digest).into_map();
+        item.insert(TENANT.into(), AttributeValue::S(tenant.to_string()));
+        insert_expiry(&mut item, key.expires_at);
+        self.putting(item)
+    }
+}
+
+/// A key as it is with its tenant's row.
+pub(super) fn to_value(key: &TenantKey) -> AttributeValue {
+    let TenantKey { digest, created_at, expires_at } = key;
+    let mut item = Item::from([
+        (DIGEST.to_owned(), AttributeValue::S(digest.to_string())),
+        (attribute::CREATED_AT.to_owned(), number(created_at.as_millis())),
+    ]);
+    insert_expiry(&mut item, *expires_at);
+    AttributeValue::M(item)
+}
+
+/// The reverse of [`to_value`].
+pub(super) fn from_value(value: AttributeValue) -> Result<TenantKey, Fault> {
+    let AttributeValue::M(mut item) = value else { return Err(Fault::corrupt(DIGEST)) };
+    Ok(TenantKey {
+        digest: Digest::parse(&take_string(&mut item, DIGEST)?).ok_or_else(|| Fault::corrupt(DIGEST))?,
+        created_at: Timestamp::from_millis(read_number(&item, attribute::CREATED_AT)?),
+        expires_at: read_expiry(&item)?,
+    })
+}
+
+fn insert_expiry(item: &mut Item, expiry: Option<Expiry>) {
+    if let Some(expiry) = expiry {
+        item.insert(attribute::EXPIRES_AT.into(), number(expiry.as_secs()));
+    }
+}
+
+fn read_expiry(item: &Item) -> Result<Option<Expiry>, Fault> {
+    Ok(optional_number(item, attribute::EXPIRES_AT)?.map(Expiry::from_secs))
+}
