@@ -8,6 +8,7 @@ mod cli;
 mod collections;
 mod contract;
 mod cors;
+mod deployable;
 mod faults;
 mod fixtures;
 mod gateway;

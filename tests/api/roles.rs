@@ -9,13 +9,18 @@ use crate::support::read;
 fn statements() -> Vec<(String, Value)> {
     let template = yaml::parse(&read("template.yaml")).unwrap();
     let resources = template["Resources"].as_object().unwrap().clone();
+    // A policy that stands beside its function.
+    let beside = &resources["PlaceKeysPolicy"]["Properties"];
+    assert_eq!(beside["Roles"], serde_json::json!([{ "Ref": "TenantsFunctionRole" }]));
+    let beside = list(&beside["PolicyDocument"]["Statement"]).into_iter().cloned().collect::<Vec<_>>();
+    let beside = beside.into_iter().map(|statement| ("TenantsFunction".to_owned(), statement));
     let functions = resources.into_iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
     let statements = functions.flat_map(|(name, function)| {
         let policies = function["Properties"]["Policies"].as_array().unwrap().clone();
         let statements = policies.into_iter().flat_map(|policy| policy["Statement"].as_array().unwrap().clone());
         statements.map(|statement| (name.clone(), statement)).collect::<Vec<_>>()
     });
-    statements.collect()
+    statements.chain(beside).collect()
 }
 
 /// A value that may be one or a list.

@@ -4,6 +4,7 @@
 //! per second and account), so the client backs off for seconds before it gives up.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use service::config::AwsConfig;
 use service::managed::{KeyKind, Managed};
 use service::tenant::TenantId;
 use sha2::{Digest, Sha256};
+
+use tokio::sync::OnceCell;
 
 use crate::plans::Plans;
 
@@ -38,6 +41,8 @@ pub struct GatewayFault(String);
 pub struct ApiGateway {
     client: Client,
     plans: Plans,
+    /// The usage plans' ids by the names of plans, once they were needed.
+    plan_ids: OnceCell<BTreeMap<String, String>>,
     stack: String,
 }
 
@@ -100,7 +105,7 @@ impl ApiGateway {
         if let Some(connector) = connector {
             builder = builder.http_client(http_client_fn(move |_, _| connector.clone()));
         }
-        Self { client: Client::from_conf(builder.build()), plans, stack }
+        Self { client: Client::from_conf(builder.build()), plans, plan_ids: OnceCell::new(), stack }
     }
 
     /// The plans.
@@ -170,7 +175,7 @@ impl ApiGateway {
 
     /// Makes sure that a key is in a plan, and in no other of the stack's: API Gateway takes it in one for each stage.
     pub async fn place(&self, key_id: &str, plan: &str) -> Result<(), GatewayFault> {
-        let id = self.plans.id(plan).ok_or_else(|| GatewayFault(format!("no usage plan for the plan {plan}")))?;
+        let id = self.plan_id(plan).await?;
         for other in self.plans.names().filter(|name| *name != plan) {
             self.displace(key_id, other).await?;
         }
@@ -186,8 +191,25 @@ impl ApiGateway {
         }
     }
 
+    /// The id of the usage plan, which the template names after the stack and the plan.
+    async fn plan_id(&self, plan: &str) -> Result<&str, GatewayFault> {
+        let ids = self.plan_ids.get_or_try_init(|| self.find_plans()).await?;
+        let id = ids.get(&format!("{}-{plan}", self.stack)).map(String::as_str);
+        id.ok_or_else(|| GatewayFault(format!("no usage plan for the plan {plan}")))
+    }
+
+    async fn find_plans(&self) -> Result<BTreeMap<String, String>, GatewayFault> {
+        let mut pages = self.client.get_usage_plans().limit(500).into_paginator().send();
+        let mut ids = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| Refusal::from(error).unexpected())?;
+            ids.extend(page.items.unwrap_or_default().into_iter().filter_map(|plan| Some((plan.name?, plan.id?))));
+        }
+        Ok(ids)
+    }
+
     async fn displace(&self, key_id: &str, plan: &str) -> Result<(), GatewayFault> {
-        let Some(id) = self.plans.id(plan) else { return Ok(()) };
+        let id = self.plan_id(plan).await?;
         match self.client.delete_usage_plan_key().usage_plan_id(id).key_id(key_id).send().await.map_err(Refusal::from) {
             Ok(_) | Err(Refusal::NotFound) => Ok(()),
             Err(refusal) => Err(refusal.unexpected()),

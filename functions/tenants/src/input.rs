@@ -133,7 +133,7 @@ fn plan(body: &Body<'_>, plans: &Plans) -> Result<Option<String>, Problem> {
 /// The plan, if there is one of that name.
 pub(crate) fn known_plan(plan: Option<String>, plans: &Plans) -> Result<Option<String>, Problem> {
     match plan {
-        Some(plan) if plans.id(&plan).is_none() => {
+        Some(plan) if !plans.contains(&plan) => {
             let names: Vec<&str> = plans.names().collect();
             Err(Problem::new(Code::UnknownPlan, format!("The plans are: {}.", names.join(", "))))
         }

@@ -1,25 +1,26 @@
 //! The plans that tenants may be on.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-/// API Gateway's usage plans by the names of plans, as the variable `PLANS` lists them.
+/// The names of plans, as the variable `PLANS` lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plans(BTreeMap<String, String>);
+pub struct Plans(BTreeSet<String>);
 
 impl Plans {
-    /// Reads a JSON object of names and usage plan ids.
-    pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json).map(Self)
+    /// Reads names with commas between them.
+    #[must_use]
+    pub fn parse(list: &str) -> Self {
+        Self(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect())
     }
 
-    /// The usage plan's id.
+    /// Whether there is a plan of that name.
     #[must_use]
-    pub fn id(&self, plan: &str) -> Option<&str> {
-        self.0.get(plan).map(String::as_str)
+    pub fn contains(&self, plan: &str) -> bool {
+        self.0.contains(plan)
     }
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.0.iter().map(String::as_str)
     }
 }
