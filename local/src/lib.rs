@@ -34,8 +34,7 @@ use axum::serve::ListenerExt as _;
 use serde_json::json;
 use service::aws;
 use service::config::AwsConfig;
-use service::store::{Fault, Store};
-use service::tenant::Tenant;
+use service::store::Store;
 use tokio::net::TcpListener;
 
 use binaries::{Binaries, BinariesError};
@@ -152,7 +151,6 @@ pub struct Local {
     issuer: Issuer,
     keys: ApiKeys,
     management: Management,
-    store: Store,
     database: Database,
     server: Server,
 }
@@ -203,7 +201,7 @@ impl Local {
             seed::seed(&functions, &store, &keys).await?;
         }
         let stage = template.api.stage;
-        Ok(Self { base_url, stage, functions, schedules, issuer, keys, management, store, database, server })
+        Ok(Self { base_url, stage, functions, schedules, issuer, keys, management, database, server })
     }
 
     /// Where the API is: `http://127.0.0.1:3000/v1`.
@@ -246,11 +244,6 @@ impl Local {
     #[must_use]
     pub fn management(&self) -> &Management {
         &self.management
-    }
-
-    /// Writes a tenant's row, and gives its API key a place in its plan.
-    pub async fn onboard(&self, tenant: &Tenant) -> Result<(), Fault> {
-        onboard(&self.store, &self.keys, tenant).await
     }
 
     /// Ends everything. What is under way gets an error.
@@ -296,12 +289,6 @@ pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BT
     overrides.entry("Issuers".to_owned()).or_insert_with(|| issuers.to_string());
     overrides.entry("UserPool".to_owned()).or_insert_with(|| "false".to_owned());
     overrides
-}
-
-async fn onboard(store: &Store, keys: &ApiKeys, tenant: &Tenant) -> Result<(), Fault> {
-    store.put_tenant(tenant).await?;
-    keys.put(&tenant.api_key, &tenant.plan);
-    Ok(())
 }
 
 /// As a function's on this machine.

@@ -3,7 +3,10 @@
 use std::os::unix::fs::symlink;
 
 use serde_json::Value;
-use service::tenant::{Status, TenantId};
+use service::caller::Operator;
+use service::managed::{KeyKind, Managed};
+use service::tenant::{Status, Tenant, TenantId};
+use service::time::Timestamp;
 
 use super::*;
 
@@ -46,10 +49,19 @@ async fn one_port_serves_the_functions_the_issuer_and_the_api() {
     local.shutdown().await;
 }
 
-fn tenant() -> Tenant {
+fn store(local: &Local) -> Store {
+    Store::new(aws::dynamodb(&aws_config(local.dynamodb_endpoint()), aws::connector()), "Table")
+}
+
+/// Writes the row of a new tenant, and gives its API key a place in its plan.
+async fn onboard(local: &Local) -> Tenant {
     let id = TenantId::generate();
     let (name, plan) = ("Initech".to_owned(), "pro".to_owned());
-    Tenant { api_key: id.to_string(), id, name, plan, status: Status::Active, issuers: vec![] }
+    let tenant = Tenant { api_key: id.to_string(), id, name, plan, status: Status::Onboarding, issuers: vec![] };
+    let mut managed = Managed::new(tenant, KeyKind::Own, BTreeMap::new(), Timestamp::now());
+    store(local).create_tenant(&Operator::schedule(), &mut managed).await.unwrap();
+    local.keys().put(&managed.tenant.api_key, &managed.tenant.plan);
+    managed.tenant
 }
 
 #[tokio::test]
@@ -57,18 +69,17 @@ async fn a_data_folder_keeps_the_issuers_key_the_rows_and_the_api_keys() {
     let folder = tempfile::tempdir().unwrap();
     let data = Data::Folder(folder.path().join("data"));
     let start = || Local::start(Options { data: data.clone(), ..options(folder.path()) });
-    let tenant = tenant();
 
     let local = start().await.unwrap();
     let jwks = get(format!("{}/_local/jwks.json", local.base_url())).await;
-    local.onboard(&tenant).await.unwrap();
+    let tenant = onboard(&local).await;
     let key = local.keys().find(&tenant.api_key);
     assert!(key.is_some());
     local.shutdown().await;
 
     let local = start().await.unwrap();
     assert_eq!(get(format!("{}/_local/jwks.json", local.base_url())).await, jwks);
-    assert_eq!(local.store.tenant(&tenant.id).await.unwrap(), Some(tenant.clone()));
+    assert_eq!(store(&local).tenant(&tenant.id).await.unwrap(), Some(tenant.clone()));
     assert_eq!(local.keys().find(&tenant.api_key), key);
     local.shutdown().await;
 }
@@ -93,9 +104,8 @@ async fn another_dynamodb_can_be_used() {
     let second = Options { dynamodb_endpoint: Some(endpoint.clone()), ..options(folder.path()) };
     let second = Local::start(second).await.unwrap();
     assert_eq!(second.dynamodb_endpoint(), endpoint);
-    let tenant = tenant();
-    first.onboard(&tenant).await.unwrap();
-    assert!(second.store.tenant(&tenant.id).await.unwrap().is_some());
+    let tenant = onboard(&first).await;
+    assert!(store(&second).tenant(&tenant.id).await.unwrap().is_some());
     second.shutdown().await;
     first.shutdown().await;
 }

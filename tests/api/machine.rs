@@ -1,7 +1,6 @@
 //! `/tokens`, and machine tokens on the routes that they are for.
 
 use serde_json::{Value, json};
-use service::tenant::{Status, Tenant, TenantId};
 
 use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller};
@@ -234,31 +233,30 @@ async fn a_disabled_key_cuts_machine_tokens_off_at_once() {
     api.shutdown().await;
 }
 
-/// On one table, with an issuer and an authorizer of their own for each API.
 #[tokio::test]
 async fn a_token_needs_no_issuer_but_a_tenant_that_is_let_in() {
-    let table = DynamoDb::start().await;
-    let start = || Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone()));
+    let api = Api::start().await;
+    let operator = api.caller("operator").await;
     let id = "01K0VMBRE11A00000000000000";
-    let (first, second, third) = (start().await, start().await, start().await);
-    let tenant = |status| Tenant {
-        id: TenantId::parse(id).unwrap(),
-        name: "Umbrella".into(),
-        plan: "pro".into(),
-        status,
-        issuers: vec![first.local.issuer().url().into()],
-        api_key: id.into(),
-    };
-    first.local.onboard(&tenant(Status::Active)).await.unwrap();
-    let (_, secret) = issue(&first.caller(id).await, json!(["records:read"])).await;
+    let path = format!("/admin/tenants/{id}");
+    let tenant = json!({"id": id, "name": "Umbrella", "plan": "pro"});
+    operator.post("/admin/tenants", &tenant).await.expect(201);
+    // Two, because the gateway keeps what the authorizer says of each.
+    let umbrella = api.caller(id).await;
+    let (_, first) = issue(&umbrella, json!(["records:read"])).await;
+    let (_, second) = issue(&umbrella, json!(["records:read"])).await;
 
-    second.local.onboard(&tenant(Status::Active)).await.unwrap();
-    second.caller(id).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
-    second.caller_of(Some(&secret)).get(NOTE).await.expect_problem(404, "record_not_found");
+    // The issuer that its people signed in with is its issuer no more.
+    let issuers = json!([{"issuer": "https://elsewhere.example", "audiences": ["api"]}]);
+    operator.patch(&path, &json!({"issuers": issuers})).await.expect(200);
+    // What it keeps of rows goes with it.
+    api.local.functions().kill("authorizer");
+    let other_token = api.caller_with(id, &[("scope", "records:read")]).await;
+    other_token.get(NOTE).await.expect_problem(403, "tenant_unknown");
+    api.caller_of(Some(&first)).get(NOTE).await.expect_problem(404, "record_not_found");
 
-    third.local.onboard(&tenant(Status::Suspended)).await.unwrap();
-    third.caller_of(Some(&secret)).get(NOTE).await.expect_problem(403, "tenant_suspended");
-    for api in [first, second, third] {
-        api.shutdown().await;
-    }
+    operator.post(&format!("{path}/suspend"), &json!({"reason": "unpaid"})).await.expect(200);
+    api.local.functions().kill("authorizer");
+    api.caller_of(Some(&second)).get(NOTE).await.expect_problem(403, "tenant_suspended");
+    api.shutdown().await;
 }

@@ -1,6 +1,6 @@
 //! Tokens, from the issuer through the gateway and the authorizer. Each rejection has its unit test in `authorizer`.
 
-use service::tenant::{Status, Tenant, TenantId};
+use serde_json::json;
 
 use crate::support::Api;
 
@@ -45,7 +45,7 @@ async fn a_token_is_authorized_once_for_all_routes() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     globex.get(NOTE).await.expect(404);
-    globex.put(NOTE, &serde_json::json!({"data": {}})).await.expect(201);
+    globex.put(NOTE, &json!({"data": {}})).await.expect(201);
     globex.get("/collections").await.expect(200);
     globex.delete(NOTE).await.expect(204);
     assert_eq!(api.invocations("authorizer").await, 1);
@@ -61,7 +61,7 @@ async fn scopes_are_held_to_on_each_route_with_one_cached_policy() {
     reader.get(NOTE).await.expect(404);
     let writer = api.caller_with("globex", &[("scope", "records:write")]).await;
     writer.get(NOTE).await.expect_problem(403, "insufficient_scope");
-    writer.put(NOTE, &serde_json::json!({"data": {}})).await.expect(201);
+    writer.put(NOTE, &json!({"data": {}})).await.expect(201);
     let neither = api.caller_with("globex", &[("scope", "openid")]).await;
     neither.get(NOTE).await.expect_problem(403, "insufficient_scope");
     assert_eq!(api.invocations("authorizer").await, 3);
@@ -80,23 +80,20 @@ async fn an_operator_is_no_tenant() {
 #[tokio::test]
 async fn a_tenant_is_let_in_by_its_own_issuers_only() {
     let api = Api::start().await;
-    let stranger = TenantId::parse("01K0STRANGER00000000000000").unwrap();
-    api.caller(stranger.as_str()).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
+    api.caller("01K0STRANGER00000000000000").await.get(NOTE).await.expect_problem(403, "tenant_unknown");
 
-    let tenant = |id: &str, status, issuer: &str| Tenant {
-        id: TenantId::parse(id).unwrap(),
-        name: "Other".into(),
-        plan: "pro".into(),
-        status,
-        issuers: vec![issuer.into()],
-        api_key: id.into(),
-    };
+    let operator = api.caller("operator").await;
     let foreign = "01K0F0RE1GN000000000000000";
-    api.local.onboard(&tenant(foreign, Status::Active, "https://elsewhere.example")).await.unwrap();
+    let issuers = json!([{"issuer": "https://elsewhere.example", "audiences": ["api"]}]);
+    let tenant = json!({"id": foreign, "name": "Foreign", "plan": "pro", "issuers": issuers});
+    operator.post("/admin/tenants", &tenant).await.expect(201);
     api.caller(foreign).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
 
     let suspended = "01K0SVSPENDED0000000000000";
-    api.local.onboard(&tenant(suspended, Status::Suspended, api.local.issuer().url())).await.unwrap();
+    let tenant = json!({"id": suspended, "name": "Suspended", "plan": "pro"});
+    operator.post("/admin/tenants", &tenant).await.expect(201);
+    let path = format!("/admin/tenants/{suspended}/suspend");
+    operator.post(&path, &json!({"reason": "unpaid"})).await.expect(200);
     api.caller(suspended).await.get(NOTE).await.expect_problem(403, "tenant_suspended");
     api.shutdown().await;
 }

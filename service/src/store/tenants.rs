@@ -23,13 +23,6 @@ impl Store {
         let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
         answer.item.map(|item| from_item(id.clone(), item)).transpose()
     }
-
-    /// Writes a tenant's row, over the one that is there.
-    pub async fn put_tenant(&self, tenant: &Tenant) -> Result<(), Fault> {
-        let item = to_item(tenant);
-        self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
-        Ok(())
-    }
 }
 
 pub(super) fn to_item(tenant: &Tenant) -> Item {
