@@ -13,6 +13,8 @@ pub mod context {
     pub const TENANT: &str = "tenant";
     /// The tenant's plan.
     pub const PLAN: &str = "plan";
+    /// The tenant's own monthly quota in requests, if it has one: it stands before the plan's.
+    pub const QUOTA: &str = "quota";
     /// The token's `sub`.
     pub const SUBJECT: &str = "subject";
     /// The token's scopes that the contract knows, separated by spaces.
@@ -46,6 +48,10 @@ pub enum RecordsWrite {}
 #[derive(Debug)]
 pub enum TokensManage {}
 
+/// Reading the tenant's own usage.
+#[derive(Debug)]
+pub enum UsageRead {}
+
 impl Scope for RecordsRead {
     const NAME: &'static str = "records:read";
 }
@@ -58,10 +64,16 @@ impl Scope for TokensManage {
     const NAME: &'static str = "tokens:manage";
 }
 
+impl Scope for UsageRead {
+    const NAME: &'static str = "usage:read";
+}
+
 /// A caller whom the authorizer let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     tenant: TenantId,
+    plan: String,
+    quota: Option<u64>,
     scopes: String,
 }
 
@@ -80,13 +92,30 @@ impl Caller {
     pub fn from_context(fields: &HashMap<String, Value>) -> Result<Self, NoCaller> {
         let text = |name| fields.get(name).and_then(Value::as_str);
         let tenant = TenantId::parse(text(context::TENANT).ok_or(NoCaller)?).map_err(|_| NoCaller)?;
-        Ok(Self { tenant, scopes: text(context::SCOPES).unwrap_or_default().to_owned() })
+        Ok(Self {
+            tenant,
+            plan: text(context::PLAN).unwrap_or_default().to_owned(),
+            quota: text(context::QUOTA).and_then(|quota| quota.parse().ok()),
+            scopes: text(context::SCOPES).unwrap_or_default().to_owned(),
+        })
     }
 
     /// The tenant, for logs.
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
+    }
+
+    /// The plan that the tenant is on.
+    #[must_use]
+    pub fn plan(&self) -> &str {
+        &self.plan
+    }
+
+    /// The tenant's own monthly quota in requests, where it is not the plan's.
+    #[must_use]
+    pub fn quota(&self) -> Option<u64> {
+        self.quota
     }
 
     /// The scopes of the caller's token, of those that the contract knows.
@@ -153,6 +182,20 @@ mod tests {
         let caller = Caller::from_context(&fields).unwrap();
         assert_eq!(caller.access::<RecordsRead>().unwrap().tenant(), caller.tenant());
         assert_eq!(caller.access::<RecordsWrite>().unwrap_err(), MissingScope("records:write"));
+    }
+
+    #[test]
+    fn a_quota_is_a_number_of_requests() {
+        let quota = |value: Value| {
+            let fields = [("tenant", "01K0ACME000000000000000000".into()), ("plan", "free".into()), ("quota", value)];
+            let caller = Caller::from_context(&context(&fields)).unwrap();
+            assert_eq!(caller.plan(), "free");
+            caller.quota()
+        };
+        assert_eq!(quota("1000".into()), Some(1000));
+        for none in [Value::Null, "".into(), "-1".into(), "many".into()] {
+            assert_eq!(quota(none), None);
+        }
     }
 
     #[test]
