@@ -3,6 +3,8 @@
 //! Not by `aws-config`: Lambda gives the region and the credentials in the environment and replaces the environment
 //! before they expire. The chain of other sources (profiles, SSO, STS, IMDS) would be linked, and asked, for nothing.
 
+mod meter;
+
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -18,6 +20,7 @@ use aws_smithy_http_client::default_connector;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 
 use crate::config::AwsConfig;
+use meter::Meter;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -71,7 +74,8 @@ pub fn dynamodb(config: &AwsConfig, connector: Option<SharedHttpConnector>) -> C
                 .build(),
         )
         // The attempt timeout covers the body as well.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .interceptor(Meter);
     if let Some(url) = &config.dynamodb_endpoint {
         builder = builder.endpoint_url(url);
     }

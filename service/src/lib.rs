@@ -1,11 +1,12 @@
 //! What the functions share.
 //!
-//! The domain (`caller`, `certificate`, `data`, `issuer`, `machine`, `managed`, `page`, `precondition`, `record`,
-//! `tenant`, `tenant_key`, `time`) knows neither AWS nor HTTP. `store` keeps it in `DynamoDB`, `http` speaks it to API
-//! Gateway, `config` and `aws` read the environment once at start-up.
+//! The domain (`caller`, `capacity`, `certificate`, `data`, `issuer`, `machine`, `managed`, `page`, `precondition`,
+//! `record`, `tenant`, `tenant_key`, `time`) knows neither AWS nor HTTP. `store` keeps it in `DynamoDB`, `http` speaks
+//! it to API Gateway, `config` and `aws` read the environment once at start-up.
 
 pub mod aws;
 pub mod caller;
+pub mod capacity;
 pub mod certificate;
 pub mod config;
 pub mod data;

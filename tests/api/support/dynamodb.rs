@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use service::capacity::Units;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -36,6 +37,9 @@ pub(crate) struct Seen {
     /// `GetItem`, `Query`…
     pub(crate) operation: String,
     pub(crate) body: Value,
+    /// What the answer said that it took. Nothing where no answer got through, or the request did not ask.
+    pub(crate) units: Units,
+    number: u64,
 }
 
 /// The proxy.
@@ -50,6 +54,7 @@ pub(crate) struct DynamoDb {
 #[derive(Default)]
 struct Script {
     seen: Vec<Seen>,
+    count: u64,
     next: VecDeque<Option<Fault>>,
     always: Option<Fault>,
 }
@@ -134,14 +139,18 @@ impl Drop for DynamoDb {
 }
 
 async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
-    let fault = {
+    let (fault, number) = {
         let mut script = proxy.state.lock().unwrap();
         let target = headers["x-amz-target"].to_str().unwrap();
+        script.count += 1;
+        let number = script.count;
         script.seen.push(Seen {
             operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap(),
+            units: Units::default(),
+            number,
         });
-        script.next.pop_front().unwrap_or(script.always)
+        (script.next.pop_front().unwrap_or(script.always), number)
     };
     let error = |status: StatusCode, code: &str| {
         (status, axum::Json(json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}") }))).into_response()
@@ -167,5 +176,26 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
         _ => {}
     }
     let (status, headers) = (answer.status(), answer.headers().clone());
-    (status, headers, answer.bytes().await.unwrap()).into_response()
+    let body = answer.bytes().await.unwrap();
+    if let Some(seen) = proxy.state.lock().unwrap().seen.iter_mut().rfind(|seen| seen.number == number) {
+        seen.units = units(&seen.operation, &serde_json::from_slice(&body).unwrap());
+    }
+    (status, headers, body).into_response()
+}
+
+/// What an answer says of the units that it took.
+fn units(operation: &str, answer: &Value) -> Units {
+    let consumed = &answer["ConsumedCapacity"];
+    let mut sum = Units::default();
+    for one in consumed.as_array().unwrap_or(&vec![consumed.clone()]) {
+        let units = one["CapacityUnits"].as_f64().unwrap_or_default();
+        // A repeated transaction is a read.
+        let reads = one.get("ReadCapacityUnits").is_some();
+        if reads || ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].contains(&operation) {
+            sum.read += units;
+        } else {
+            sum.write += units;
+        }
+    }
+    sum
 }
