@@ -10,21 +10,23 @@ mod contract;
 mod issuers;
 mod keys;
 mod machine;
+mod notes;
 mod policy;
 mod rows;
 mod tenants;
 mod token;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequest, ApiGatewayCustomAuthorizerResponse};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use lambda_runtime::Diagnostic;
 use service::caller::context;
+use service::capacity::measured;
 use service::issuer::Issuers;
 use service::store::Store;
 use service::tenant::{Status, Tenant};
-use tracing::{info, warn};
 
 pub use contract::{ROUTES, Route};
 pub use policy::policy;
@@ -32,6 +34,7 @@ pub use policy::policy;
 use issuers::TenantIssuers;
 use keys::Keys;
 use machine::Machines;
+use notes::Notes;
 use tenants::Tenants;
 use token::{Party, Rejection, Verified};
 
@@ -89,23 +92,28 @@ impl Authorizer {
         self.keys.fetch_all().await;
     }
 
-    /// Answers a `TOKEN` event.
+    /// Answers a `TOKEN` event, and leaves its line.
     pub async fn authorize(&self, event: ApiGatewayCustomAuthorizerRequest) -> Result<Answer, Refusal> {
+        let started = Instant::now();
+        let mut notes = Notes::default();
+        let (result, units) = measured(self.judge(event, &mut notes)).await;
+        notes.write(&result, units, started.elapsed());
+        result
+    }
+
+    async fn judge(&self, event: ApiGatewayCustomAuthorizerRequest, notes: &mut Notes) -> Result<Answer, Refusal> {
         let token = event.authorization_token.unwrap_or_default();
         let api = event.method_arn.as_deref().and_then(policy::api_of).ok_or(Refusal::Unauthorized)?;
-        let verified = match self.verify(&token).await {
-            Ok(verified) => verified,
-            Err(
-                rejection @ (Rejection::KeysUnavailable | Rejection::TokensUnavailable | Rejection::IssuersUnavailable),
-            ) => {
-                warn!(%rejection, "token not checked");
-                return Err(Refusal::Unavailable);
+        let verified = self.verify(&token).await.map_err(|rejection| {
+            notes.cause = Some(rejection.to_string());
+            match rejection {
+                Rejection::KeysUnavailable | Rejection::TokensUnavailable | Rejection::IssuersUnavailable => {
+                    Refusal::Unavailable
+                }
+                _ => Refusal::Unauthorized,
             }
-            Err(rejection) => {
-                info!(%rejection, "token refused");
-                return Err(Refusal::Unauthorized);
-            }
-        };
+        })?;
+        notes.issuer = Some(verified.issuer.clone());
         let tenant = match &verified.party {
             Party::Operator => return Ok(operator(api, &verified)),
             Party::Tenant(None) => Ok(None),
@@ -113,7 +121,7 @@ impl Authorizer {
             Party::Key(digest) => self.tenants.of_key(digest).await,
         };
         let tenant = tenant.map_err(|fault| {
-            warn!(%fault, "tenant not read");
+            notes.cause = Some(fault.to_string());
             Refusal::Unavailable
         })?;
         let answer = decide(api, &verified, tenant.as_ref());
@@ -187,7 +195,6 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
         bind(&mut answer, verified);
     } else {
         let reason = denied.unwrap_or(reason::TENANT_UNKNOWN);
-        info!(reason, issuer = verified.issuer, "tenant refused");
         answer.policy_document = policy::deny_all(api);
         answer.context = [(context::REASON.to_owned(), reason.to_owned())].into();
     }

@@ -2,14 +2,14 @@
 
 use authorizer::Authorizer;
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use service::aws;
 use service::config::{Config, required};
 use service::issuer::Issuers;
 use service::store::Store;
+use service::{aws, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    log::init(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let issuers = Issuers::parse(&required("ISSUERS")?)?.with(Issuers::parse(&required("USER_POOL_ISSUERS")?)?)?;
     let connector = aws::connector();

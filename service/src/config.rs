@@ -69,6 +69,7 @@ pub fn required(name: &'static str) -> Result<String, MissingVariable> {
     optional(name).ok_or(MissingVariable(name))
 }
 
-fn optional(name: &str) -> Option<String> {
+/// A variable that may be missing, or be empty.
+pub(crate) fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -2,7 +2,7 @@
 //!
 //! The domain (`caller`, `capacity`, `certificate`, `data`, `issuer`, `machine`, `managed`, `page`, `precondition`,
 //! `record`, `tenant`, `tenant_key`, `time`) knows neither AWS nor HTTP. `store` keeps it in `DynamoDB`, `http` speaks
-//! it to API Gateway, `config` and `aws` read the environment once at start-up.
+//! it to API Gateway, `log` writes the line of each event, `config` and `aws` read the environment once at start-up.
 
 pub mod aws;
 pub mod caller;
@@ -12,6 +12,7 @@ pub mod config;
 pub mod data;
 pub mod http;
 pub mod issuer;
+pub mod log;
 pub mod machine;
 pub mod managed;
 pub mod page;

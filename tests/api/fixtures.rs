@@ -7,7 +7,7 @@ use crate::support::contract::operations;
 use crate::support::{Api, read, workspace};
 
 /// The status that each event is answered with, in this order.
-const EVENTS: [(&str, &str, u16); 20] = [
+pub(crate) const EVENTS: [(&str, &str, u16); 20] = [
     ("records", "records-put.json", 201),
     ("records", "records-get.json", 200),
     ("records", "records-patch.json", 200),

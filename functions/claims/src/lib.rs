@@ -8,12 +8,15 @@
 mod event;
 pub mod scopes;
 
+use std::time::Instant;
+
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use service::store::Store;
+use service::capacity::measured;
+use service::log::{self, Entry, Taken};
+use service::store::{Fault, Store};
 use service::tenant::TenantId;
-use tracing::{info, warn};
 
 use event::{AccessToken, AddedClaims, Event, OverrideDetails, Request, Response};
 
@@ -25,7 +28,7 @@ pub enum Refusal {
     Unexpected,
     /// The client's tenant cannot be read now.
     #[error("Unavailable")]
-    Unavailable,
+    Unavailable(#[from] Fault),
 }
 
 impl From<Refusal> for Diagnostic {
@@ -47,30 +50,55 @@ impl Claims {
         Self { store }
     }
 
-    /// Answers an event with itself, its `response` filled in.
+    /// Answers an event with itself, its `response` filled in, and leaves its line.
     pub async fn answer(&self, mut event: Map<String, Value>) -> Result<Value, Refusal> {
-        let unexpected = |error: serde_json::Error| {
-            // Not the error's text, which may quote an attribute.
-            warn!(line = error.line(), "the event is not of a form that is known");
-            Refusal::Unexpected
-        };
-        let read = Event::deserialize(&Value::Object(event.clone())).map_err(unexpected)?;
-        let (machine, request) = (read.is_machine(), &read.request);
-        let (tenant, granted) = if machine {
-            let tenant = self.store.client_tenant(&read.caller_context.client_id).await.map_err(|fault| {
-                warn!(%fault, "the client's tenant is not read");
-                Refusal::Unavailable
-            })?;
+        let started = Instant::now();
+        let (result, units) = measured(self.grant(&event)).await;
+        let taken = |status| Taken { status, units, elapsed: started.elapsed(), bytes_in: 0, bytes_out: 0 };
+        match result {
+            Ok(Granted { tenant, scopes, response }) => {
+                let (tenant, scopes) = (tenant.as_ref().map(TenantId::as_str), Some(&*scopes));
+                log::write(&Entry { route: ROUTE, tenant, scopes, ..Entry::default() }, &taken(200));
+                event.insert("response".to_owned(), response);
+                Ok(Value::Object(event))
+            }
+            Err(refusal) => {
+                let (status, code, cause) = match &refusal {
+                    // Not the error's text, which may quote an attribute.
+                    Refusal::Unexpected => (500, "unexpected_event", None),
+                    Refusal::Unavailable(fault) => (503, "unavailable", Some(fault.to_string())),
+                };
+                let entry = Entry { route: ROUTE, code: Some(code), cause: cause.as_deref(), ..Entry::default() };
+                log::write(&entry, &taken(status));
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn grant(&self, event: &Map<String, Value>) -> Result<Granted, Refusal> {
+        let unexpected = |_: serde_json::Error| Refusal::Unexpected;
+        let read = Event::deserialize(event).map_err(unexpected)?;
+        let request = &read.request;
+        let (tenant, granted) = if read.is_machine() {
+            let tenant = self.store.client_tenant(&read.caller_context.client_id).await?;
             let granted = of_client(tenant.as_ref(), request);
             (tenant, granted)
         } else {
             of_user(request)
         };
-        info!(machine, tenant = tenant.as_ref().map(TenantId::as_str), scopes = granted.join(" "), "token");
-        let response = serde_json::to_value(response(tenant, &granted, request)).map_err(unexpected)?;
-        event.insert("response".to_owned(), response);
-        Ok(Value::Object(event))
+        let response = serde_json::to_value(response(tenant.clone(), &granted, request)).map_err(unexpected)?;
+        Ok(Granted { tenant, scopes: granted.join(" "), response })
     }
+}
+
+/// What the line calls an event of the user pool.
+const ROUTE: &str = "claims";
+
+/// What a token gets.
+struct Granted {
+    tenant: Option<TenantId>,
+    scopes: String,
+    response: Value,
 }
 
 /// A user's tenant and scopes: both or neither. Without a tenant there is nothing for a group to stand for, and who is

@@ -2,13 +2,13 @@
 
 use claims::Claims;
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use service::aws;
 use service::config::Config;
 use service::store::Store;
+use service::{aws, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    log::init(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let store = Store::new(aws::dynamodb(&config.aws, aws::connector()), config.table);
     let claims = &Claims::new(store);

@@ -3,12 +3,12 @@
 use service::config::{Config, required};
 use service::issuer::Issuers;
 use service::store::Store;
-use service::{aws, http};
+use service::{aws, http, log};
 use tenants::{ApiGateway, Plans, Tenants};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    log::init(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let plans = Plans::parse(&required("PLANS")?);
     let issuers = Issuers::parse(&required("ISSUERS")?)?.with(Issuers::parse(&required("USER_POOL_ISSUERS")?)?)?;

@@ -2,12 +2,12 @@
 
 use service::config::Config;
 use service::store::Store;
-use service::{aws, http};
+use service::{aws, http, log};
 use tokens::Tokens;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    log::init(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let store = Store::new(aws::dynamodb(&config.aws, aws::connector()), config.table);
     http::serve(Tokens::new(store), config.cors_allowed_origin.as_deref()).await

@@ -1,4 +1,4 @@
-//! The loop of a function behind API Gateway: every event ends in an explicit answer, and in one line of log.
+//! The loop of a function behind API Gateway: every event ends in an explicit answer, and in one line (`log`).
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,11 @@ use lambda_http::tower::ServiceExt;
 use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, service_fn};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tracing::{error, info, warn};
 
-use super::{Inbound, Problem, Reply};
+use super::{Code, Inbound, Problem, Reply};
+use crate::caller::Caller;
+use crate::capacity::{Units, measured};
+use crate::log::{self, Entry, Taken};
 
 /// How long a handler may take that needs the table only: longer than a request with its retries (`aws`).
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -59,7 +61,7 @@ pub async fn serve_scheduled(handler: impl Scheduled, cors_allowed_origin: Optio
         async move {
             let LambdaEvent { payload, context } = event;
             if is_scheduled(&payload) {
-                handler.run().await;
+                run_scheduled(handler).await;
                 return Ok::<_, Error>(serde_json::Value::Null);
             }
             let payload = serde_json::from_str(payload.get())?;
@@ -68,6 +70,13 @@ pub async fn serve_scheduled(handler: impl Scheduled, cors_allowed_origin: Optio
         }
     }))
     .await
+}
+
+async fn run_scheduled(handler: &impl Scheduled) {
+    let started = Instant::now();
+    let ((), units) = measured(handler.run()).await;
+    let taken = Taken { status: 200, units, elapsed: started.elapsed(), bytes_in: 0, bytes_out: 0 };
+    log::write(&Entry { route: "schedule", ..Entry::default() }, &taken);
 }
 
 /// Whether an event is one of `EventBridge`'s schedules.
@@ -96,40 +105,46 @@ fn keep_header_lines(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<Lambd
 /// One answer.
 pub async fn respond(handler: &impl Handler, cors: Option<&HeaderValue>, request: &Request) -> Response<Body> {
     let started = Instant::now();
-    let Some(inbound) = Inbound::of(request) else {
-        error!("the event is none of the REST API");
-        return finish(Err(Problem::internal("")), "", cors);
+    let inbound = Inbound::of(request);
+    let (result, units) = match &inbound {
+        Some(inbound) => measured(answer(handler, inbound)).await,
+        None => (Err(Problem::internal("the event is none of the REST API")), Units::default()),
     };
-    let result = match inbound.check_certificate() {
-        Ok(()) => within_deadline(handler, &inbound).await,
-        Err(problem) => Err(problem),
+    let problem = result.as_ref().err().map(|problem| (problem.code(), problem.cause().map(ToOwned::to_owned)));
+    let response = finish(result, inbound.as_ref().map(Inbound::id).unwrap_or_default(), cors);
+    let taken = Taken {
+        status: response.status().as_u16(),
+        units,
+        elapsed: started.elapsed(),
+        bytes_in: request.body().len(),
+        bytes_out: response.body().len(),
     };
-    log(&inbound, &result, started.elapsed());
-    finish(result, inbound.id(), cors)
+    write(inbound.as_ref(), problem, &taken);
+    response
 }
 
-async fn within_deadline<H: Handler>(handler: &H, request: &Inbound<'_>) -> Result<Reply, Problem> {
+async fn answer<H: Handler>(handler: &H, request: &Inbound<'_>) -> Result<Reply, Problem> {
+    request.check_certificate()?;
     let answer = tokio::time::timeout(H::DEADLINE, handler.handle(request)).await;
     answer.unwrap_or_else(|_| Err(Problem::unavailable("the handler's deadline passed")))
 }
 
-fn log(request: &Inbound<'_>, result: &Result<Reply, Problem>, elapsed: Duration) {
-    let caller = request.caller().ok();
-    let tenant = caller.as_ref().map(|caller| caller.tenant().as_str());
-    let (method, route) = request.route();
-    let request_id = request.id();
-    let ms = elapsed.as_millis();
-    match result {
-        Ok(reply) => info!(request_id, tenant, method, route, status = reply.status.as_u16(), ms),
-        Err(problem) => {
-            let (status, code) = (problem.code().status().as_u16(), problem.code().as_str());
-            match problem.cause() {
-                Some(cause) if status == 500 => error!(request_id, tenant, method, route, status, code, cause, ms),
-                Some(cause) => warn!(request_id, tenant, method, route, status, code, cause, ms),
-                None => info!(request_id, tenant, method, route, status, code, ms),
-            }
-        }
-    }
+fn write(request: Option<&Inbound<'_>>, problem: Option<(Code, Option<String>)>, taken: &Taken) {
+    let caller = request.and_then(|request| request.caller().ok());
+    let route = request.map(Inbound::route).map(|(method, path)| format!("{method} {path}"));
+    let (code, cause) = problem.unzip();
+    log::write(
+        &Entry {
+            route: route.as_deref().unwrap_or("unknown"),
+            request_id: request.map(Inbound::id),
+            tenant: caller.as_ref().map(|caller| caller.tenant().as_str()),
+            plan: caller.as_ref().map(Caller::plan),
+            code: code.map(Code::as_str),
+            cause: cause.flatten().as_deref(),
+            ..Entry::default()
+        },
+        taken,
+    );
 }
 
 fn finish(result: Result<Reply, Problem>, request_id: &str, cors: Option<&HeaderValue>) -> Response<Body> {

@@ -1,6 +1,7 @@
 //! The API of `template.yaml`, started afresh for each test, and clients that hold every answer to the contract.
 
 mod answer;
+pub(crate) mod attached;
 mod client;
 pub(crate) mod contract;
 pub(crate) mod dynamodb;
