@@ -1,8 +1,8 @@
 //! What the functions share.
 //!
-//! The domain (`caller`, `capacity`, `certificate`, `data`, `issuer`, `machine`, `managed`, `page`, `precondition`,
-//! `record`, `tenant`, `tenant_key`, `time`) knows neither AWS nor HTTP. `store` keeps it in `DynamoDB`, `http` speaks
-//! it to API Gateway, `log` writes the line of each event, `config` and `aws` read the environment once at start-up.
+//! `store` keeps the domain in `DynamoDB`, `http` speaks it to API Gateway, `log` writes the line of each event, `config`
+//! and `aws` read the environment once at start-up. Every other module is of the domain, which knows neither AWS nor
+//! HTTP.
 
 pub mod aws;
 pub mod caller;
@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod config;
 pub mod data;
 pub mod http;
+pub mod idempotency;
 pub mod issuer;
 pub mod log;
 pub mod machine;

@@ -24,7 +24,9 @@ async fn an_allowed_origin_may_read_every_answer() {
         let api = Api::start_with_parameter("CorsAllowedOrigin", origin).await;
         for answer in answers(&api).await {
             assert_eq!(answer.header("access-control-allow-origin"), origin, "{answer:?}");
-            for name in ["ETag", "Location", "Link", "Retry-After", "RateLimit", "RateLimit-Policy"] {
+            for name in
+                ["ETag", "Idempotent-Replayed", "Location", "Link", "Retry-After", "RateLimit", "RateLimit-Policy"]
+            {
                 let exposed = answer.header("access-control-expose-headers");
                 assert!(exposed.split(',').any(|one| one == name), "{name} in {exposed}");
             }
@@ -37,7 +39,7 @@ async fn an_allowed_origin_may_read_every_answer() {
             assert_eq!(preflight.header("access-control-allow-origin"), origin);
             let methods = preflight.header("access-control-allow-methods");
             assert!(methods.split(',').any(|method| method == operation.method), "{methods}");
-            for name in ["Authorization", "Content-Type", "If-Match", "If-None-Match"] {
+            for name in ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"] {
                 let allowed = preflight.header("access-control-allow-headers");
                 assert!(allowed.split(',').any(|one| one == name), "{name} in {allowed}");
             }

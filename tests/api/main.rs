@@ -14,6 +14,7 @@ mod faults;
 mod fixtures;
 mod gateway;
 mod health;
+mod idempotency;
 mod log;
 mod machine;
 mod mtls;

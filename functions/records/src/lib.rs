@@ -4,8 +4,9 @@ mod draft;
 
 use lambda_http::http::StatusCode;
 use service::caller::{Access, RecordsRead, RecordsWrite};
-use service::http::{Handler, Inbound, Problem, Query, Reply};
-use service::record::{CollectionName, RecordId};
+use service::http::{Handler, Inbound, Problem, Query, Reply, answer, first_answer};
+use service::idempotency::{Keep, Once};
+use service::record::{CollectionName, Record, RecordId};
 use service::store::Store;
 use service::store::collections::KnownCollections;
 use service::store::records::Put;
@@ -33,11 +34,11 @@ impl Handler for Records {
         match request.route() {
             ("GET", "/collections") => self.list_collections(request, caller.access()?).await,
             ("GET", "/collections/{collection}/records") => self.list(request, caller.access()?).await,
-            ("POST", "/collections/{collection}/records") => self.create(request, caller.access()?).await,
             ("GET", "/collections/{collection}/records/{id}") => self.get(request, caller.access()?).await,
-            ("PUT", "/collections/{collection}/records/{id}") => self.put(request, caller.access()?).await,
-            ("PATCH", "/collections/{collection}/records/{id}") => self.patch(request, caller.access()?).await,
-            ("DELETE", "/collections/{collection}/records/{id}") => self.delete(request, caller.access()?).await,
+            ("POST", "/collections/{collection}/records")
+            | ("PUT" | "PATCH" | "DELETE", "/collections/{collection}/records/{id}") => {
+                self.write(request, &caller.access()?).await
+            }
             _ => Err(request.unknown_route()),
         }
     }
@@ -57,19 +58,43 @@ impl Records {
         query.paged(request.path(), &found)
     }
 
-    async fn create(&self, request: &Inbound<'_>, access: Access<RecordsWrite>) -> Result<Reply, Problem> {
+    /// Any write, once if it has an idempotency key.
+    async fn write(&self, request: &Inbound<'_>, access: &Access<RecordsWrite>) -> Result<Reply, Problem> {
+        let once = request.once()?;
+        let once = once.as_ref();
+        // On the heap: four ways to call the SDK make a large future.
+        let work = Box::pin(async {
+            match request.route().0 {
+                "POST" => self.create(request, access, once).await,
+                "PUT" => self.put(request, access, once).await,
+                "PATCH" => self.patch(request, access, once).await,
+                _ => self.delete(request, access, once).await,
+            }
+        });
+        first_answer(&self.store, access, request, once, work).await
+    }
+
+    async fn create(
+        &self,
+        request: &Inbound<'_>,
+        access: &Access<RecordsWrite>,
+        once: Option<&Once>,
+    ) -> Result<Reply, Problem> {
         let collection = collection(request)?;
         request.query(&[])?;
         let draft = draft(request)?;
         let id = RecordId::generate();
         let location = format!("{}/{}", request.path().trim_end_matches('/'), id.as_str());
+        let created = |record: &Record| Ok(changed(StatusCode::CREATED, record)?.location(&location));
+        let kept = |record: &Record| created(record).ok()?.keep_around(&record.data);
+        let keep = once.map(|once| Keep { once, answer: &kept });
         // Also with an error: it may have been written, and a retry there with `If-None-Match: *` writes it once.
-        let record = self
+        let written = self
             .store
-            .create_record(&access, &self.known, &collection, &id, draft)
+            .create_record(access, &self.known, &collection, &id, draft, keep.as_ref())
             .await
             .map_err(|error| Problem::from(error).with_location(&location))?;
-        Ok(Reply::json(StatusCode::CREATED, &record)?.etag(record.version).location(&location))
+        answer(request, once, written, created)
     }
 
     async fn get(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
@@ -87,36 +112,68 @@ impl Records {
         }
     }
 
-    async fn put(&self, request: &Inbound<'_>, access: Access<RecordsWrite>) -> Result<Reply, Problem> {
+    async fn put(
+        &self,
+        request: &Inbound<'_>,
+        access: &Access<RecordsWrite>,
+        once: Option<&Once>,
+    ) -> Result<Reply, Problem> {
         let (collection, id) = (collection(request)?, id(request)?);
         request.query(&[])?;
         let precondition = request.precondition()?;
         let draft = draft(request)?;
-        let Put { record, created } =
-            self.store.put_record(&access, &self.known, &collection, &id, draft, &precondition).await?;
-        if created {
-            Ok(Reply::json(StatusCode::CREATED, &record)?.etag(record.version).location(request.path()))
-        } else {
-            Ok(Reply::json(StatusCode::OK, &record)?.etag(record.version))
-        }
+        let put = |Put { record, created }: &Put| {
+            if *created {
+                Ok(changed(StatusCode::CREATED, record)?.location(request.path()))
+            } else {
+                changed(StatusCode::OK, record)
+            }
+        };
+        let kept = |end: &Put| put(end).ok()?.keep_around(&end.record.data);
+        let keep = once.map(|once| Keep { once, answer: &kept });
+        let written =
+            self.store.put_record(access, &self.known, &collection, &id, draft, &precondition, keep.as_ref()).await?;
+        answer(request, once, written, put)
     }
 
-    async fn patch(&self, request: &Inbound<'_>, access: Access<RecordsWrite>) -> Result<Reply, Problem> {
+    async fn patch(
+        &self,
+        request: &Inbound<'_>,
+        access: &Access<RecordsWrite>,
+        once: Option<&Once>,
+    ) -> Result<Reply, Problem> {
         let (collection, id) = (collection(request)?, id(request)?);
         request.query(&[])?;
         let precondition = request.precondition()?;
         let Change { data, expiry } = Change::of(request)?;
-        let record = self.store.merge_record(&access, &collection, &id, data, expiry, &precondition).await?;
-        Ok(Reply::json(StatusCode::OK, &record)?.etag(record.version))
+        let patched = |record: &Record| changed(StatusCode::OK, record);
+        let kept = |record: &Record| patched(record).ok()?.keep();
+        let keep = once.map(|once| Keep { once, answer: &kept });
+        let written =
+            self.store.merge_record(access, &collection, &id, data, expiry, &precondition, keep.as_ref()).await?;
+        answer(request, once, written, patched)
     }
 
-    async fn delete(&self, request: &Inbound<'_>, access: Access<RecordsWrite>) -> Result<Reply, Problem> {
+    async fn delete(
+        &self,
+        request: &Inbound<'_>,
+        access: &Access<RecordsWrite>,
+        once: Option<&Once>,
+    ) -> Result<Reply, Problem> {
         let (collection, id) = (collection(request)?, id(request)?);
         request.query(&[])?;
         let precondition = request.precondition()?;
-        self.store.delete_record(&access, &collection, &id, &precondition).await?;
-        Ok(Reply::empty(StatusCode::NO_CONTENT))
+        let deleted = || Reply::empty(StatusCode::NO_CONTENT);
+        let kept = |(): &()| deleted().keep();
+        let keep = once.map(|once| Keep { once, answer: &kept });
+        let written = self.store.delete_record(access, &collection, &id, &precondition, keep.as_ref()).await?;
+        answer(request, once, written, |()| Ok(deleted()))
     }
+}
+
+/// A record as it is after a change.
+fn changed(status: StatusCode, record: &Record) -> Result<Reply, Problem> {
+    Ok(Reply::json(status, record)?.etag(record.version))
 }
 
 fn collection(request: &Inbound<'_>) -> Result<CollectionName, Problem> {

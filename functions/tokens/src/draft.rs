@@ -21,11 +21,9 @@ impl Draft {
         let body = request.body(&["application/json"], MEMBERS)?;
         let name: String = member(&body, "name", "a string")?;
         let scopes = member(&body, "scopes", "an array of strings")?;
-        Ok(Self {
-            name: Name::parse(&name)?,
-            expires_at: body.expires_at()?.of(None),
-            scopes: Scopes::given_by(creator, scopes)?,
-        })
+        // First, because this refusal stands for a repeat of what was done before, too.
+        let scopes = Scopes::given_by(creator, scopes)?;
+        Ok(Self { name: Name::parse(&name)?, expires_at: body.expires_at()?.of(None), scopes })
     }
 }
 

@@ -6,12 +6,16 @@ use lambda_http::http::StatusCode;
 use lambda_http::http::header::CACHE_CONTROL;
 use serde::Serialize;
 use service::caller::{Access, Caller, TokensManage};
-use service::http::{Handler, Inbound, Problem, Query, Reply};
+use service::http::{Code, Handler, Inbound, Problem, Query, Reply, answer, first_answer};
+use service::idempotency::{Keep, Once};
 use service::machine::{MachineToken, Secret, TokenId};
 use service::store::Store;
 use service::time::Timestamp;
 
 use draft::Draft;
+
+/// The fewest characters of an idempotency key here, where the answer is kept under it: a UUID has 36.
+const SHORTEST_KEY: usize = 32;
 
 /// The function's state.
 #[derive(Debug)]
@@ -41,7 +45,12 @@ impl Handler for Tokens {
         let caller = request.caller()?;
         match request.route() {
             ("GET", "/tokens") => self.list(request, caller.access()?).await,
-            ("POST", "/tokens") => self.create(request, &caller, caller.access()?).await,
+            ("POST", "/tokens") => {
+                let access = caller.access()?;
+                let once = once(request)?;
+                let work = self.create(request, &caller, &access, once.as_ref());
+                first_answer(&self.store, &access, request, once.as_ref(), work).await
+            }
             ("DELETE", "/tokens/{id}") => self.revoke(request, caller.access()?).await,
             _ => Err(request.unknown_route()),
         }
@@ -59,7 +68,8 @@ impl Tokens {
         &self,
         request: &Inbound<'_>,
         caller: &Caller,
-        access: Access<TokensManage>,
+        access: &Access<TokensManage>,
+        once: Option<&Once>,
     ) -> Result<Reply, Problem> {
         request.query(&[])?;
         let Draft { name, scopes, expires_at } = Draft::of(request, caller)?;
@@ -73,13 +83,19 @@ impl Tokens {
             last_used_at: None,
         };
         let location = format!("{}/{}", request.path().trim_end_matches('/'), token.id.as_str());
+        let issued = |token: &MachineToken| {
+            let issued = Issued { token, secret: secret.expose() };
+            Ok(Reply::json(StatusCode::CREATED, &issued)?.location(&location).header(CACHE_CONTROL, "no-store"))
+        };
+        let kept = |token: &MachineToken| issued(token).ok()?.keep_sealed(once?);
+        let keep = once.map(|once| Keep { once, answer: &kept });
         // Also with an error: the token may be there, with a secret that nobody has, and is to be revoked.
-        self.store
-            .create_token(&access, &token, &secret.digest())
+        let written = self
+            .store
+            .create_token(access, &token, &secret.digest(), keep.as_ref())
             .await
-            .map_err(|fault| Problem::from(fault).with_location(&location))?;
-        let issued = Issued { token: &token, secret: secret.expose() };
-        Ok(Reply::json(StatusCode::CREATED, &issued)?.location(&location).header(CACHE_CONTROL, "no-store"))
+            .map_err(|error| Problem::from(error).with_location(&location))?;
+        answer(request, once, written, |()| issued(&token))
     }
 
     async fn revoke(&self, request: &Inbound<'_>, access: Access<TokensManage>) -> Result<Reply, Problem> {
@@ -88,4 +104,13 @@ impl Tokens {
         self.store.revoke_token(&access, &id).await?;
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
+}
+
+fn once(request: &Inbound<'_>) -> Result<Option<Once>, Problem> {
+    let once = request.once()?;
+    if once.as_ref().is_some_and(|once| once.key().characters() < SHORTEST_KEY) {
+        let detail = format!("Idempotency-Key has at least {SHORTEST_KEY} characters here, such as a UUID.");
+        return Err(Problem::new(Code::InvalidParameter, detail));
+    }
+    Ok(once)
 }

@@ -75,10 +75,8 @@ fn excerpt(name: &str) -> String {
 
 /// The media type without its parameters; a `charset` other than UTF-8 has no meaning for JSON (RFC 8259, section 8.1).
 fn check_media_type(header: Option<&HeaderValue>, allowed: &[&str]) -> Result<(), Problem> {
-    let value = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut parts = value.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
-    let utf8 = parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+    let (essence, parameters) = media_type(header);
+    let utf8 = parameters.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
         !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
     });
     if utf8 && allowed.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type)) {
@@ -87,6 +85,13 @@ fn check_media_type(header: Option<&HeaderValue>, allowed: &[&str]) -> Result<()
         let detail = format!("The Content-Type must be {}, in UTF-8.", allowed.join(" or "));
         Err(Problem::new(Code::UnsupportedMediaType, detail))
     }
+}
+
+/// The media type without its parameters, and those.
+pub(super) fn media_type(header: Option<&HeaderValue>) -> (&str, impl Iterator<Item = &str>) {
+    let value = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = value.split(';').map(str::trim);
+    (parts.next().unwrap_or_default(), parts)
 }
 
 #[cfg(test)]

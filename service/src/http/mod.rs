@@ -2,6 +2,7 @@
 
 mod body;
 pub mod conditional;
+mod once;
 mod problem;
 mod query;
 mod reply;
@@ -9,6 +10,7 @@ mod request;
 mod serve;
 
 pub use body::Body;
+pub use once::{answer, first_answer};
 pub use problem::{Code, Problem};
 pub use query::Query;
 pub use reply::Reply;

@@ -8,7 +8,7 @@ use crate::caller::{MissingScope, NoCaller};
 use crate::data::DataError;
 use crate::machine::{InvalidName, InvalidTokenId, ScopesError};
 use crate::record::{InvalidCollectionName, InvalidRecordId};
-use crate::store::{Fault, ListError, ReadError, RevokeError, WriteError};
+use crate::store::{Fault, ListError, OnceError, ReadError, RevokeError, WriteError};
 
 /// A problem's machine-readable name. Stable: a code is never reworded, and `docs/problems.md` describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub enum Code {
     Conflict,
     /// `If-Match` or `If-None-Match` does not hold.
     PreconditionFailed,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
     /// The body is too large.
     BodyTooLarge,
     /// A record's data is too large.
@@ -63,7 +65,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MalformedJson,
         Self::InvalidBody,
         Self::InvalidData,
@@ -82,6 +84,7 @@ impl Code {
         Self::IssuerTaken,
         Self::Conflict,
         Self::PreconditionFailed,
+        Self::IdempotencyKeyReused,
         Self::BodyTooLarge,
         Self::DataTooLarge,
         Self::UnsupportedMediaType,
@@ -121,6 +124,9 @@ impl Code {
             Self::IssuerTaken => ("issuer_taken", StatusCode::CONFLICT, "Conflict"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
             Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "Precondition failed"),
+            Self::IdempotencyKeyReused => {
+                ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY, "Idempotency key reused")
+            }
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
             Self::DataTooLarge => ("data_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
             Self::UnsupportedMediaType => {
@@ -163,8 +169,8 @@ impl Problem {
     pub fn unavailable(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(
             Code::Unavailable,
-            "A part that is needed does not answer. A write may or may not have happened: repeat it with If-Match or \
-             If-None-Match.",
+            "A part that is needed does not answer. A write may or may not have happened: repeat it with the same \
+             Idempotency-Key, or with If-Match or If-None-Match.",
         );
         problem.cause = Some(cause.into());
         problem.with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -192,12 +198,12 @@ impl Problem {
         self
     }
 
-    /// Says where the record is if the write happened after all.
+    /// Says where the record is if the write happened after all, which it may have when the service failed.
     #[must_use]
     pub fn with_location(self, location: &str) -> Self {
         match HeaderValue::from_str(location) {
-            Ok(value) => self.with_header(LOCATION, value),
-            Err(_) => self,
+            Ok(value) if self.code.status().is_server_error() => self.with_header(LOCATION, value),
+            _ => self,
         }
     }
 
@@ -337,12 +343,31 @@ impl From<WriteError> for Problem {
             WriteError::PreconditionFailed => {
                 Self::new(Code::PreconditionFailed, "The record is not as If-Match or If-None-Match says.")
             }
-            WriteError::Conflict => Self::new(Code::Conflict, "The record is being changed by others; try again.")
-                .with_header(RETRY_AFTER, HeaderValue::from_static("1")),
+            WriteError::Conflict => conflict(),
             WriteError::Data(error) => error.into(),
+            WriteError::KeyReused => key_reused(),
             WriteError::Fault(fault) => fault.into(),
         }
     }
+}
+
+impl From<OnceError> for Problem {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::KeyReused => key_reused(),
+            OnceError::Conflict => conflict(),
+            OnceError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+fn conflict() -> Problem {
+    Problem::new(Code::Conflict, "Others are in the way, or a repeat of this request is; try again.")
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+fn key_reused() -> Problem {
+    Problem::new(Code::IdempotencyKeyReused, "The Idempotency-Key was used for another request, which was done.")
 }
 
 impl From<RevokeError> for Problem {

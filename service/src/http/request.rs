@@ -1,14 +1,21 @@
 //! A request as API Gateway hands it to a function.
 
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use lambda_http::RequestExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
+use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::RequestContext;
 use serde_json::Value;
 
-use super::{Code, Problem, Query};
+use super::{Code, Problem, Query, body};
 use crate::caller::{Caller, Operator, context};
 use crate::certificate::Thumbprint;
+use crate::data::{Data, Members};
+use crate::idempotency::{Essence, Fingerprint, IdempotencyKey, InvalidKey, Once};
 use crate::precondition::Precondition;
+
+/// draft-ietf-httpapi-idempotency-key-header, section 2.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request of the REST API.
 #[derive(Debug)]
@@ -88,6 +95,41 @@ impl<'a> Inbound<'a> {
     /// `If-Match` and `If-None-Match`.
     pub fn precondition(&self) -> Result<Precondition, Problem> {
         super::conditional::precondition(self.request.headers())
+    }
+
+    /// What the request's `Idempotency-Key` makes of it, if it has one.
+    pub fn once(&self) -> Result<Option<Once>, Problem> {
+        let headers = self.request.headers();
+        let invalid = |detail: String| Problem::new(Code::InvalidParameter, detail);
+        let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(line) = lines.next() else { return Ok(None) };
+        if lines.next().is_some() {
+            return Err(invalid("Idempotency-Key is given more than once.".to_owned()));
+        }
+        let key = line.to_str().map_err(|_| InvalidKey).and_then(IdempotencyKey::parse);
+        let key = key.map_err(|error| invalid(error.to_string()))?;
+        let mut query: Vec<_> =
+            self.request.query_string_parameters_ref().into_iter().flat_map(QueryMap::iter).collect();
+        // By name only, which keeps the values of one in their order.
+        query.sort_by_key(|(name, _)| *name);
+        let lines = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        let essence = Essence {
+            method: self.request.method().as_str(),
+            path: self.path(),
+            query,
+            if_match: lines(IF_MATCH),
+            if_none_match: lines(IF_NONE_MATCH),
+            media_type: body::media_type(headers.get(CONTENT_TYPE)).0,
+            body: self.request.body(),
+        };
+        Ok(Some(Once::new(key, self.route(), Fingerprint::of(&essence))))
+    }
+
+    /// The `data` of the body, as a record has it. For a body that was read before.
+    pub(super) fn data(&self) -> Option<Data> {
+        let members: Members<'_> = serde_json::from_slice(self.request.body()).ok()?;
+        let (_, data) = members.0.into_iter().find(|(name, _)| name == "data")?;
+        Data::new(data).ok()
     }
 
     /// The body, of one of these media types, with only these members.

@@ -23,7 +23,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The headers that a page in a browser may read, beside the few that it always may. `template.yaml` has the same list
 /// for the gateway's own answers.
-const EXPOSED: HeaderValue = HeaderValue::from_static("ETag,Link,Location,RateLimit,RateLimit-Policy,Retry-After");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("ETag,Idempotent-Replayed,Link,Location,RateLimit,RateLimit-Policy,Retry-After");
 
 /// What a function does with a request.
 pub trait Handler: Sync {

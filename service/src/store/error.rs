@@ -53,9 +53,36 @@ pub enum WriteError {
     /// The change leads beyond what data may be.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Its idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     /// The table failed.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// Why a request with an idempotency key was neither done nor found to be done.
+#[derive(Debug, thiserror::Error)]
+pub enum OnceError {
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Others, its own repeats among them, were in the way again and again.
+    #[error("too many concurrent changes")]
+    Conflict,
+    /// The table failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<OnceError> for WriteError {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::KeyReused => Self::KeyReused,
+            OnceError::Conflict => Self::Conflict,
+            OnceError::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 /// Why a machine token was not revoked.

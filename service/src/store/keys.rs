@@ -43,6 +43,18 @@ pub(super) fn tokens(tenant: &TenantId) -> String {
     format!("T#{tenant}#TOKENS")
 }
 
+/// A kept answer, by the digest of its route and its idempotency key. One of 16 partitions of the tenant, so that its
+/// writes spread, and all of them can be found in the end.
+pub(super) fn answer(tenant: &TenantId, digest: &str) -> Key {
+    let part = digest.get(..1).unwrap_or_default();
+    Key { pk: format!("T#{tenant}#KEYS#{part}"), sk: digest.to_owned() }
+}
+
+/// The partitions of a tenant's kept answers.
+pub(super) fn answers(tenant: &TenantId) -> impl Iterator<Item = String> {
+    (0..16).map(move |part| format!("T#{tenant}#KEYS#{part:x}"))
+}
+
 /// What a machine token is good for, by the digest of its secret.
 pub(super) fn grant(digest: &Digest) -> Key {
     Key { pk: format!("TOKEN#{digest}"), sk: "TOKEN".into() }
@@ -103,6 +115,15 @@ mod tests {
         (tenant, "[ab]{1,2}".prop_map(|name| CollectionName::parse(&name).unwrap()))
     }
 
+    #[test]
+    fn every_answer_is_in_one_of_the_partitions() {
+        let tenant = TenantId::parse("01K0ACME000000000000000000").unwrap();
+        let partitions: Vec<_> = answers(&tenant).collect();
+        let used: Vec<_> = "0123456789abcdef".chars().map(|digit| answer(&tenant, &format!("{digit}7")).pk).collect();
+        assert_eq!(partitions, used);
+        assert_eq!(answer(&tenant, "f7").pk, "T#01K0ACME000000000000000000#KEYS#f");
+    }
+
     proptest! {
         #[test]
         fn what_a_tenant_owns_starts_with_the_tenant(tenant in any_tenant(), collection in any_collection()) {
@@ -110,6 +131,7 @@ mod tests {
             prop_assert!(records(&tenant, &collection).starts_with(&prefix));
             prop_assert!(collections(&tenant).starts_with(&prefix));
             prop_assert!(tokens(&tenant).starts_with(&prefix));
+            prop_assert!(answers(&tenant).all(|partition| partition.starts_with(&prefix)));
             prop_assert!(!super::tenant(&tenant).pk.starts_with("T#"));
         }
 

@@ -5,6 +5,7 @@
 //! | record     | `T#<tenant>#R#<collection>`      | record id       |
 //! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
 //! | token      | `T#<tenant>#TOKENS`              | token id        |
+//! | answer     | `T#<tenant>#KEYS#<one digit>`    | SHA-256 of route and idempotency key |
 //! | its grant  | `TOKEN#<SHA-256 of the secret>`  | `TOKEN`         |
 //! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
 //! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`    |
@@ -21,6 +22,7 @@
 
 pub mod admin;
 mod attempts;
+mod change;
 mod clients;
 pub mod collections;
 mod cursor;
@@ -29,6 +31,7 @@ mod export;
 mod expression;
 mod failure;
 mod health;
+mod idempotency;
 mod issuers;
 mod item;
 mod keys;
@@ -42,7 +45,7 @@ mod transaction;
 
 use aws_sdk_dynamodb::Client;
 
-pub use error::{Fault, ListError, ReadError, RevokeError, WriteError};
+pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, WriteError};
 
 /// The table, and the client to reach it with.
 #[derive(Debug, Clone)]

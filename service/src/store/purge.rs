@@ -31,10 +31,21 @@ impl Store {
             return self.delete(tokens).await;
         }
         let collections = self.some_of(&keys::collections(tenant), 1).await?;
-        let Some(mut row) = collections.first().cloned() else { return Ok(0) };
+        let Some(mut row) = collections.first().cloned() else { return self.purge_answers(tenant).await };
         let name = CollectionName::parse(&take_string(&mut row, SK)?).map_err(|_| Fault::corrupt(SK))?;
         let records = self.some_of(&keys::records(tenant, &name), BATCH).await?;
         self.delete(if records.is_empty() { collections } else { records }).await
+    }
+
+    /// Last, because it takes a look at each of their partitions to see that there are none.
+    async fn purge_answers(&self, tenant: &TenantId) -> Result<usize, Fault> {
+        for partition in keys::answers(tenant) {
+            let answers = self.some_of(&partition, BATCH).await?;
+            if !answers.is_empty() {
+                return self.delete(answers).await;
+            }
+        }
+        Ok(0)
     }
 
     /// Keys of a partition's items, with what leads from a token to its grant.

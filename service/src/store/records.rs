@@ -1,28 +1,35 @@
 //! Records: each call is one request to the table (a merge: a read and a write).
 //!
+//! With an idempotency key the write is a transaction, with the answer that is kept by the key, in the place of the
+//! write alone. A transaction does not tell what it replaced, and the answer has to be known before: so a put with a key
+//! takes the record for new, and writes again when it finds that it is not.
+//!
 //! A write carries an id of its own, which the item keeps. When an answer is lost and the SDK sends the request again,
 //! the repeat finds its own id and is known to have succeeded: no write is made twice, and none that happened is
 //! reported as lost to a rival.
 //!
 //! An item past its `expiresAt` is no record, whether DynamoDB has removed it yet or not.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure};
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::value::RawValue;
 use ulid::Ulid;
 
-use super::attempts::Attempts;
+use super::change::Change;
 use super::collections::KnownCollections;
-use super::expression::{ABSENT, Condition, EXISTS, NOT_MINE, SAME_VERSION, names};
+use super::expression::{ABSENT, Condition, EXISTS, NOT_MINE, SAME_VERSION};
 use super::failure::Failure;
+use super::idempotency::{Commit, Keeping};
 use super::item::{Item, attribute, number, optional_number, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
 use super::{Fault, ListError, ReadError, Store, WriteError};
 use crate::caller::{Access, RecordsRead, RecordsWrite};
 use crate::data::Data;
+use crate::idempotency::{Keep, Written};
 use crate::page::{Page, PageRequest};
 use crate::precondition::Precondition;
 use crate::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, Version};
+use crate::tenant::TenantId;
 use crate::time::{Expiry, Timestamp};
 
 /// How often a change is tried again because the record changed under it. The handler's deadline ends it as well.
@@ -39,6 +46,7 @@ pub struct Put {
 
 /// One write of a record, however often it is sent.
 struct Write<'a> {
+    tenant: &'a TenantId,
     collection: &'a CollectionName,
     id: &'a RecordId,
     now: Timestamp,
@@ -79,19 +87,22 @@ impl Store {
         collection: &CollectionName,
         id: &RecordId,
         draft: Draft,
-    ) -> Result<Record, WriteError> {
-        let write = Write::new(collection, id);
+        keep: Option<&Keep<'_, Record>>,
+    ) -> Result<Written<Record>, WriteError> {
+        let write = Write::new(access, collection, id);
         self.ensure_collection(known, access, collection, write.now).await?;
         let record = write.new_record(draft);
-        match self.insert(access, &write, &record, Condition::default().and(ABSENT)).await {
-            Ok(()) => Ok(record),
-            Err(Failure::Condition(Some(item))) if write.made(&item) => Ok(record),
-            Err(Failure::Condition(_)) => Err(WriteError::PreconditionFailed),
-            Err(Failure::Fault(fault)) => Err(fault.into()),
+        let insert = write.insert(&record, Condition::default().and(ABSENT));
+        match self.commit(insert, write.keeping(keep, &record)?).await? {
+            Commit::Made => Ok(Written::Now(record)),
+            Commit::Before(answered) => Ok(Written::Before(answered)),
+            Commit::Refused(Some(item)) if write.made(&item) => Ok(Written::Now(record)),
+            Commit::Refused(_) => Err(WriteError::PreconditionFailed),
         }
     }
 
     /// Creates or replaces a record.
+    #[expect(clippy::too_many_arguments, reason = "each is of its own type, and they are what a request says")]
     pub async fn put_record(
         &self,
         access: &Access<RecordsWrite>,
@@ -100,37 +111,77 @@ impl Store {
         id: &RecordId,
         draft: Draft,
         precondition: &Precondition,
-    ) -> Result<Put, WriteError> {
-        let write = Write::new(collection, id);
+        keep: Option<&Keep<'_, Put>>,
+    ) -> Result<Written<Put>, WriteError> {
+        let write = Write::new(access, collection, id);
         if precondition.holds(None) {
             self.ensure_collection(known, access, collection, write.now).await?;
         }
+        match keep {
+            None => self.put_alone(&write, draft, precondition).await.map(Written::Now),
+            Some(keep) => self.put_once(&write, draft, precondition, keep).await,
+        }
+    }
+
+    /// One update, which tells what it replaced.
+    async fn put_alone(&self, write: &Write<'_>, draft: Draft, precondition: &Precondition) -> Result<Put, WriteError> {
         for _ in 0..MAX_ROUNDS {
             let condition = Condition::default().not_expired(write.now).precondition(precondition);
-            let old = match self.update(access, &write, &draft, condition).await {
+            let old = match self.apply(write.update(&draft, condition)).await {
                 Ok(old) => {
-                    let record = write.record_over(old.as_ref(), draft)?;
-                    return Ok(Put { created: old.is_none(), record });
+                    let old = old.map(|old| from_item(write.collection, old)).transpose()?;
+                    return Ok(write.put_over(old.as_ref(), draft));
                 }
                 Err(Failure::Fault(fault)) => return Err(fault.into()),
                 Err(Failure::Condition(None)) => return Err(WriteError::PreconditionFailed),
                 Err(Failure::Condition(Some(item))) => item,
             };
             if write.made(&old) {
-                let record = from_item(collection, old)?;
+                let record = from_item(write.collection, old)?;
                 return Ok(Put { created: record.version == write.first_version(), record });
             }
             if !is_expired(&old, write.now)? || !precondition.holds(None) {
                 return Err(WriteError::PreconditionFailed);
             }
             // What is left of an expired record is in the way: it is overwritten, unless somebody else was faster.
-            let record = write.new_record(draft.clone());
-            let condition = same_version(read_version(&old)?);
-            match self.insert(access, &write, &record, condition).await {
-                Ok(()) => return Ok(Put { record, created: true }),
-                Err(Failure::Condition(Some(item))) if write.made(&item) => return Ok(Put { record, created: true }),
+            let put = write.put_over(None, draft.clone());
+            let insert = write.insert(&put.record, same_version(read_version(&old)?));
+            match self.apply(insert).await {
+                Ok(_) => return Ok(put),
+                Err(Failure::Condition(Some(item))) if write.made(&item) => return Ok(put),
                 Err(Failure::Condition(_)) => {}
                 Err(Failure::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        Err(WriteError::Conflict)
+    }
+
+    /// A transaction on the state that the record is taken to be in: absent, unless the precondition wants a record,
+    /// which is cheaper read than guessed wrong. A wrong guess tells the right one.
+    async fn put_once(
+        &self,
+        write: &Write<'_>,
+        draft: Draft,
+        precondition: &Precondition,
+        keep: &Keep<'_, Put>,
+    ) -> Result<Written<Put>, WriteError> {
+        let mut old = if precondition.holds(None) { None } else { self.item(write.key(), true).await? };
+        for _ in 0..MAX_ROUNDS {
+            let remains = old.map(|old| from_item(write.collection, old)).transpose()?;
+            let current = remains.as_ref().filter(|record| is_live(record, write.now));
+            if !precondition.holds(current.map(|record| record.version)) {
+                return Err(WriteError::PreconditionFailed);
+            }
+            let put = write.put_over(current, draft.clone());
+            let change = match &remains {
+                Some(record) if current.is_some() => write.update(&draft, same_version(record.version)),
+                Some(record) => write.insert(&put.record, same_version(record.version)),
+                None => write.insert(&put.record, Condition::default().and(ABSENT)),
+            };
+            match self.commit(change, write.keeping(Some(keep), &put)?).await? {
+                Commit::Made => return Ok(Written::Now(put)),
+                Commit::Before(answered) => return Ok(Written::Before(answered)),
+                Commit::Refused(item) => old = item,
             }
         }
         Err(WriteError::Conflict)
@@ -140,6 +191,7 @@ impl Store {
     ///
     /// The write is on the state that was read. When that is outdated the merge is made again, unless the request
     /// named the state.
+    #[expect(clippy::too_many_arguments, reason = "each is of its own type, and they are what a request says")]
     pub async fn merge_record(
         &self,
         access: &Access<RecordsWrite>,
@@ -148,24 +200,27 @@ impl Store {
         patch: Option<&RawValue>,
         expiry: ExpiryChange,
         precondition: &Precondition,
-    ) -> Result<Record, WriteError> {
-        let key = Key { pk: keys::records(access.tenant(), collection), sk: id.as_str().to_owned() };
+        keep: Option<&Keep<'_, Record>>,
+    ) -> Result<Written<Record>, WriteError> {
+        let mut write = Write::new(access, collection, id);
         for _ in 0..MAX_ROUNDS {
-            let current = self.live_record(key.clone(), collection, true).await?.ok_or(WriteError::NotFound)?;
+            let current = self.live_record(write.key(), collection, true).await?.ok_or(WriteError::NotFound)?;
             if !precondition.holds(Some(current.version)) {
                 return Err(WriteError::PreconditionFailed);
             }
             let data = match patch {
                 Some(patch) => current.data.merge(patch)?,
-                None => current.data,
+                None => current.data.clone(),
             };
             let draft = Draft { data, expires_at: expiry.of(current.expires_at) };
-            let write = Write::new(collection, id);
-            match self.update(access, &write, &draft, same_version(current.version)).await {
-                Ok(old) => return Ok(write.record_over(old.as_ref(), draft)?),
-                Err(Failure::Condition(Some(item))) if write.made(&item) => return Ok(from_item(collection, item)?),
-                Err(Failure::Condition(_)) => {}
-                Err(Failure::Fault(fault)) => return Err(fault.into()),
+            write.now = Timestamp::now();
+            let update = write.update(&draft, same_version(current.version));
+            let record = write.put_over(Some(&current), draft).record;
+            match self.commit(update, write.keeping(keep, &record)?).await? {
+                Commit::Made => return Ok(Written::Now(record)),
+                Commit::Before(answered) => return Ok(Written::Before(answered)),
+                Commit::Refused(Some(item)) if write.made(&item) => return Ok(Written::Now(record)),
+                Commit::Refused(_) => {}
             }
         }
         Err(WriteError::Conflict)
@@ -178,33 +233,16 @@ impl Store {
         collection: &CollectionName,
         id: &RecordId,
         precondition: &Precondition,
-    ) -> Result<(), WriteError> {
-        let now = Timestamp::now();
-        let key = Key { pk: keys::records(access.tenant(), collection), sk: id.as_str().to_owned() };
-        let condition = Condition::default().and(EXISTS).not_expired(now).precondition(precondition);
-        let attempts = Attempts::default();
-        let text = condition.text();
-        let result = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(key.into_map()))
-            .set_expression_attribute_names(Some(names(&[&text])))
-            .set_expression_attribute_values(Some(condition.into_values()))
-            .condition_expression(text)
-            .return_values_on_condition_check_failure(OnFailure::AllOld)
-            .customize()
-            .interceptor(attempts.clone())
-            .send()
-            .await;
-        match result.map_err(Failure::from) {
-            Ok(_) => Ok(()),
-            // A try before this one has deleted it, and its answer was lost.
-            Err(Failure::Condition(None)) if attempts.repeated() => Ok(()),
-            Err(Failure::Condition(None)) => Err(WriteError::NotFound),
-            Err(Failure::Condition(Some(item))) if is_expired(&item, now)? => Err(WriteError::NotFound),
-            Err(Failure::Condition(Some(_))) => Err(WriteError::PreconditionFailed),
-            Err(Failure::Fault(fault)) => Err(fault.into()),
+        keep: Option<&Keep<'_, ()>>,
+    ) -> Result<Written<()>, WriteError> {
+        let write = Write::new(access, collection, id);
+        let condition = Condition::default().and(EXISTS).not_expired(write.now).precondition(precondition);
+        match self.commit(Change::delete(write.key(), condition), write.keeping(keep, &())?).await? {
+            Commit::Made => Ok(Written::Now(())),
+            Commit::Before(answered) => Ok(Written::Before(answered)),
+            Commit::Refused(None) => Err(WriteError::NotFound),
+            Commit::Refused(Some(item)) if is_expired(&item, write.now)? => Err(WriteError::NotFound),
+            Commit::Refused(Some(_)) => Err(WriteError::PreconditionFailed),
         }
     }
 
@@ -214,101 +252,25 @@ impl Store {
         collection: &CollectionName,
         consistent: bool,
     ) -> Result<Option<Record>, Fault> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key.into_map()))
-            .consistent_read(consistent)
-            .send()
-            .await?;
+        let record = self.item(key, consistent).await?.map(|item| from_item(collection, item)).transpose()?;
         let now = Timestamp::now();
-        let record = answer.item.map(|item| from_item(collection, item)).transpose()?;
-        Ok(record.filter(|record| record.expires_at.is_none_or(|expiry| !expiry.is_past(now))))
+        Ok(record.filter(|record| is_live(record, now)))
     }
 
-    /// Writes a whole item.
-    async fn insert(
-        &self,
-        access: &Access<RecordsWrite>,
-        write: &Write<'_>,
-        record: &Record,
-        condition: Condition,
-    ) -> Result<(), Failure> {
-        let mut item = write.key(access).into_map();
-        item.insert(attribute::DATA.into(), AttributeValue::S(record.data.as_str().to_owned()));
-        item.insert(attribute::VERSION.into(), number(record.version));
-        item.insert(attribute::CREATED_AT.into(), number(record.created_at.as_millis()));
-        item.insert(attribute::UPDATED_AT.into(), number(record.updated_at.as_millis()));
-        item.insert(attribute::WRITE.into(), AttributeValue::S(write.mark.clone()));
-        if let Some(expiry) = record.expires_at {
-            item.insert(attribute::EXPIRES_AT.into(), number(expiry.as_secs()));
-        }
-        let text = condition.text();
-        let values = condition.into_values();
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .set_expression_attribute_names(Some(names(&[&text])))
-            .set_expression_attribute_values((!values.is_empty()).then_some(values))
-            .condition_expression(text)
-            .return_values_on_condition_check_failure(OnFailure::AllOld)
-            .send()
-            .await?;
-        Ok(())
-    }
-
-    /// Writes what a tenant may write of a record, and keeps the rest. Answers the item as it was before.
-    async fn update(
-        &self,
-        access: &Access<RecordsWrite>,
-        write: &Write<'_>,
-        draft: &Draft,
-        condition: Condition,
-    ) -> Result<Option<Item>, Failure> {
-        let mut update = "SET #data = :data, #version = if_not_exists(#version, :before) + :one, \
-                          #createdAt = if_not_exists(#createdAt, :now), #updatedAt = :now, #write = :write"
-            .to_owned();
-        let mut condition = condition
-            .and(NOT_MINE)
-            .value(":data", AttributeValue::S(draft.data.as_str().to_owned()))
-            .value(":before", number(Version::first(write.now)))
-            .value(":one", number(1))
-            .value(":now", number(write.now.as_millis()))
-            .value(":write", AttributeValue::S(write.mark.clone()));
-        if let Some(expiry) = draft.expires_at {
-            update.push_str(", #expiresAt = :expiresAt");
-            condition = condition.value(":expiresAt", number(expiry.as_secs()));
-        } else {
-            update.push_str(" REMOVE #expiresAt");
-        }
-        let text = condition.text();
-        let answer = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(write.key(access).into_map()))
-            .set_expression_attribute_names(Some(names(&[&update, &text])))
-            .set_expression_attribute_values(Some(condition.into_values()))
-            .update_expression(update)
-            .condition_expression(text)
-            .return_values(ReturnValue::AllOld)
-            .return_values_on_condition_check_failure(OnFailure::AllOld)
-            .send()
-            .await?;
-        // For an item that was not there DynamoDB gives nothing, and the local engine its key.
-        Ok(answer.attributes.filter(|old| old.contains_key(attribute::VERSION)))
+    async fn item(&self, key: Key, consistent: bool) -> Result<Option<Item>, Fault> {
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(key.into_map()));
+        Ok(get.consistent_read(consistent).send().await?.item)
     }
 }
 
 impl<'a> Write<'a> {
-    fn new(collection: &'a CollectionName, id: &'a RecordId) -> Self {
-        Self { collection, id, now: Timestamp::now(), mark: Ulid::generate().to_string() }
+    fn new(access: &'a Access<RecordsWrite>, collection: &'a CollectionName, id: &'a RecordId) -> Self {
+        let tenant = access.tenant();
+        Self { tenant, collection, id, now: Timestamp::now(), mark: Ulid::generate().to_string() }
     }
 
-    fn key(&self, access: &Access<RecordsWrite>) -> Key {
-        Key { pk: keys::records(access.tenant(), self.collection), sk: self.id.as_str().to_owned() }
+    fn key(&self) -> Key {
+        Key { pk: keys::records(self.tenant, self.collection), sk: self.id.as_str().to_owned() }
     }
 
     /// The version of a record that this write creates.
@@ -319,6 +281,48 @@ impl<'a> Write<'a> {
     /// Whether an item is what this write left.
     fn made(&self, item: &Item) -> bool {
         matches!(item.get(attribute::WRITE), Some(AttributeValue::S(write)) if *write == self.mark)
+    }
+
+    /// The answer to keep, where the request has a key and the write ends like this.
+    fn keeping<'s, T>(&'s self, keep: Option<&Keep<'s, T>>, end: &T) -> Result<Option<Keeping<'s>>, Fault> {
+        let Some(keep) = keep else { return Ok(None) };
+        let kept = (keep.answer)(end).ok_or_else(|| Fault::unbuilt("the answer cannot be written"))?;
+        Ok(Some(Keeping { tenant: self.tenant, once: keep.once, kept, mark: &self.mark, now: self.now }))
+    }
+
+    /// Writes a whole item.
+    fn insert(&self, record: &Record, condition: Condition) -> Change {
+        let mut item = self.key().into_map();
+        item.insert(attribute::DATA.into(), AttributeValue::S(record.data.as_str().to_owned()));
+        item.insert(attribute::VERSION.into(), number(record.version));
+        item.insert(attribute::CREATED_AT.into(), number(record.created_at.as_millis()));
+        item.insert(attribute::UPDATED_AT.into(), number(record.updated_at.as_millis()));
+        item.insert(attribute::WRITE.into(), AttributeValue::S(self.mark.clone()));
+        if let Some(expiry) = record.expires_at {
+            item.insert(attribute::EXPIRES_AT.into(), number(expiry.as_secs()));
+        }
+        Change::put(item, condition)
+    }
+
+    /// Writes what a tenant may write of a record, and keeps the rest.
+    fn update(&self, draft: &Draft, condition: Condition) -> Change {
+        let mut update = "SET #data = :data, #version = if_not_exists(#version, :before) + :one, \
+                          #createdAt = if_not_exists(#createdAt, :now), #updatedAt = :now, #write = :write"
+            .to_owned();
+        let mut condition = condition
+            .and(NOT_MINE)
+            .value(":data", AttributeValue::S(draft.data.as_str().to_owned()))
+            .value(":before", number(Version::first(self.now)))
+            .value(":one", number(1))
+            .value(":now", number(self.now.as_millis()))
+            .value(":write", AttributeValue::S(self.mark.clone()));
+        if let Some(expiry) = draft.expires_at {
+            update.push_str(", #expiresAt = :expiresAt");
+            condition = condition.value(":expiresAt", number(expiry.as_secs()));
+        } else {
+            update.push_str(" REMOVE #expiresAt");
+        }
+        Change::update(self.key(), update, condition)
     }
 
     fn new_record(&self, draft: Draft) -> Record {
@@ -334,14 +338,14 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// The record after an [`Store::update`] of that item.
-    fn record_over(&self, old: Option<&Item>, draft: Draft) -> Result<Record, Fault> {
+    /// The record after this write over that one, or in an empty place.
+    fn put_over(&self, old: Option<&Record>, draft: Draft) -> Put {
         let mut record = self.new_record(draft);
         if let Some(old) = old {
-            record.version = read_version(old)?.next();
-            record.created_at = Timestamp::from_millis(read_number(old, attribute::CREATED_AT)?);
+            record.version = old.version.next();
+            record.created_at = old.created_at;
         }
-        Ok(record)
+        Put { record, created: old.is_none() }
     }
 }
 
@@ -352,6 +356,10 @@ pub(super) fn live() -> Condition {
 
 fn same_version(version: Version) -> Condition {
     Condition::default().and(SAME_VERSION).value(":current", number(version))
+}
+
+fn is_live(record: &Record, now: Timestamp) -> bool {
+    record.expires_at.is_none_or(|expiry| !expiry.is_past(now))
 }
 
 fn read_version(item: &Item) -> Result<Version, Fault> {

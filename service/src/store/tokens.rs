@@ -10,11 +10,14 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use super::expression::{Condition, EXISTS, names};
 use super::failure::Failure;
+use super::idempotency::{Commit, Keeping};
 use super::item::{Item, attribute, number, optional_number, read_number, take_string};
 use super::keys::{self, Key, PK, SK};
 use super::query::{Partition, query};
-use super::{Fault, ListError, RevokeError, Store};
+use super::transaction::unconditional_refused;
+use super::{Fault, ListError, OnceError, RevokeError, Store};
 use crate::caller::{Access, TokensManage};
+use crate::idempotency::{Keep, Written};
 use crate::machine::{Digest, Grant, MachineToken, Name, Scopes, TokenId};
 use crate::page::{Page, PageRequest};
 use crate::tenant::TenantId;
@@ -37,13 +40,22 @@ impl Store {
         access: &Access<TokensManage>,
         token: &MachineToken,
         digest: &Digest,
-    ) -> Result<(), Fault> {
+        keep: Option<&Keep<'_, MachineToken>>,
+    ) -> Result<Written<()>, OnceError> {
         let tenant = access.tenant();
-        self.write_all(vec![
-            self.putting(tenants_item(tenant, token, digest))?,
-            self.putting(grant_item(tenant, token, digest))?,
-        ])
-        .await
+        let writes =
+            vec![self.putting(tenants_item(tenant, token, digest))?, self.putting(grant_item(tenant, token, digest))?];
+        let Some(Keep { once, answer }) = keep else {
+            self.write_all(writes).await?;
+            return Ok(Written::Now(()));
+        };
+        let kept = answer(token).ok_or_else(|| Fault::unbuilt("the answer cannot be written"))?;
+        let keeping = Keeping { tenant, once, kept, mark: token.id.as_str(), now: token.created_at };
+        match self.write_once(writes, keeping).await? {
+            Commit::Made => Ok(Written::Now(())),
+            Commit::Before(answered) => Ok(Written::Before(answered)),
+            Commit::Refused(_) => Err(unconditional_refused().into()),
+        }
     }
 
     /// Lists the tenant's tokens in the order of their creation.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -27,6 +28,8 @@ pub(crate) enum Fault {
     Stall,
     /// It is done, but the answer is a 500.
     LoseAnswer,
+    /// As before, and the engine does not know a repeat by its `ClientRequestToken`.
+    LoseAnswerAndToken,
     /// It is done, but never answered.
     StallDone,
 }
@@ -98,16 +101,31 @@ impl DynamoDb {
 
     /// All items of a table, past the proxy.
     pub(crate) async fn scan(&self, table: &str) -> Vec<Value> {
-        let request = json!({ "TableName": table }).to_string();
+        let answer = self.ask("Scan", &json!({ "TableName": table })).await;
+        answer["Items"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
+    }
+
+    /// Makes the items of a table whose partition key has this in it expire now, past the proxy.
+    pub(crate) async fn age(&self, table: &str, part: &str) {
+        for mut item in self.scan(table).await {
+            if item["pk"]["S"].as_str().unwrap().contains(part) {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+                item["expiresAt"] = json!({ "N": now.to_string() });
+                self.ask("PutItem", &json!({ "TableName": table, "Item": item })).await;
+            }
+        }
+    }
+
+    async fn ask(&self, operation: &str, request: &Value) -> Value {
         let call = reqwest::Client::new()
             .post(&self.upstream)
             .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", "DynamoDB_20120810.Scan")
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
             // The engine wants a signature, and does not check it.
             .header("authorization", "AWS4-HMAC-SHA256 Credential=t/20261121/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
             .header("x-amz-date", "20261121T000000Z");
-        let answer: Value = call.body(request).send().await.unwrap().json().await.unwrap();
-        answer["Items"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
+        let answer = call.body(request.to_string()).send().await.unwrap().error_for_status().unwrap();
+        answer.json().await.unwrap()
     }
 
     /// Waits for a request that stalls.
@@ -164,11 +182,12 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
             proxy.stalled.notify_one();
             std::future::pending::<()>().await;
         }
-        Some(Fault::LoseAnswer | Fault::StallDone) | None => {}
+        Some(Fault::LoseAnswer | Fault::LoseAnswerAndToken | Fault::StallDone) | None => {}
     }
+    let body = if fault == Some(Fault::LoseAnswerAndToken) { with_another_token(&body) } else { body };
     let answer = proxy.client.post(proxy.upstream).headers(headers).body(body).send().await.unwrap();
     match fault {
-        Some(Fault::LoseAnswer) => return failure(),
+        Some(Fault::LoseAnswer | Fault::LoseAnswerAndToken) => return failure(),
         Some(Fault::StallDone) => {
             proxy.stalled.notify_one();
             std::future::pending::<()>().await;
@@ -198,4 +217,11 @@ fn units(operation: &str, answer: &Value) -> Units {
         }
     }
     sum
+}
+
+fn with_another_token(body: &Bytes) -> Bytes {
+    let mut body: Value = serde_json::from_slice(body).unwrap();
+    let token = body["ClientRequestToken"].as_str().unwrap_or_else(|| panic!("{body} is no transaction"));
+    body["ClientRequestToken"] = token.chars().rev().collect::<String>().into();
+    body.to_string().into()
 }

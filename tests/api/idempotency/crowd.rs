@@ -1,0 +1,100 @@
+//! 10,000 creates by clients that repeat what was not answered, while functions die.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use super::{LIST, is_replayed};
+use crate::support::{Answer, Api, Caller};
+
+const CREATES: usize = 10_000;
+const CLIENTS: usize = 20;
+/// Between two deaths, in answers: 50 at random.
+const APART: std::ops::Range<usize> = 100..300;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Sends a create until it is answered. Says how often it was sent, and the answer.
+async fn create(caller: &Caller<'_>, n: usize, key: &str) -> (usize, Answer) {
+    for tries in 1..=100 {
+        let call = caller.call("POST", LIST).json(&json!({"data": {"n": n}})).header("idempotency-key", key);
+        match call.try_send().await {
+            Ok(answer) if answer.status == 201 => return (tries, answer),
+            Ok(answer) => assert!(matches!(answer.status, 409 | 429 | 500..), "{answer:?}"),
+            Err(error) => assert!(error.is_request() || error.is_body() || error.is_connect(), "{error:?}"),
+        }
+        // As a client backs off; there is nothing to wait for but time.
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("{key} is never answered");
+}
+
+/// When functions die: at these numbers of answers.
+fn deaths(random: &mut StdRng) -> Vec<usize> {
+    let mut at = 0;
+    std::iter::repeat_with(|| {
+        at += random.random_range(APART);
+        at
+    })
+    .take_while(|at| *at < CREATES)
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_creates_make_ten_thousand_records_while_functions_die() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    println!("SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let deaths = Arc::new(deaths(&mut random));
+    let ample = ["ProRate", "ProBurst"].map(|name| (name.to_owned(), "1000000".to_owned()));
+    let api = Arc::new(Api::start_with(|options| options.overrides = BTreeMap::from(ample)).await);
+    let token = api.token("globex", &[]).await;
+    let answered = Arc::new(AtomicUsize::new(0));
+
+    let clients = (0..CLIENTS).map(|client| {
+        let (api, token, answered, deaths) =
+            (Arc::clone(&api), token.clone(), Arc::clone(&answered), Arc::clone(&deaths));
+        tokio::spawn(async move {
+            let caller = api.caller_of(Some(&token));
+            let (mut told, mut tries, mut replays) = (Vec::new(), 0, 0);
+            for n in (client..CREATES).step_by(CLIENTS) {
+                let (sent, answer) = create(&caller, n, &format!("{seed:x}-{n}")).await;
+                tries += sent;
+                replays += usize::from(is_replayed(&answer));
+                assert!(sent > 1 || !is_replayed(&answer), "{answer:?}");
+                told.push(answer.json());
+                if deaths.contains(&(answered.fetch_add(1, Ordering::Relaxed) + 1)) {
+                    api.local.functions().kill("records");
+                }
+            }
+            (told, tries, replays)
+        })
+    });
+    let (mut told, mut tries, mut replays) = (Vec::new(), 0, 0);
+    for client in clients.collect::<Vec<_>>() {
+        let (records, sent, replayed) = client.await.unwrap();
+        told.extend(records);
+        tries += sent;
+        replays += replayed;
+    }
+    println!("{} deaths, {tries} tries, {replays} replays", deaths.len());
+    assert!(tries > CREATES && replays > 0, "functions died with writes that were done");
+
+    let mut found = Vec::new();
+    let mut next = Some(format!("{LIST}?limit=100&consistent=true"));
+    while let Some(path) = next {
+        let page = api.caller_of(Some(&token)).get(&path).await.expect(200).json();
+        found.extend(page["items"].as_array().unwrap().clone());
+        next = page["next"].as_str().map(|cursor| format!("{LIST}?limit=100&consistent=true&cursor={cursor}"));
+    }
+    let by_id = |records: Vec<Value>| -> BTreeMap<String, Value> {
+        records.into_iter().map(|record| (record["id"].as_str().unwrap().to_owned(), record)).collect()
+    };
+    assert_eq!(found.len(), CREATES);
+    assert_eq!(by_id(found), by_id(told), "what was told is what is there");
+    Arc::into_inner(api).unwrap().shutdown().await;
+}
