@@ -192,6 +192,9 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
+        if let Some(quota) = tenant.quota {
+            answer.context.insert(context::QUOTA.to_owned(), quota.to_string());
+        }
         bind(&mut answer, verified);
     } else {
         let reason = denied.unwrap_or(reason::TENANT_UNKNOWN);

@@ -85,6 +85,16 @@ async fn a_good_token_is_answered_with_policy_context_and_key() {
 }
 
 #[tokio::test]
+async fn a_quota_of_the_tenants_own_is_in_the_context() {
+    let world = fine_world();
+    let mut row = row("active", ISSUER);
+    row["quota"] = json!({"N": "1000"});
+    world.state().tenant = Some(row);
+    let answer = authorize(&world.authorizer(&json!({})), &format!("Bearer {}", good_token())).await.unwrap();
+    assert_eq!(answer.context["quota"], "1000");
+}
+
+#[tokio::test]
 async fn every_algorithm_on_the_list_is_verified() {
     let authorizer = fine_world().authorizer(&json!({}));
     for signer in [&RSA, &EC, &ED] {

@@ -57,7 +57,8 @@ fn store(local: &Local) -> Store {
 async fn onboard(local: &Local) -> Tenant {
     let id = TenantId::generate();
     let (name, plan) = ("Initech".to_owned(), "pro".to_owned());
-    let tenant = Tenant { api_key: id.to_string(), id, name, plan, status: Status::Onboarding, issuers: vec![] };
+    let tenant =
+        Tenant { api_key: id.to_string(), id, name, plan, status: Status::Onboarding, issuers: vec![], quota: None };
     let mut managed = Managed::new(tenant, KeyKind::Own, BTreeMap::new(), Timestamp::now());
     store(local).create_tenant(&Operator::schedule(), &mut managed).await.unwrap();
     local.keys().put(&managed.tenant.api_key, &managed.tenant.plan);

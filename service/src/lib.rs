@@ -16,6 +16,7 @@ pub mod issuer;
 pub mod log;
 pub mod machine;
 pub mod managed;
+pub mod month;
 pub mod page;
 pub mod precondition;
 pub mod record;

@@ -308,6 +308,7 @@ mod tests {
             status: Status::Active,
             issuers: vec![],
             api_key: "x".into(),
+            quota: None,
         };
         Managed::new(tenant, KeyKind::Own, BTreeMap::new(), NOW)
     }

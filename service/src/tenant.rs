@@ -93,6 +93,8 @@ pub struct Tenant {
     pub issuers: Vec<String>,
     /// The value of its API key in API Gateway, which puts its requests on the plan.
     pub api_key: String,
+    /// Its own monthly quota in requests, if it has one: it stands before the plan's.
+    pub quota: Option<u64>,
 }
 
 #[cfg(test)]

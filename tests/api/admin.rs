@@ -8,6 +8,7 @@ use crate::support::{Answer, Api, Caller};
 
 mod faults;
 mod issuers;
+mod quota;
 
 const TENANTS: &str = "/admin/tenants";
 const NOTE: &str = "/collections/notes/records/welcome";

@@ -73,8 +73,8 @@ async fn a_free_tenant_that_fires_is_throttled_and_a_pro_tenant_is_not_touched()
 }
 
 #[tokio::test]
-async fn a_monthly_quota_ends() {
-    let api = Api::start_with_parameter("FreeQuota", "3").await;
+async fn a_backstop_ends_a_month_at_the_gateway() {
+    let api = Api::start_with_parameter("FreeBackstop", "3").await;
     let acme = api.caller("acme").await;
     for _ in 0..3 {
         acme.get(NOTE).await.expect(404);

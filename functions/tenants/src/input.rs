@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use service::http::{Body, Code, Inbound, Problem};
@@ -42,6 +43,18 @@ pub(crate) struct NewTenant {
     pub(crate) issuers: Bound,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) key: KeyKind,
+    pub(crate) quota: Option<u64>,
+}
+
+/// What becomes of a tenant's own quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QuotaChange {
+    /// It stays, or there is none.
+    Keep,
+    /// There is none any more: the plan's counts.
+    Drop,
+    /// It is this many requests a month.
+    Set(u64),
 }
 
 /// The body of a change; what is `None` stays.
@@ -50,11 +63,12 @@ pub(crate) struct Patch {
     pub(crate) plan: Option<String>,
     pub(crate) issuers: Option<Bound>,
     pub(crate) labels: Option<BTreeMap<String, String>>,
+    pub(crate) quota: QuotaChange,
 }
 
 impl NewTenant {
     pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &Issuers) -> Result<Self, Problem> {
-        let body = request.body(JSON, &["id", "name", "plan", "issuers", "labels", "key"])?;
+        let body = request.body(JSON, &["id", "name", "plan", "issuers", "labels", "key", "quota"])?;
         let missing = |name: &str| invalid(&format!("The member `{name}` is missing."));
         let id = match member::<String>(&body, "id", "a string")? {
             None => TenantId::generate(),
@@ -63,25 +77,32 @@ impl NewTenant {
         let key = member::<String>(&body, "key", "a string")?
             .map_or(Some(KeyKind::default()), |key| KeyKind::parse(&key))
             .ok_or_else(|| invalid("`key` is `own` or `pooled`."))?;
+        let plan = plan(&body, plans)?.ok_or_else(|| missing("plan"))?;
+        let quota = match quota(&body)? {
+            QuotaChange::Keep | QuotaChange::Drop => None,
+            QuotaChange::Set(requests) => Some(check_quota(requests, &plan, plans)?),
+        };
         Ok(Self {
             id,
             name: name(&body)?.ok_or_else(|| missing("name"))?,
-            plan: plan(&body, plans)?.ok_or_else(|| missing("plan"))?,
+            plan,
             issuers: issuers(&body, stack)?.unwrap_or_default(),
             labels: labels(&body)?.unwrap_or_default(),
             key,
+            quota,
         })
     }
 }
 
 impl Patch {
     pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &Issuers) -> Result<Self, Problem> {
-        let body = request.body(MERGE_PATCH, &["name", "plan", "issuers", "labels"])?;
+        let body = request.body(MERGE_PATCH, &["name", "plan", "issuers", "labels", "quota"])?;
         Ok(Self {
             name: name(&body)?,
             plan: plan(&body, plans)?,
             issuers: issuers(&body, stack)?,
             labels: labels(&body)?,
+            quota: quota(&body)?,
         })
     }
 }
@@ -139,6 +160,33 @@ pub(crate) fn known_plan(plan: Option<String>, plans: &Plans) -> Result<Option<S
         }
         plan => Ok(plan),
     }
+}
+
+/// The quota: an object with a number of requests, or null.
+fn quota(body: &Body<'_>) -> Result<QuotaChange, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Quota {
+        requests: u64,
+    }
+    let Some(raw) = body.get("quota") else { return Ok(QuotaChange::Keep) };
+    let wrong = || invalid("`quota` must be null, or an object with the member `requests`, a whole number from 0 on.");
+    // `serde` would read an array as well, member by member.
+    if raw.get().starts_with('[') {
+        return Err(wrong());
+    }
+    let quota: Option<Quota> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+    Ok(quota.map_or(QuotaChange::Drop, |quota| QuotaChange::Set(quota.requests)))
+}
+
+/// A quota of a tenant on this plan. Above the backstop it would not be one: API Gateway refuses before.
+pub(crate) fn check_quota(requests: u64, plan: &str, plans: &Plans) -> Result<u64, Problem> {
+    let most = plans.backstop(plan);
+    if requests > most {
+        let detail = format!("`quota` is at most {most} requests a month, where API Gateway stops the plan {plan}.");
+        return Err(invalid(&detail));
+    }
+    Ok(requests)
 }
 
 /// The issuers: a name is one of the stack, an object one that is to be the tenant's alone.

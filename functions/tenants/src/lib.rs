@@ -23,9 +23,9 @@ use service::time::Timestamp;
 use tracing::warn;
 
 pub use gateway::{ApiGateway, GatewayFault};
-pub use plans::Plans;
+pub use plans::{InvalidPlans, Plans};
 
-use input::{NewTenant, Patch};
+use input::{NewTenant, Patch, QuotaChange};
 use saga::Saga;
 use view::{Issued, View};
 
@@ -83,10 +83,10 @@ impl Scheduled for Tenants {
 impl Tenants {
     async fn create(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
-        let NewTenant { id, name, plan, issuers, labels, key } =
+        let NewTenant { id, name, plan, issuers, labels, key, quota } =
             NewTenant::of(request, self.saga.gateway.plans(), &self.issuers)?;
         let api_key = self.saga.gateway.key_value(&id, key, &plan);
-        let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers: issuers.names, api_key };
+        let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers: issuers.names, api_key, quota };
         let mut managed = Managed::new(tenant, key, labels, Timestamp::now());
         managed.own_issuers = issuers.own;
         self.saga.store.create_tenant(operator, &mut managed).await.map_err(save_problem)?;
@@ -116,7 +116,8 @@ impl Tenants {
 
     async fn patch(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
-        let Patch { name, plan, issuers, labels } = Patch::of(request, self.saga.gateway.plans(), &self.issuers)?;
+        let plans = self.saga.gateway.plans();
+        let Patch { name, plan, issuers, labels, quota } = Patch::of(request, plans, &self.issuers)?;
         let mut managed = self.settled(request, operator).await?;
         managed.check_idle().and_then(|()| managed.check_alive()).map_err(refused_problem)?;
         let now = Timestamp::now();
@@ -134,6 +135,18 @@ impl Tenants {
         if let Some(plan) = plan {
             managed.move_to(&plan, now).map_err(refused_problem)?;
             managed.tenant.api_key = self.saga.gateway.key_value(managed.id(), managed.key, &plan);
+        }
+        match (quota, managed.tenant.quota) {
+            (QuotaChange::Set(requests), _) => {
+                managed.tenant.quota = Some(input::check_quota(requests, &managed.tenant.plan, plans)?);
+            }
+            (QuotaChange::Drop, _) => managed.tenant.quota = None,
+            (QuotaChange::Keep, Some(requests)) if requests > plans.backstop(&managed.tenant.plan) => {
+                let detail =
+                    "The tenant's own `quota` is more than the plan has room for: say another one with the plan.";
+                return Err(Problem::new(Code::TenantBusy, detail));
+            }
+            (QuotaChange::Keep, _) => {}
         }
         self.saga.store.update_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
         self.finish(operator, managed).await

@@ -10,7 +10,7 @@ use tenants::{ApiGateway, Plans, Tenants};
 async fn main() -> Result<(), lambda_http::Error> {
     log::init(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
-    let plans = Plans::parse(&required("PLANS")?);
+    let plans = Plans::parse(&required("BACKSTOPS")?)?;
     let issuers = Issuers::parse(&required("ISSUERS")?)?.with(Issuers::parse(&required("USER_POOL_ISSUERS")?)?)?;
     let connector = aws::connector();
     let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);

@@ -16,6 +16,12 @@ enum Bound<'a> {
     OfTenant(&'a Issuer),
 }
 
+/// A tenant's own monthly quota.
+#[derive(Debug, Serialize)]
+struct Quota {
+    requests: u64,
+}
+
 /// The representation of a tenant.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +34,8 @@ pub(crate) struct View<'a> {
     tenant_keys: &'a [TenantKey],
     labels: &'a BTreeMap<String, String>,
     key: &'a str,
+    /// Its own, or null for the plan's.
+    quota: Option<Quota>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     /// What is under way, if anything is.
@@ -68,6 +76,7 @@ impl<'a> From<&'a Managed> for View<'a> {
             tenant_keys,
             labels,
             key: key.as_str(),
+            quota: tenant.quota.map(|requests| Quota { requests }),
             reason: reason.as_deref(),
             change: change.map(|change| change.kind.as_str()),
             purged: *purged,

@@ -189,7 +189,7 @@ async fn plans_are_those_of_the_template() {
     assert_eq!((stage.api_id(), stage.stage()), (Some("local"), Some("v1")));
     let throttle = free.throttle().unwrap();
     assert!((throttle.rate_limit() - 5.0).abs() < f64::EPSILON);
-    assert_eq!((throttle.burst_limit(), free.quota().unwrap().limit()), (10, 10_000));
+    assert_eq!((throttle.burst_limit(), free.quota().unwrap().limit()), (10, 100_000));
     let none = served.client.get_usage_plan().usage_plan_id("noplan").send().await;
     assert_eq!(refusal(none), is(404, "NotFoundException"));
 }

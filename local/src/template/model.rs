@@ -400,7 +400,7 @@ mod tests {
             stages: vec![ApiStage { api_id: API_ID.to_owned(), stage: "v1".to_owned() }],
             rate: 7.0,
             burst: 10,
-            quota: Some(10_000),
+            quota: Some(100_000),
         };
         assert_eq!(template.plans.len(), 3);
         assert!(template.plans.contains(&free));

@@ -12,10 +12,12 @@ use super::item::{Item, attribute, number, optional_number, read_number, take_st
 use super::keys::{self, PK};
 use super::query::{Partition, query};
 use super::tenants::{self, IN_INDEX, LISTED};
+use super::transaction::{MAX_ROUNDS, PAUSE};
 use super::{Fault, ListError, Store, tenant_keys};
 use crate::caller::Operator;
 use crate::issuer::Issuer;
 use crate::managed::{Change, ChangeKind, KeyKind, Managed};
+use crate::month::Month;
 use crate::page::{Page, PageRequest};
 use crate::tenant::{Status, TenantId};
 use crate::tenant_key::TenantKey;
@@ -78,6 +80,8 @@ struct Beside<'a> {
     release_issuers: Vec<&'a Issuer>,
     put_keys: Vec<&'a TenantKey>,
     end_keys: Vec<&'a TenantKey>,
+    /// From this month on, plan and quota are others.
+    set_terms: Option<Month>,
 }
 
 impl Store {
@@ -97,7 +101,7 @@ impl Store {
         self.overwrite(managed, Beside::default()).await
     }
 
-    /// Writes a row whose tenant had another name, or other issuers or opaque keys of its own.
+    /// Writes a row whose tenant had another name, another plan or quota, or other issuers or opaque keys of its own.
     pub async fn update_tenant(&self, _: &Operator, managed: &mut Managed, old: &Managed) -> Result<(), SaveError> {
         let next = managed.clone();
         let named = |list: &[Issuer], one: &Issuer| list.iter().any(|issuer| issuer.issuer == one.issuer);
@@ -113,6 +117,10 @@ impl Store {
         if keys::tenant_name(&next.tenant.name) != keys::tenant_name(&old.tenant.name) {
             beside.reserve_name = Some(&next.tenant.name);
             beside.release_name = Some(&old.tenant.name);
+        }
+        let terms = |managed: &Managed| (managed.tenant.plan.clone(), managed.tenant.quota);
+        if terms(&next) != terms(old) {
+            beside.set_terms = Some(Month::of(Timestamp::now()));
         }
         self.overwrite(managed, beside).await
     }
@@ -215,20 +223,30 @@ impl Store {
         for key in beside.end_keys {
             items.push(self.deleting(keys::tenant_key(&key.digest))?);
         }
-        match self.client.transact_write_items().set_transact_items(Some(items)).send().await {
-            Ok(_) => {
+        if let Some(month) = beside.set_terms {
+            items.extend(self.setting_terms(&next.tenant, month)?);
+        }
+        let mut round = 1;
+        loop {
+            let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
+            let Err(error) = request.send().await else {
                 *managed = next;
-                Ok(())
+                return Ok(());
+            };
+            let reasons = cancelled(&error).unwrap_or_default();
+            if let Some(at) = reasons.iter().position(|reason| *reason == FAILED) {
+                let refused = refusals.into_iter().nth(at);
+                return Err(refused.unwrap_or(SaveError::Fault(error.into())));
             }
-            Err(error) => {
-                let reasons = cancelled(&error).unwrap_or_default();
-                let failed = refusals.into_iter().zip(&reasons).find(|(_, reason)| **reason == FAILED);
-                Err(match failed {
-                    Some((refused, _)) => refused,
-                    None if reasons.contains(&"TransactionConflict") => SaveError::Outdated,
-                    None => SaveError::Fault(error.into()),
-                })
+            if !reasons.contains(&"TransactionConflict") {
+                return Err(SaveError::Fault(error.into()));
             }
+            // A lease of the tenant's, which is soon over; or somebody who writes the row, which the next round will see.
+            if round == MAX_ROUNDS {
+                return Err(SaveError::Outdated);
+            }
+            tokio::time::sleep(PAUSE * 2_u32.pow(round - 1)).await;
+            round += 1;
         }
     }
 
@@ -384,6 +402,7 @@ mod tests {
             plan: "free".into(),
             status: Status::Onboarding,
             issuers: vec!["https://issuer.example".into()],
+            quota: Some(7),
         };
         let labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
         let mut managed = Managed::new(tenant, KeyKind::Pooled, labels, Timestamp::from_millis(1));

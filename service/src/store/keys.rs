@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::machine::Digest;
+use crate::month::Month;
 use crate::record::CollectionName;
 use crate::tenant::TenantId;
 
@@ -53,6 +54,11 @@ pub(super) fn answer(tenant: &TenantId, digest: &str) -> Key {
 /// The partitions of a tenant's kept answers.
 pub(super) fn answers(tenant: &TenantId) -> impl Iterator<Item = String> {
     (0..16).map(move |part| format!("T#{tenant}#KEYS#{part:x}"))
+}
+
+/// What a tenant used in a month, and what it may use.
+pub(super) fn usage(tenant: &TenantId, month: Month) -> Key {
+    Key { pk: format!("T#{tenant}#USAGE"), sk: month.to_string() }
 }
 
 /// What a machine token is good for, by the digest of its secret.
@@ -132,6 +138,7 @@ mod tests {
             prop_assert!(collections(&tenant).starts_with(&prefix));
             prop_assert!(tokens(&tenant).starts_with(&prefix));
             prop_assert!(answers(&tenant).all(|partition| partition.starts_with(&prefix)));
+            prop_assert!(usage(&tenant, Month::parse("2026-11").unwrap()).pk.starts_with(&prefix));
             prop_assert!(!super::tenant(&tenant).pk.starts_with("T#"));
         }
 

@@ -6,6 +6,7 @@
 //! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
 //! | token      | `T#<tenant>#TOKENS`              | token id        |
 //! | answer     | `T#<tenant>#KEYS#<one digit>`    | SHA-256 of route and idempotency key |
+//! | usage      | `T#<tenant>#USAGE`               | month           |
 //! | its grant  | `TOKEN#<SHA-256 of the secret>`  | `TOKEN`         |
 //! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
 //! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`    |
@@ -40,6 +41,7 @@ mod query;
 pub mod records;
 mod tenant_keys;
 mod tenants;
+mod terms;
 mod tokens;
 mod transaction;
 

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::item::{Item, take_string};
+use super::item::{Item, number, optional_number, take_string};
 use super::{Fault, Store, keys};
 use crate::tenant::{Status, Tenant, TenantId};
 
@@ -11,6 +11,7 @@ const PLAN: &str = "plan";
 const STATUS: &str = "status";
 const ISSUERS: &str = "issuers";
 const API_KEY: &str = "apiKey";
+const QUOTA: &str = "quota";
 
 /// The attribute that puts a row into the index `Tenants`, and its one value.
 pub(super) const LISTED: &str = "listed";
@@ -26,7 +27,7 @@ impl Store {
 }
 
 pub(super) fn to_item(tenant: &Tenant) -> Item {
-    let Tenant { id, name, plan, status, issuers, api_key } = tenant;
+    let Tenant { id, name, plan, status, issuers, api_key, quota } = tenant;
     let mut item = keys::tenant(id).into_map();
     let string = |text: &str| AttributeValue::S(text.to_owned());
     item.insert(NAME.into(), string(name));
@@ -35,6 +36,9 @@ pub(super) fn to_item(tenant: &Tenant) -> Item {
     // A list: a string set cannot be empty.
     item.insert(ISSUERS.into(), AttributeValue::L(issuers.iter().map(|issuer| string(issuer)).collect()));
     item.insert(API_KEY.into(), string(api_key));
+    if let Some(quota) = quota {
+        item.insert(QUOTA.into(), number(quota));
+    }
     item.insert(LISTED.into(), string(IN_INDEX));
     item
 }
@@ -48,6 +52,7 @@ pub(super) fn from_item(id: TenantId, mut item: Item) -> Result<Tenant, Fault> {
         .collect::<Result<_, _>>()?;
     Ok(Tenant {
         id,
+        quota: optional_number(&item, QUOTA)?,
         name: take_string(&mut item, NAME)?,
         plan: take_string(&mut item, PLAN)?,
         status,
@@ -68,17 +73,20 @@ mod tests {
             status: Status::Suspended,
             issuers: vec!["https://a.example".into(), "https://b.example/".into()],
             api_key: "01K0ACME000000000000000000".into(),
+            quota: Some(1000),
         }
     }
 
     #[test]
     fn a_row_comes_back() {
-        assert_eq!(from_item(tenant().id, to_item(&tenant())).unwrap(), tenant());
+        for tenant in [tenant(), Tenant { quota: None, ..tenant() }] {
+            assert_eq!(from_item(tenant.id.clone(), to_item(&tenant)).unwrap(), tenant);
+        }
     }
 
     #[test]
     fn a_row_with_a_hole_is_no_tenant() {
-        for name in [NAME, PLAN, STATUS, ISSUERS, API_KEY] {
+        for name in [NAME, PLAN, STATUS, ISSUERS, API_KEY, QUOTA] {
             let mut item = to_item(&tenant());
             item.insert(name.into(), AttributeValue::Bool(true));
             assert!(matches!(from_item(tenant().id, item), Err(Fault::Broken(_))), "{name}");

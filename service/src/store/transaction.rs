@@ -11,9 +11,9 @@ use super::keys::Key;
 use super::{Fault, Store};
 
 /// How often a transaction is sent that others get in the way of. The SDK does not send it again by itself.
-const MAX_ROUNDS: u32 = 4;
+pub(super) const MAX_ROUNDS: u32 = 4;
 /// The first pause between two of them; each is twice the one before.
-const PAUSE: Duration = Duration::from_millis(25);
+pub(super) const PAUSE: Duration = Duration::from_millis(25);
 
 /// How a transaction ended.
 pub(super) enum Outcome {

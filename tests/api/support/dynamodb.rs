@@ -176,7 +176,12 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     let failure = || error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError");
     match fault {
         Some(Fault::Throttle) => return error(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
-        Some(Fault::Conflict) => return error(StatusCode::BAD_REQUEST, "TransactionCanceledException"),
+        Some(Fault::Conflict) => {
+            let reasons = json!([{ "Code": "TransactionConflict" }]);
+            let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+            let body = axum::Json(json!({ "__type": kind, "CancellationReasons": reasons }));
+            return (StatusCode::BAD_REQUEST, body).into_response();
+        }
         Some(Fault::Fail) => return failure(),
         Some(Fault::Stall) => {
             proxy.stalled.notify_one();
