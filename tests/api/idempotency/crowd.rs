@@ -10,12 +10,13 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::{LIST, is_replayed};
+use crate::support::dynamodb::DynamoDb;
 use crate::support::{Answer, Api, Caller};
 
 const CREATES: usize = 10_000;
 const CLIENTS: usize = 20;
-/// Between two deaths, in answers: 50 at random.
-const APART: std::ops::Range<usize> = 100..300;
+/// Between two deaths, in answers.
+const APART: std::ops::Range<usize> = 200..400;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Sends a create until it is answered. Says how often it was sent, and the answer.
@@ -51,7 +52,13 @@ async fn ten_thousand_creates_make_ten_thousand_records_while_functions_die() {
     let mut random = StdRng::seed_from_u64(seed);
     let deaths = Arc::new(deaths(&mut random));
     let ample = ["ProRate", "ProBurst"].map(|name| (name.to_owned(), "1000000".to_owned()));
-    let api = Arc::new(Api::start_with(|options| options.overrides = BTreeMap::from(ample)).await);
+    let table = DynamoDb::start().await;
+    table.make_table_without_stream().await;
+    let start = Api::start_with(|options| {
+        options.overrides = BTreeMap::from(ample);
+        options.dynamodb_endpoint = Some(table.past_the_proxy().to_owned());
+    });
+    let api = Arc::new(start.await);
     let token = api.token("globex", &[]).await;
     let answered = Arc::new(AtomicUsize::new(0));
 

@@ -105,6 +105,22 @@ impl DynamoDb {
         answer["Items"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
     }
 
+    /// The engine, for tests that send more than is to be remembered.
+    pub(crate) fn past_the_proxy(&self) -> &str {
+        &self.upstream
+    }
+
+    /// Makes the template's table without its stream, before the API does: the engine goes through the whole stream with
+    /// every write, which takes minutes where there are thousands.
+    pub(crate) async fn make_table_without_stream(&self) {
+        let template = local::template::yaml::parse(&super::read("template.yaml")).unwrap();
+        let mut table = template["Resources"]["Table"]["Properties"].clone();
+        let kept = ["AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"];
+        table.as_object_mut().unwrap().retain(|name, _| kept.contains(&name.as_str()));
+        table["TableName"] = json!("Table");
+        self.ask("CreateTable", &table).await;
+    }
+
     /// Makes the items of a table whose partition key has this in it expire now, past the proxy.
     pub(crate) async fn age(&self, table: &str, part: &str) {
         for mut item in self.scan(table).await {
