@@ -1,19 +1,19 @@
 //! The table. Only this module builds keys and expressions.
 //!
-//! | item       | `pk`                             | `sk`            |
-//! |------------|----------------------------------|-----------------|
-//! | record     | `T#<tenant>#R#<collection>`      | record id       |
-//! | collection | `T#<tenant>#COLLECTIONS`         | collection name |
-//! | token      | `T#<tenant>#TOKENS`              | token id        |
-//! | answer     | `T#<tenant>#KEYS#<one digit>`    | SHA-256 of route and idempotency key |
-//! | usage      | `T#<tenant>#USAGE`               | month           |
-//! | its grant  | `TOKEN#<SHA-256 of the secret>`  | `TOKEN`         |
-//! | tenant     | `TENANT#<tenant>`                | `TENANT`        |
-//! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`    |
-//! | client     | `CLIENT#<client id>`             | `CLIENT`        |
-//! | issuer     | `ISSUER#<iss>`                   | `ISSUER`        |
-//! | tenant key | `TENANTKEY#<SHA-256 of the key>` | `TENANTKEY`     |
-//! | (probe)    | `HEALTH`                         | `HEALTH`        |
+//! | item       | `pk`                             | `sk`                     |
+//! |------------|----------------------------------|--------------------------|
+//! | record     | `T#<tenant>#R#<collection>`      | record id                |
+//! | collection | `T#<tenant>#COLLECTIONS`         | collection name          |
+//! | answer     | `T#<tenant>#KEYS#<one digit>`    | SHA-256 of route and key |
+//! | usage      | `T#<tenant>#USAGE`               | month                    |
+//! | token      | `T#<tenant>#TOKENS`              | token id                 |
+//! | its grant  | `TOKEN#<SHA-256 of the secret>`  | `TOKEN`                  |
+//! | tenant     | `TENANT#<tenant>`                | `TENANT`                 |
+//! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`             |
+//! | client     | `CLIENT#<client id>`             | `CLIENT`                 |
+//! | issuer     | `ISSUER#<iss>`                   | `ISSUER`                 |
+//! | tenant key | `TENANTKEY#<SHA-256 of the key>` | `TENANTKEY`              |
+//! | (probe)    | `HEALTH`                         | `HEALTH`                 |
 //!
 //! Tenants' rows are listed by the index `Tenants`, and those with a change under way by the index `Changes`.
 //!
