@@ -52,6 +52,16 @@ pub(super) enum Commit {
     Before(Answered),
 }
 
+/// What became of several writes.
+pub(super) enum Ending {
+    /// All were made.
+    Written,
+    /// None was made. Whether their conditions held, in their order.
+    Refused(Vec<Verdict>),
+    /// Their request was done before.
+    Before(Answered),
+}
+
 impl Store {
     /// Reads what is kept for a request, strongly consistent.
     pub async fn kept<S: Scope>(&self, access: &Access<S>, once: &Once) -> Result<Option<Kept>, OnceError> {
@@ -74,33 +84,33 @@ impl Store {
                 Err(Failure::Fault(fault)) => Err(fault.into()),
             };
         };
-        self.write_once(vec![change.in_transaction(self)?], keeping).await
+        Ok(match self.write_once(vec![change.in_transaction(self)?], keeping).await? {
+            Ending::Written => Commit::Made,
+            Ending::Before(answered) => Commit::Before(answered),
+            Ending::Refused(verdicts) => Commit::Refused(verdicts.into_iter().find_map(Verdict::into_item)),
+        })
     }
 
-    /// Makes writes in one transaction with the answer that is to be kept. Of those that are refused, the first is told.
+    /// Makes writes in one transaction with the answer that is to be kept: one write less than a transaction may have.
     pub(super) async fn write_once(
         &self,
         writes: Vec<TransactWriteItem>,
         keeping: Keeping<'_>,
-    ) -> Result<Commit, OnceError> {
+    ) -> Result<Ending, OnceError> {
         let (once, mark) = (keeping.once, keeping.mark.to_owned());
         let mut items = vec![keeping.change().in_transaction(self)?];
         items.extend(writes);
         let mut verdicts = match self.transact(items).await? {
-            Outcome::Written => return Ok(Commit::Made),
+            Outcome::Written => return Ok(Ending::Written),
             Outcome::Conflict(_) => return Err(OnceError::Conflict),
             Outcome::Refused(verdicts) => verdicts.into_iter(),
         };
         // The key decides, whatever became of the rest: the change that it is about may be why the rest is refused.
         if let Some(Verdict::Failed(item)) = verdicts.next() {
             let item = item.ok_or_else(|| Fault::corrupt(FINGERPRINT))?;
-            return Ok(Commit::Before(answered(once, &mark, item)?));
+            return Ok(Ending::Before(answered(once, &mark, item)?));
         }
-        let refused = verdicts.find_map(|verdict| match verdict {
-            Verdict::Failed(item) => Some(item),
-            Verdict::Held => None,
-        });
-        Ok(Commit::Refused(refused.flatten()))
+        Ok(Ending::Refused(verdicts.collect()))
     }
 }
 

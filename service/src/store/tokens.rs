@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use super::expression::{Condition, EXISTS, names};
 use super::failure::Failure;
-use super::idempotency::{Commit, Keeping};
+use super::idempotency::{Ending, Keeping};
 use super::item::{Item, attribute, number, optional_number, read_number, take_string};
 use super::keys::{self, Key, PK, SK};
 use super::query::{Partition, query};
@@ -52,9 +52,9 @@ impl Store {
         let kept = answer(token).ok_or_else(|| Fault::unbuilt("the answer cannot be written"))?;
         let keeping = Keeping { tenant, once, kept, mark: token.id.as_str(), now: token.created_at };
         match self.write_once(writes, keeping).await? {
-            Commit::Made => Ok(Written::Now(())),
-            Commit::Before(answered) => Ok(Written::Before(answered)),
-            Commit::Refused(_) => Err(unconditional_refused().into()),
+            Ending::Written => Ok(Written::Now(())),
+            Ending::Before(answered) => Ok(Written::Before(answered)),
+            Ending::Refused(_) => Err(unconditional_refused().into()),
         }
     }
 

@@ -33,6 +33,16 @@ pub(super) enum Verdict {
     Failed(Option<Item>),
 }
 
+impl Verdict {
+    /// The item that a condition does not hold on, if there is one.
+    pub(super) fn into_item(self) -> Option<Item> {
+        match self {
+            Self::Held => None,
+            Self::Failed(item) => item,
+        }
+    }
+}
+
 impl Store {
     /// Makes these writes. What passes (another write of one of the items, throttling) is waited out for a while.
     ///
