@@ -9,6 +9,7 @@ const HEALTH: &str = include_str!("../../events/health.json");
 const GET: &str = include_str!("../../events/records-get.json");
 const LIST: &str = include_str!("../../events/records-list.json");
 const TENANTS: &str = include_str!("../../events/tenants-list.json");
+const TRANSACTIONS: &str = include_str!("../../events/transactions-create.json");
 const TOKENS: &str = include_str!("../../events/tokens-create.json");
 const PUT: &str = include_str!("../../events/records-put.json");
 
@@ -23,9 +24,11 @@ const LISTED: usize = 40_000;
 pub(crate) struct Events {
     pub(crate) authorize: Vec<u8>,
     pub(crate) health: Vec<u8>,
-    /// Makes a machine token.
     pub(crate) tenants: Vec<u8>,
+    /// Makes a machine token.
     pub(crate) tokens: Vec<u8>,
+    /// Writes two records at once.
+    pub(crate) transactions: Vec<u8>,
     /// Reads the one record.
     pub(crate) get: Vec<u8>,
     /// The same for the floor: the same item, by its whole key.
@@ -73,6 +76,7 @@ impl Events {
             health: HEALTH.as_bytes().to_owned(),
             tenants: TENANTS.as_bytes().to_owned(),
             tokens: TOKENS.as_bytes().to_owned(),
+            transactions: TRANSACTIONS.as_bytes().to_owned(),
             get_item: get_item.to_string().into_bytes(),
             list: list.to_string().into_bytes(),
             put_largest: with("largest", &json!({ "text": text })),

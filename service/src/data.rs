@@ -77,6 +77,11 @@ impl Data {
         write_merged(Some(&self.0), &patch.0, &mut merged)?;
         Self::new(raw(&merged)?)
     }
+
+    /// Checks a merge patch as far as that goes without the data that it is for: what fails here fails for any.
+    pub fn check_patch(patch: &RawValue) -> Result<(), DataError> {
+        Self("{}".to_owned()).merge(patch).map(drop)
+    }
 }
 
 impl Serialize for Data {

@@ -24,3 +24,4 @@ pub mod store;
 pub mod tenant;
 pub mod tenant_key;
 pub mod time;
+pub mod transaction;

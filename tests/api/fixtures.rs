@@ -7,7 +7,7 @@ use crate::support::contract::operations;
 use crate::support::{Api, read, workspace};
 
 /// The status that each event is answered with, in this order.
-pub(crate) const EVENTS: [(&str, &str, u16); 20] = [
+pub(crate) const EVENTS: [(&str, &str, u16); 21] = [
     ("records", "records-put.json", 201),
     ("records", "records-get.json", 200),
     ("records", "records-patch.json", 200),
@@ -15,6 +15,7 @@ pub(crate) const EVENTS: [(&str, &str, u16); 20] = [
     ("records", "records-list-collections.json", 200),
     ("records", "records-create.json", 201),
     ("records", "records-delete.json", 204),
+    ("transactions", "transactions-create.json", 200),
     ("tokens", "tokens-create.json", 201),
     ("tokens", "tokens-list.json", 200),
     // Ids are given at creation, so there is none like the event's.

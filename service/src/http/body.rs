@@ -32,15 +32,32 @@ impl<'a> Body<'a> {
         if !raw.get().starts_with('{') {
             return Err(Problem::new(Code::InvalidBody, "The body must be a JSON object."));
         }
+        let body = Self::of_object(raw)?;
+        body.check_members(allowed)?;
+        Ok(body)
+    }
+
+    /// Reads an object inside a body.
+    pub fn of_object(raw: &'a RawValue) -> Result<Self, Problem> {
+        if !raw.get().starts_with('{') {
+            return Err(Problem::new(Code::InvalidBody, "It must be an object."));
+        }
         let members: Members<'a> = serde_json::from_str(raw.get())
             .map_err(|_| Problem::new(Code::InvalidBody, "A member's name has an unpaired surrogate."))?;
-        if let Some((name, _)) = members.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
-            return Err(Problem::new(Code::InvalidBody, format!("The member `{}` is not known here.", excerpt(name))));
-        }
         if let Some(name) = members.duplicate() {
-            return Err(Problem::new(Code::InvalidBody, format!("The member `{name}` is given twice.")));
+            return Err(Problem::new(Code::InvalidBody, format!("The member `{}` is given twice.", excerpt(name))));
         }
         Ok(Self(members.0))
+    }
+
+    /// Refuses members other than these.
+    pub fn check_members(&self, allowed: &[&str]) -> Result<(), Problem> {
+        match self.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
+            None => Ok(()),
+            Some((name, _)) => {
+                Err(Problem::new(Code::InvalidBody, format!("The member `{}` is not known here.", excerpt(name))))
+            }
+        }
     }
 
     /// A member's value, as text.

@@ -1,14 +1,18 @@
 //! Problem documents (RFC 9457): every error that a function answers with, and its status.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::caller::{MissingScope, NoCaller};
 use crate::data::DataError;
 use crate::machine::{InvalidName, InvalidTokenId, ScopesError};
 use crate::record::{InvalidCollectionName, InvalidRecordId};
-use crate::store::{Fault, ListError, OnceError, ReadError, RevokeError, WriteError};
+use crate::store::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
+use crate::transaction::{Failure, InvalidTransaction, MAX_BYTES, Refusal};
 
 /// A problem's machine-readable name. Stable: a code is never reworded, and `docs/problems.md` describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub enum Code {
     Conflict,
     /// `If-Match` or `If-None-Match` does not hold.
     PreconditionFailed,
+    /// A condition of a transaction's operation does not hold.
+    TransactionFailed,
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
     /// The body is too large.
@@ -65,7 +71,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::MalformedJson,
         Self::InvalidBody,
         Self::InvalidData,
@@ -84,6 +90,7 @@ impl Code {
         Self::IssuerTaken,
         Self::Conflict,
         Self::PreconditionFailed,
+        Self::TransactionFailed,
         Self::IdempotencyKeyReused,
         Self::BodyTooLarge,
         Self::DataTooLarge,
@@ -124,6 +131,7 @@ impl Code {
             Self::IssuerTaken => ("issuer_taken", StatusCode::CONFLICT, "Conflict"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
             Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "Precondition failed"),
+            Self::TransactionFailed => ("transaction_failed", StatusCode::PRECONDITION_FAILED, "Transaction failed"),
             Self::IdempotencyKeyReused => {
                 ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY, "Idempotency key reused")
             }
@@ -143,6 +151,8 @@ impl Code {
 pub struct Problem {
     code: Code,
     detail: String,
+    /// Members beside those that every problem has (RFC 9457, section 3.2).
+    extensions: BTreeMap<&'static str, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<String>,
 }
@@ -157,12 +167,14 @@ struct Document<'a> {
     code: &'a str,
     #[serde(rename = "requestId")]
     request_id: &'a str,
+    #[serde(flatten)]
+    extensions: &'a BTreeMap<&'static str, Value>,
 }
 
 impl Problem {
     /// A problem with a sentence for the caller, who may see all of it.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), headers: Vec::new(), cause: None }
+        Self { code, detail: detail.into(), extensions: BTreeMap::new(), headers: Vec::new(), cause: None }
     }
 
     /// Something that is needed does not answer; `cause` is for the log.
@@ -189,6 +201,19 @@ impl Problem {
         // RFC 6750, section 3.1. API Gateway gives the header of a function another name (`docs/tokens.md`).
         let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
         Self::new(Code::CertificateMismatch, detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Says in which part of the body it is.
+    #[must_use]
+    pub fn within(self, part: &str) -> Self {
+        Self { detail: format!("`{part}`: {}", self.detail), ..self }
+    }
+
+    /// Adds a member of the code's own.
+    #[must_use]
+    pub fn with_member(mut self, name: &'static str, value: Value) -> Self {
+        self.extensions.insert(name, value);
+        self
     }
 
     /// Adds a header to the answer.
@@ -236,8 +261,9 @@ impl Problem {
             detail: &self.detail,
             code,
             request_id,
+            extensions: &self.extensions,
         };
-        // Strings and a number always serialize.
+        // Values of JSON always serialize.
         serde_json::to_string(&document).unwrap_or_default()
     }
 }
@@ -361,6 +387,32 @@ impl From<OnceError> for Problem {
     }
 }
 
+impl From<InvalidTransaction> for Problem {
+    fn from(error: InvalidTransaction) -> Self {
+        Self::new(Code::InvalidBody, error.to_string())
+    }
+}
+
+impl From<TransactError> for Problem {
+    fn from(error: TransactError) -> Self {
+        match error {
+            TransactError::Failed(failures) => {
+                let detail = "Nothing was written: the conditions of some operations do not hold, see `failures`.";
+                let failures = failures.iter().map(failure).collect();
+                Self::new(Code::TransactionFailed, detail).with_member("failures", failures)
+            }
+            TransactError::Data { operation, error } => Self::from(error).within(&format!("operations[{operation}]")),
+            TransactError::TooLarge(bytes) => Self::new(
+                Code::DataTooLarge,
+                format!("The transaction writes {bytes} bytes of records; the most is {MAX_BYTES}."),
+            ),
+            TransactError::Conflict => conflict(),
+            TransactError::KeyReused => key_reused(),
+            TransactError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
 fn conflict() -> Problem {
     Problem::new(Code::Conflict, "Others are in the way, or a repeat of this request is; try again.")
         .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -368,6 +420,20 @@ fn conflict() -> Problem {
 
 fn key_reused() -> Problem {
     Problem::new(Code::IdempotencyKeyReused, "The Idempotency-Key was used for another request, which was done.")
+}
+
+/// An element of `failures`.
+fn failure(failure: &Failure) -> Value {
+    let Failure { operation, refusal } = failure;
+    json!({ "operation": operation, "code": refusal_code(*refusal), "detail": refusal.to_string() })
+}
+
+fn refusal_code(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NotFound => Code::RecordNotFound.as_str(),
+        Refusal::Exists => "record_exists",
+        Refusal::OtherVersion => Code::PreconditionFailed.as_str(),
+    }
 }
 
 impl From<RevokeError> for Problem {
@@ -401,6 +467,20 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_transaction_names_its_operations() {
+        let failures = vec![
+            Failure { operation: 3, refusal: Refusal::Exists },
+            Failure { operation: 7, refusal: Refusal::OtherVersion },
+        ];
+        let document: Value =
+            serde_json::from_str(&Problem::from(TransactError::Failed(failures)).document("id-1")).unwrap();
+        assert_eq!(document["status"], 412);
+        let operations: Vec<_> =
+            document["failures"].as_array().unwrap().iter().map(|one| (&one["operation"], &one["code"])).collect();
+        assert_eq!(operations, [(&json!(3), &json!("record_exists")), (&json!(7), &json!("precondition_failed"))]);
+    }
+
+    #[test]
     fn what_is_for_the_log_stays_out_of_the_document() {
         let problem = Problem::from(Fault::Broken("secret table".into()));
         assert_eq!(problem.code(), Code::InternalError);
@@ -413,6 +493,10 @@ mod tests {
         let docs = include_str!("../../../docs/problems.md");
         for code in Code::ALL {
             let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());
+            assert!(docs.contains(&row), "docs/problems.md lacks {row}");
+        }
+        for refusal in [Refusal::NotFound, Refusal::Exists, Refusal::OtherVersion] {
+            let row = format!("| `{}` | ", refusal_code(refusal));
             assert!(docs.contains(&row), "docs/problems.md lacks {row}");
         }
     }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
 use super::expression::{ABSENT, Condition, names};
@@ -12,7 +10,7 @@ use super::item::{Item, attribute, number, optional_number, read_number, take_st
 use super::keys::{self, PK};
 use super::query::{Partition, query};
 use super::tenants::{self, IN_INDEX, LISTED};
-use super::transaction::{MAX_ROUNDS, PAUSE};
+use super::transaction::{CONFLICT, FAILED, MAX_ROUNDS, PAUSE, cancelled};
 use super::{Fault, ListError, Store, tenant_keys};
 use crate::caller::Operator;
 use crate::issuer::Issuer;
@@ -35,9 +33,6 @@ const PURGED: &str = "purged";
 const CHANGE: &str = "change";
 const LEASED_UNTIL: &str = "leasedUntil";
 const REVISION: &str = "revision";
-
-/// The code of an item whose condition did not hold.
-const FAILED: &str = "ConditionalCheckFailed";
 
 /// The row is as it was when it was read.
 const SAME_REVISION: &str = "#revision = :revision";
@@ -233,12 +228,13 @@ impl Store {
                 *managed = next;
                 return Ok(());
             };
-            let reasons = cancelled(&error).unwrap_or_default();
+            let reasons = cancelled(&error).unwrap_or_default().iter();
+            let reasons: Vec<_> = reasons.map(|reason| reason.code().unwrap_or_default()).collect();
             if let Some(at) = reasons.iter().position(|reason| *reason == FAILED) {
                 let refused = refusals.into_iter().nth(at);
                 return Err(refused.unwrap_or(SaveError::Fault(error.into())));
             }
-            if !reasons.contains(&"TransactionConflict") {
+            if !reasons.contains(&CONFLICT) {
                 return Err(SaveError::Fault(error.into()));
             }
             // A lease of the tenant's, which is soon over; or somebody who writes the row, which the next round will see.
@@ -262,16 +258,6 @@ impl Store {
             .build()
             .map_err(Fault::unbuilt)?;
         Ok(TransactWriteItem::builder().put(put).build())
-    }
-}
-
-/// Why a transaction was cancelled, a reason for each of its items.
-fn cancelled<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Vec<&str>> {
-    match error.as_service_error()? {
-        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-            Some(cancelled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default()).collect())
-        }
-        _ => None,
     }
 }
 

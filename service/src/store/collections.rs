@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+
 use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
@@ -20,6 +22,9 @@ pub struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
 
 /// Beyond it the knowledge is dropped and learnt again: about 1 MB at the most.
 const MOST_KNOWN: usize = 10_000;
+
+/// How many rows of collections are written at the same time.
+const AT_ONCE: usize = 10;
 
 impl KnownCollections {
     fn contains(&self, entry: &(TenantId, CollectionName)) -> bool {
@@ -44,6 +49,20 @@ impl Store {
     ) -> Result<Page<Collection>, ListError> {
         let partition = keys::collections(access.tenant());
         query(self, &Partition::of_table(&partition), page, None, from_item).await
+    }
+
+    /// Makes sure that collections have their rows.
+    pub(super) async fn ensure_collections(
+        &self,
+        known: &KnownCollections,
+        access: &Access<RecordsWrite>,
+        collections: HashSet<&CollectionName>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let row = |collection| self.ensure_collection(known, access, collection, now);
+        // Collected: the compiler cannot tell that a stream with the closure in it is `Send`.
+        let rows: Vec<_> = collections.into_iter().map(row).collect();
+        stream::iter(rows).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// Makes sure that a collection has its row.

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use crate::data::DataError;
+use crate::transaction::Failure;
 
 /// The table did not do what it was asked. The texts are for logs.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,45 @@ pub enum OnceError {
     Fault(#[from] Fault),
 }
 
+/// Why a transaction did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactError {
+    /// Conditions of these operations do not hold; others may not either.
+    #[error("conditions do not hold: {0:?}")]
+    Failed(Vec<Failure>),
+    /// The change of an operation leads beyond what data may be.
+    #[error("operations[{operation}]: {error}")]
+    Data {
+        /// The operation's place.
+        operation: usize,
+        /// What is wrong with its data.
+        error: DataError,
+    },
+    /// The records that it writes have so many bytes together, which is too many.
+    #[error("{0} bytes of records")]
+    TooLarge(usize),
+    /// Its records changed again and again.
+    #[error("too many concurrent changes")]
+    Conflict,
+    /// Its idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The table failed. Where it is unavailable, the transaction may have happened.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
 impl From<OnceError> for WriteError {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::KeyReused => Self::KeyReused,
+            OnceError::Conflict => Self::Conflict,
+            OnceError::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
+impl From<OnceError> for TransactError {
     fn from(error: OnceError) -> Self {
         match error {
             OnceError::KeyReused => Self::KeyReused,

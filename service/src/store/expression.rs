@@ -15,6 +15,8 @@ pub(super) const NOT_EXPIRED: &str = "(attribute_not_exists(#expiresAt) OR #expi
 pub(super) const EXISTS: &str = "attribute_exists(#pk)";
 /// There is no item.
 pub(super) const ABSENT: &str = "attribute_not_exists(#pk)";
+/// There is nothing, or only what is left of a record past its expiry.
+pub(super) const VACANT: &str = "(attribute_not_exists(#pk) OR #expiresAt <= :nowSecs)";
 /// The item is not what this very write left at an earlier try.
 pub(super) const NOT_MINE: &str = "(attribute_not_exists(#write) OR #write <> :write)";
 /// The item is in the state that was read.
@@ -42,7 +44,11 @@ impl Condition {
     }
 
     pub(super) fn not_expired(self, now: Timestamp) -> Self {
-        self.and(NOT_EXPIRED).value(":nowSecs", number(now.as_millis().div_euclid(1000)))
+        self.and(NOT_EXPIRED).value(":nowSecs", secs(now))
+    }
+
+    pub(super) fn vacant(self, now: Timestamp) -> Self {
+        self.and(VACANT).value(":nowSecs", secs(now))
     }
 
     /// The precondition, on an item that is [`NOT_EXPIRED`].
@@ -83,6 +89,10 @@ impl Condition {
     pub(super) fn into_values(self) -> HashMap<String, AttributeValue> {
         self.values
     }
+}
+
+fn secs(now: Timestamp) -> AttributeValue {
+    number(now.as_millis().div_euclid(1000))
 }
 
 /// The names that expressions mention: `#name` stands for `name`.

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 
 use super::change::Change;
 use super::error::OnceError;
-use super::expression::{ABSENT, Condition};
+use super::expression::Condition;
 use super::failure::Failure;
 use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys;
@@ -116,10 +116,8 @@ impl Store {
 
 impl Keeping<'_> {
     /// Writes the answer, unless there is one by this key.
-    fn change(self) -> Change {
-        let now = number(self.now.as_millis().div_euclid(1000));
-        let unused = format!("({ABSENT} OR #expiresAt <= :nowSecs)");
-        let condition = Condition::default().and(&unused).value(":nowSecs", now);
+    pub(super) fn change(self) -> Change {
+        let condition = Condition::default().vacant(self.now);
         Change::put(self.into_item(), condition)
     }
 
@@ -151,7 +149,7 @@ impl Keeping<'_> {
 }
 
 /// What an item by the request's key says to the request.
-fn answered(once: &Once, mark: &str, mut item: Item) -> Result<Answered, OnceError> {
+pub(super) fn answered(once: &Once, mark: &str, mut item: Item) -> Result<Answered, OnceError> {
     if take_bytes(&mut item, FINGERPRINT)? != once.fingerprint().as_bytes() {
         return Err(OnceError::KeyReused);
     }

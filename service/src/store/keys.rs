@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::Fault;
+use super::item::Item;
 use crate::machine::Digest;
 use crate::month::Month;
 use crate::record::CollectionName;
@@ -17,13 +19,22 @@ const TENANT_PREFIX: &str = "TENANT#";
 pub(super) const TENANT_SK: &str = "TENANT";
 
 /// An item's primary key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub pk: String,
     pub sk: String,
 }
 
 impl Key {
+    /// The key of an item.
+    pub(super) fn of(item: &Item) -> Result<Self, Fault> {
+        let part = |name: &str| {
+            let part = item.get(name).and_then(|value| value.as_s().ok());
+            part.cloned().ok_or_else(|| Fault::corrupt(name))
+        };
+        Ok(Self { pk: part(PK)?, sk: part(SK)? })
+    }
+
     pub(super) fn into_map(self) -> HashMap<String, AttributeValue> {
         HashMap::from([(PK.into(), AttributeValue::S(self.pk)), (SK.into(), AttributeValue::S(self.sk))])
     }

@@ -36,6 +36,7 @@ mod idempotency;
 mod issuers;
 mod item;
 mod keys;
+mod operations;
 mod purge;
 mod query;
 pub mod records;
@@ -47,7 +48,7 @@ mod transaction;
 
 use aws_sdk_dynamodb::Client;
 
-pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, WriteError};
+pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
 
 /// The table, and the client to reach it with.
 #[derive(Debug, Clone)]

@@ -45,13 +45,13 @@ pub struct Put {
 }
 
 /// One write of a record, however often it is sent.
-struct Write<'a> {
-    tenant: &'a TenantId,
-    collection: &'a CollectionName,
-    id: &'a RecordId,
-    now: Timestamp,
-    /// Unique to this write.
-    mark: String,
+pub(super) struct Write<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) collection: &'a CollectionName,
+    pub(super) id: &'a RecordId,
+    pub(super) now: Timestamp,
+    /// Unique to this write, or to the transaction that it is a part of.
+    pub(super) mark: String,
 }
 
 impl Store {
@@ -269,7 +269,7 @@ impl<'a> Write<'a> {
         Self { tenant, collection, id, now: Timestamp::now(), mark: Ulid::generate().to_string() }
     }
 
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         Key { pk: keys::records(self.tenant, self.collection), sk: self.id.as_str().to_owned() }
     }
 
@@ -291,7 +291,7 @@ impl<'a> Write<'a> {
     }
 
     /// Writes a whole item.
-    fn insert(&self, record: &Record, condition: Condition) -> Change {
+    pub(super) fn insert(&self, record: &Record, condition: Condition) -> Change {
         let mut item = self.key().into_map();
         item.insert(attribute::DATA.into(), AttributeValue::S(record.data.as_str().to_owned()));
         item.insert(attribute::VERSION.into(), number(record.version));
@@ -305,7 +305,7 @@ impl<'a> Write<'a> {
     }
 
     /// Writes what a tenant may write of a record, and keeps the rest.
-    fn update(&self, draft: &Draft, condition: Condition) -> Change {
+    pub(super) fn update(&self, draft: &Draft, condition: Condition) -> Change {
         let mut update = "SET #data = :data, #version = if_not_exists(#version, :before) + :one, \
                           #createdAt = if_not_exists(#createdAt, :now), #updatedAt = :now, #write = :write"
             .to_owned();
@@ -339,7 +339,7 @@ impl<'a> Write<'a> {
     }
 
     /// The record after this write over that one, or in an empty place.
-    fn put_over(&self, old: Option<&Record>, draft: Draft) -> Put {
+    pub(super) fn put_over(&self, old: Option<&Record>, draft: Draft) -> Put {
         let mut record = self.new_record(draft);
         if let Some(old) = old {
             record.version = old.version.next();
@@ -354,7 +354,7 @@ pub(super) fn live() -> Condition {
     Condition::default().not_expired(Timestamp::now())
 }
 
-fn same_version(version: Version) -> Condition {
+pub(super) fn same_version(version: Version) -> Condition {
     Condition::default().and(SAME_VERSION).value(":current", number(version))
 }
 
@@ -370,7 +370,7 @@ fn read_expiry(item: &Item) -> Result<Option<Expiry>, Fault> {
     Ok(optional_number(item, attribute::EXPIRES_AT)?.map(Expiry::from_secs))
 }
 
-fn is_expired(item: &Item, now: Timestamp) -> Result<bool, Fault> {
+pub(super) fn is_expired(item: &Item, now: Timestamp) -> Result<bool, Fault> {
     Ok(read_expiry(item)?.is_some_and(|expiry| expiry.is_past(now)))
 }
 

@@ -22,6 +22,10 @@ pub(crate) enum Fault {
     Throttle,
     /// It is a transaction, and another write is in its way.
     Conflict,
+    /// It is a transaction and is done, but answered as if another write was in its way: a try of it came late.
+    ConflictDone,
+    /// It is a batch of reads, and only its first key is read.
+    Partly,
     /// It fails, with a 500.
     Fail,
     /// It is never answered.
@@ -203,12 +207,22 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
             proxy.stalled.notify_one();
             std::future::pending::<()>().await;
         }
-        Some(Fault::LoseAnswer | Fault::LoseAnswerAndToken | Fault::StallDone) | None => {}
+        Some(
+            Fault::ConflictDone | Fault::LoseAnswer | Fault::LoseAnswerAndToken | Fault::Partly | Fault::StallDone,
+        )
+        | None => {}
     }
     let body = if fault == Some(Fault::LoseAnswerAndToken) { with_another_token(&body) } else { body };
+    let (body, left) = if fault == Some(Fault::Partly) { first_key(&body) } else { (body, json!({})) };
     let answer = proxy.client.post(proxy.upstream).headers(headers).body(body).send().await.unwrap();
     match fault {
+        Some(Fault::ConflictDone) => return error(StatusCode::BAD_REQUEST, "TransactionCanceledException"),
         Some(Fault::LoseAnswer | Fault::LoseAnswerAndToken) => return failure(),
+        Some(Fault::Partly) => {
+            let mut answer: Value = answer.json().await.unwrap();
+            answer["UnprocessedKeys"] = left;
+            return axum::Json(answer).into_response();
+        }
         Some(Fault::StallDone) => {
             proxy.stalled.notify_one();
             std::future::pending::<()>().await;
@@ -245,4 +259,16 @@ fn with_another_token(body: &Bytes) -> Bytes {
     let token = body["ClientRequestToken"].as_str().unwrap_or_else(|| panic!("{body} is no transaction"));
     body["ClientRequestToken"] = token.chars().rev().collect::<String>().into();
     body.to_string().into()
+}
+
+/// A batch of reads with its first key only, and one of the others.
+fn first_key(body: &Bytes) -> (Bytes, Value) {
+    let mut body: Value = serde_json::from_slice(body).unwrap();
+    let tables = body["RequestItems"].as_object_mut().unwrap();
+    let mut left = tables.clone();
+    for (name, table) in tables {
+        left[name]["Keys"] = table["Keys"].as_array_mut().unwrap().split_off(1).into();
+    }
+    left.retain(|_, table| table["Keys"] != json!([]));
+    (body.to_string().into(), left.into())
 }

@@ -1,0 +1,271 @@
+//! The writes that make a transaction happen, and what it means when the table refuses them.
+
+use std::collections::HashSet;
+
+use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem};
+use ulid::Ulid;
+
+use super::super::change::Change;
+use super::super::expression::{Condition, EXISTS, names};
+use super::super::item::{Item, attribute};
+use super::super::keys::{self, Key};
+use super::super::records::{Write, from_item, is_expired, same_version};
+use super::super::transaction::Verdict;
+use super::super::{Fault, Store, TransactError};
+use super::{Found, Versions};
+use crate::caller::{Access, RecordsWrite};
+use crate::data::DataError;
+use crate::record::{CollectionName, Draft, Record, Version};
+use crate::time::Timestamp;
+use crate::transaction::{Action, Failure, MAX_BYTES, Operation, Refusal, Transaction};
+
+/// More than an item has beside its key and its data: the names of its attributes, four numbers and a mark.
+const BESIDE_DATA: usize = 150;
+
+/// One way to make a transaction happen, on what was read before.
+pub(super) struct Plan {
+    /// Unique to it, and with all that it writes.
+    mark: String,
+    now: Timestamp,
+    steps: Vec<Step>,
+}
+
+/// An operation's part of a plan.
+struct Step {
+    item: TransactWriteItem,
+    guards: Guards,
+    /// The version of the record afterwards, if it is written.
+    version: Option<Version>,
+    /// How many bytes are written.
+    bytes: usize,
+}
+
+/// What the condition of a step guards.
+#[derive(Clone, Copy)]
+enum Guards {
+    /// That what was read is still there. It is ours.
+    Read,
+    /// That there is no record. It is the tenant's.
+    Absence,
+    /// That there is a record, perhaps in a certain version. It is the tenant's.
+    Presence,
+}
+
+/// Why an operation has no part in any plan.
+enum Impossible {
+    Refused(Refusal),
+    Data(DataError),
+    Fault(Fault),
+}
+
+impl From<Fault> for Impossible {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// The key of an operation's record.
+pub(super) fn key(access: &Access<RecordsWrite>, operation: &Operation<'_>) -> Key {
+    Key { pk: keys::records(access.tenant(), &operation.collection), sk: operation.id.as_str().to_owned() }
+}
+
+/// Whether an operation's part depends on what is there. A put of a version that the tenant names does not: the next
+/// version is known, and the rest stays.
+pub(super) fn needs_to_know(operation: &Operation<'_>) -> bool {
+    matches!(operation.action, Action::Put(_, None) | Action::Patch(..))
+}
+
+/// Whether any operation's part depends on what is there.
+pub(super) fn reads(transaction: &Transaction<'_>) -> bool {
+    transaction.operations().iter().any(needs_to_know)
+}
+
+/// The collections of records that may be new.
+pub(super) fn new_collections<'a>(transaction: &'a Transaction<'_>) -> HashSet<&'a CollectionName> {
+    let may_be_new = |operation: &&Operation<'_>| matches!(operation.action, Action::Create(_) | Action::Put(_, None));
+    transaction.operations().iter().filter(may_be_new).map(|operation| &operation.collection).collect()
+}
+
+/// The items on which conditions did not hold.
+pub(super) fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = &Item> {
+    verdicts.iter().filter_map(|verdict| match verdict {
+        Verdict::Failed(item) => item.as_ref(),
+        Verdict::Held => None,
+    })
+}
+
+/// The plan that wrote one of these items, and so all of its own.
+pub(super) fn made_one_of<'a, 'p>(
+    items: impl IntoIterator<Item = &'a Item>,
+    mut plans: impl Iterator<Item = &'p Plan>,
+) -> Option<&'p Plan> {
+    let marks = items.into_iter().filter_map(|item| item.get(attribute::WRITE)?.as_s().ok());
+    let marks: HashSet<&str> = marks.map(String::as_str).collect();
+    plans.find(|plan| marks.contains(plan.mark.as_str()))
+}
+
+impl Plan {
+    /// Plans a transaction. Fails where what was read shows already that a condition does not hold.
+    pub(super) fn new(
+        store: &Store,
+        access: &Access<RecordsWrite>,
+        transaction: &Transaction<'_>,
+        mut found: Found,
+    ) -> Result<Self, TransactError> {
+        let mut plan = Self { mark: Ulid::generate().to_string(), now: Timestamp::now(), steps: Vec::new() };
+        let mut failures = Vec::new();
+        for (place, operation) in transaction.operations().iter().enumerate() {
+            match plan.step(store, access, operation, found.remove(&key(access, operation))) {
+                Ok(step) => plan.steps.push(step),
+                Err(Impossible::Refused(refusal)) => failures.push(Failure { operation: place, refusal }),
+                Err(Impossible::Data(error)) => return Err(TransactError::Data { operation: place, error }),
+                Err(Impossible::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        if !failures.is_empty() {
+            return Err(TransactError::Failed(failures));
+        }
+        let bytes = plan.steps.iter().map(|step| step.bytes).sum();
+        if bytes > MAX_BYTES { Err(TransactError::TooLarge(bytes)) } else { Ok(plan) }
+    }
+
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(super) fn items(&self) -> Vec<TransactWriteItem> {
+        self.steps.iter().map(|step| step.item.clone()).collect()
+    }
+
+    pub(super) fn versions(&self) -> Versions {
+        self.steps.iter().map(|step| step.version).collect()
+    }
+
+    /// Fails where a condition of the tenant's does not hold. Where only ours do not, another plan may do better.
+    pub(super) fn check(&self, verdicts: &[Verdict]) -> Result<(), TransactError> {
+        let mut failures = Vec::new();
+        for (operation, (step, verdict)) in self.steps.iter().zip(verdicts).enumerate() {
+            let Verdict::Failed(item) = verdict else { continue };
+            let refusal = match (step.guards, item) {
+                (Guards::Read, _) => continue,
+                (Guards::Absence, _) => Refusal::Exists,
+                (Guards::Presence, Some(item)) if !is_expired(item, self.now)? => Refusal::OtherVersion,
+                (Guards::Presence, _) => Refusal::NotFound,
+            };
+            failures.push(Failure { operation, refusal });
+        }
+        if failures.is_empty() { Ok(()) } else { Err(TransactError::Failed(failures)) }
+    }
+
+    fn step(
+        &self,
+        store: &Store,
+        access: &Access<RecordsWrite>,
+        operation: &Operation<'_>,
+        found: Option<Item>,
+    ) -> Result<Step, Impossible> {
+        let Operation { collection, id, action } = operation;
+        let write = Write { tenant: access.tenant(), collection, id, now: self.now, mark: self.mark.clone() };
+        let (change, version, guards, bytes) = match action {
+            Action::Create(draft) => {
+                let record = write.put_over(None, draft.clone()).record;
+                let change = write.insert(&record, Condition::default().vacant(self.now));
+                (change, Some(record.version), Guards::Absence, bytes(&write, draft))
+            }
+            Action::Put(draft, None) => {
+                let current = Current::of(collection, found, self.now)?;
+                let record = write.put_over(current.live(), draft.clone()).record;
+                let change = write.insert(&record, current.unchanged(self.now));
+                (change, Some(record.version), Guards::Read, bytes(&write, draft))
+            }
+            Action::Put(draft, Some(version)) => {
+                let change = write.update(draft, self.presence(Some(*version)));
+                (change, Some(version.next()), Guards::Presence, bytes(&write, draft))
+            }
+            Action::Patch(patch, wanted) => {
+                let current = Current::of(collection, found, self.now)?;
+                let old = current.live().ok_or(Impossible::Refused(Refusal::NotFound))?;
+                if wanted.is_some_and(|wanted| wanted != old.version) {
+                    return Err(Impossible::Refused(Refusal::OtherVersion));
+                }
+                let data = match patch.data {
+                    Some(patch) => old.data.merge(patch).map_err(Impossible::Data)?,
+                    None => old.data.clone(),
+                };
+                let draft = Draft { data, expires_at: patch.expiry.of(old.expires_at) };
+                let bytes = bytes(&write, &draft);
+                let record = write.put_over(Some(old), draft).record;
+                (write.insert(&record, same_version(old.version)), Some(record.version), Guards::Read, bytes)
+            }
+            Action::Delete(version) => {
+                (Change::delete(write.key(), self.presence(*version)), None, Guards::Presence, 0)
+            }
+            Action::Check(version) => {
+                let item = checking(store, write.key(), self.presence(*version))?;
+                return Ok(Step { item, guards: Guards::Presence, version: None, bytes: 0 });
+            }
+        };
+        Ok(Step { item: change.in_transaction(store)?, guards, version, bytes })
+    }
+
+    /// There is a record, in this version if one is given.
+    fn presence(&self, version: Option<Version>) -> Condition {
+        version.map_or_else(Condition::default, same_version).and(EXISTS).not_expired(self.now)
+    }
+}
+
+/// What was read of a record.
+enum Current {
+    None,
+    /// What is left of one past its expiry.
+    Expired(Version),
+    Live(Record),
+}
+
+impl Current {
+    fn of(collection: &CollectionName, item: Option<Item>, now: Timestamp) -> Result<Self, Fault> {
+        let Some(item) = item else { return Ok(Self::None) };
+        let expired = is_expired(&item, now)?;
+        let record = from_item(collection, item)?;
+        Ok(if expired { Self::Expired(record.version) } else { Self::Live(record) })
+    }
+
+    fn live(&self) -> Option<&Record> {
+        match self {
+            Self::Live(record) => Some(record),
+            Self::None | Self::Expired(_) => None,
+        }
+    }
+
+    /// It is still like this.
+    fn unchanged(&self, now: Timestamp) -> Condition {
+        match self {
+            Self::None => Condition::default().vacant(now),
+            Self::Expired(version) | Self::Live(Record { version, .. }) => same_version(*version),
+        }
+    }
+}
+
+fn bytes(write: &Write<'_>, draft: &Draft) -> usize {
+    let Key { pk, sk } = write.key();
+    pk.len() + sk.len() + draft.data.as_str().len() + BESIDE_DATA
+}
+
+/// A look at an item that is left as it is.
+fn checking(store: &Store, key: Key, condition: Condition) -> Result<TransactWriteItem, Fault> {
+    let text = condition.text();
+    let check = ConditionCheck::builder()
+        .table_name(&store.table)
+        .set_key(Some(key.into_map()))
+        .set_expression_attribute_names(Some(names(&[&text])))
+        .set_expression_attribute_values(Some(condition.into_values()))
+        .condition_expression(text)
+        .return_values_on_condition_check_failure(OnFailure::AllOld)
+        .build()
+        .map_err(Fault::unbuilt)?;
+    Ok(TransactWriteItem::builder().condition_check(check).build())
+}
