@@ -1,4 +1,6 @@
-//! The [Lambda Runtime API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), under a path for each process.
+//! The [Lambda Runtime API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), under a path for each process,
+//! and of the [Extensions API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html) as much as an
+//! extension needs that wants no events.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -8,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use ulid::Ulid;
@@ -19,6 +21,9 @@ use crate::template::{ACCOUNT, REGION};
 
 /// What a function may answer: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 const RESPONSE_LIMIT: usize = 6 * 1024 * 1024;
+
+/// What an extension is known by, from its registration on.
+const EXTENSION: &str = "lambda-extension-identifier";
 
 /// An error as a runtime reports it.
 #[derive(Debug, Deserialize)]
@@ -36,8 +41,10 @@ pub(super) fn router(functions: Functions) -> Router {
         .route("/invocation/{request}/response", post(response))
         .route("/invocation/{request}/error", post(error))
         .route("/init/error", post(init_error));
+    let extension = Router::new().route("/register", post(register)).route("/event/next", get(next_of_extension));
     Router::new()
         .route("/_local/functions", get(stats))
+        .nest("/_local/runtime/{function}/{process}/2020-01-01/extension", extension)
         .nest("/_local/runtime/{function}/{process}/2018-06-01/runtime", runtime)
         .with_state(functions)
 }
@@ -100,6 +107,39 @@ async fn init_error(
     let Some((pool, id)) = find(&functions, &function, &process) else { return unknown_process() };
     pool.end(id, InvokeError::Crashed(format!("it could not start: {error_type}: {error_message}")));
     accepted()
+}
+
+async fn register(
+    State(functions): State<Functions>,
+    Path((function, process)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if !headers.contains_key("lambda-extension-name") {
+        return refusal(StatusCode::BAD_REQUEST, "Extension.MissingHeader", "the extension has no name");
+    }
+    match find(&functions, &function, &process) {
+        Some((pool, id)) if pool.register(id) => {
+            let body = json!({ "functionName": function, "functionVersion": "$LATEST", "handler": "bootstrap" });
+            ([(EXTENSION, Ulid::generate().to_string())], Json(body)).into_response()
+        }
+        _ => unknown_process(),
+    }
+}
+
+async fn next_of_extension(
+    State(functions): State<Functions>,
+    Path((function, process)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let waiting = headers
+        .contains_key(EXTENSION)
+        .then(|| find(&functions, &function, &process).and_then(|(pool, id)| pool.extend(id)))
+        .flatten();
+    if let Some(waiting) = waiting {
+        // No event comes; it ends with the process.
+        let _ended = waiting.await;
+    }
+    unknown_process()
 }
 
 /// An error that cannot be read is an error all the same.

@@ -126,12 +126,20 @@ impl Functions {
         }
     }
 
+    /// Ends the processes of a function that wait for events, as Lambda does when it has no use for them: those with an
+    /// extension are told so, and have 500 ms. Waits for that.
+    pub async fn retire(&self, function: &str) {
+        if let Some(pool) = self.pools.get(function) {
+            pool.retire().await;
+        }
+    }
+
     /// The Runtime API, and the list of functions at `/_local/functions`.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
     }
 
-    /// Ends every process, and waits for that. Events that are under way fail, and so do later ones.
+    /// Ends every process, as Lambda does, and waits for that. Events that are under way fail, and so do later ones.
     pub async fn shutdown(&self) {
         for pool in self.pools.values() {
             pool.close().await;

@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use ulid::Ulid;
 
-use super::{FunctionStats, InvokeError, Limits, RuntimeOptions, process};
+use super::process::{self, Retire};
+use super::{FunctionStats, InvokeError, Limits, RuntimeOptions};
 use crate::template::Function;
 
 type Reply = oneshot::Sender<Result<Vec<u8>, InvokeError>>;
@@ -44,12 +45,16 @@ pub(super) struct Pool {
     options: RuntimeOptions,
     limits: Limits,
     state: Mutex<State>,
+    /// Tells that a process asks for an event, or is gone.
+    asks: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Work>,
     processes: BTreeMap<ProcessId, Process>,
+    /// What the extensions of processes wait with, for events that do not come.
+    extensions: BTreeMap<ProcessId, Vec<oneshot::Sender<Infallible>>>,
     watchers: JoinSet<()>,
     closed: bool,
     /// Counts the phases of all processes, so that a late timer can tell that its own is over.
@@ -72,7 +77,7 @@ struct Process {
     number: u64,
     timer: Option<Timer>,
     /// Dropped with the process, which tells its watcher to kill it. One started by hand has none.
-    _life: Option<oneshot::Sender<Infallible>>,
+    life: Option<oneshot::Sender<Retire>>,
 }
 
 #[derive(Debug)]
@@ -108,7 +113,7 @@ impl State {
 
 impl Pool {
     pub(super) fn new(function: Function, program: PathBuf, options: RuntimeOptions, limits: Limits) -> Self {
-        Self { function, program, options, limits, state: Mutex::default() }
+        Self { function, program, options, limits, state: Mutex::default(), asks: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -124,6 +129,12 @@ impl Pool {
             invocations: state.invocations,
             errors: state.errors,
         }
+    }
+
+    /// Whether a process waits for an event.
+    #[cfg(test)]
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.lock().processes.values().any(|process| matches!(process.phase, Phase::Idle(_)))
     }
 
     pub(super) async fn invoke(self: &Arc<Self>, body: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
@@ -154,7 +165,7 @@ impl Pool {
                 std::mem::replace(&mut process.phase, idle)
             }
             None if id == ProcessId::Attached => {
-                state.processes.insert(id, Process { phase: idle, number: 0, timer: None, _life: None });
+                state.processes.insert(id, Process { phase: idle, number: 0, timer: None, life: None });
                 Phase::Starting
             }
             None => return None,
@@ -163,6 +174,7 @@ impl Pool {
             state.answer(reply, Err(InvokeError::Crashed("it asked for an event before it answered one".to_owned())));
         }
         self.balance(&mut state);
+        self.asks.notify_waiters();
         Some(receiver)
     }
 
@@ -191,12 +203,61 @@ impl Pool {
         self.remove(&mut state, id, error);
     }
 
+    /// An extension registers itself. False where the pool does not know its process (any more).
+    pub(super) fn register(&self, id: ProcessId) -> bool {
+        let mut state = self.lock();
+        let known = !state.closed && (id == ProcessId::Attached || state.processes.contains_key(&id));
+        if known {
+            state.extensions.entry(id).or_default();
+        }
+        known
+    }
+
+    /// A registered extension waits for an event; what it gets here ends with its process.
+    pub(super) fn extend(&self, id: ProcessId) -> Option<oneshot::Receiver<Infallible>> {
+        let (life, ended) = oneshot::channel();
+        self.lock().extensions.get_mut(&id)?.push(life);
+        Some(ended)
+    }
+
     /// Kills every process that was started here.
     pub(super) fn kill(self: &Arc<Self>) {
         let mut state = self.lock();
         let ids: Vec<_> = state.processes.keys().copied().filter(|id| *id != ProcessId::Attached).collect();
         for id in ids {
             self.remove(&mut state, id, InvokeError::Crashed("it was killed".to_owned()));
+        }
+    }
+
+    /// Ends the processes that wait for events, or will in a moment, as Lambda ends environments that it has no use for.
+    /// Waits for that.
+    pub(super) async fn retire(&self) {
+        let mut leaving = Vec::new();
+        loop {
+            let asks = self.asks.notified();
+            let finishing = {
+                let mut state = self.lock();
+                let idle = |_: &ProcessId, process: &mut Process| {
+                    process.life.is_some() && matches!(process.phase, Phase::Idle(_))
+                };
+                let idle: Vec<_> = state.processes.extract_if(.., idle).collect();
+                leaving.extend(
+                    idle.into_iter().map(|(id, process)| (retire(&mut state, id, process.life), process.phase)),
+                );
+                state.processes.values().any(|process| matches!(process.phase, Phase::Finishing))
+            };
+            if !finishing {
+                break;
+            }
+            asks.await;
+        }
+        for (ended, waiting) in leaving {
+            if let Some(ended) = ended {
+                // Dropped with the process.
+                let _ended = ended.await;
+            }
+            // Kept until now: a process that is told that there are no more events ends before its last words.
+            drop(waiting);
         }
     }
 
@@ -209,13 +270,16 @@ impl Pool {
             for work in std::mem::take(&mut state.queue) {
                 state.answer(work.reply, Err(closing()));
             }
-            for process in std::mem::take(&mut state.processes).into_values() {
+            for (id, process) in std::mem::take(&mut state.processes) {
+                // Whoever waits for the watchers waits for this as well.
+                let _ended = retire(&mut state, id, process.life);
                 match process.phase {
                     Phase::Busy { reply, .. } => state.answer(reply, Err(closing())),
                     Phase::Idle(event) => waiting.push(event),
                     Phase::Starting | Phase::Finishing => {}
                 }
             }
+            state.extensions.clear();
             (std::mem::take(&mut state.watchers), waiting)
         };
         while watchers.join_next().await.is_some() {}
@@ -225,6 +289,7 @@ impl Pool {
 
     fn remove(self: &Arc<Self>, state: &mut State, id: ProcessId, error: InvokeError) {
         let Some(process) = state.processes.remove(&id) else { return };
+        state.extensions.remove(&id);
         match process.phase {
             Phase::Busy { reply, .. } => state.answer(reply, Err(error)),
             Phase::Starting => {
@@ -235,6 +300,7 @@ impl Pool {
             Phase::Idle(_) | Phase::Finishing => {}
         }
         self.balance(state);
+        self.asks.notify_waiters();
     }
 
     /// Hands events to idle processes, and starts processes for the rest.
@@ -284,7 +350,7 @@ impl Pool {
         let number = state.cold_starts;
         let id = ProcessId::Started(number);
         let (life, stop) = oneshot::channel();
-        state.processes.insert(id, Process { phase: Phase::Starting, number: 0, timer: None, _life: Some(life) });
+        state.processes.insert(id, Process { phase: Phase::Starting, number: 0, timer: None, life: Some(life) });
         self.set_timer(state, id, self.limits.init);
 
         let command = process::command(&self.program, &self.function, &self.options, &number.to_string());
@@ -319,6 +385,19 @@ impl Pool {
             process.timer = Some(Timer(task.abort_handle()));
         }
     }
+}
+
+/// Tells a process to end, if it has an extension: Lambda kills the others at once. What it gives ends with the process.
+fn retire(
+    state: &mut State,
+    id: ProcessId,
+    life: Option<oneshot::Sender<Retire>>,
+) -> Option<oneshot::Receiver<Infallible>> {
+    state.extensions.remove(&id)?;
+    let (ended, end) = oneshot::channel();
+    // It may have ended by itself.
+    let _gone = life?.send(Retire { _ended: ended });
+    Some(end)
 }
 
 fn closing() -> InvokeError {

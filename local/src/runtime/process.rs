@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use super::RuntimeOptions;
@@ -17,8 +18,11 @@ use crate::template::{Function, REGION};
 /// What a process keeps of local's own environment: what finds programs, and what makes a panic readable.
 const KEPT: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
 
+/// How long a process may take that is asked to end.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown>
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long the output of a process that has ended is read.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
 /// The environment that a process gets, as on Lambda: the variables of the template and those that are defined by the
 /// [runtime](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
@@ -63,13 +67,16 @@ pub(super) fn command(program: &Path, function: &Function, options: &RuntimeOpti
     command
 }
 
-/// Runs the command until the process ends, or until `stop` is dropped, which kills it. Says how it ended.
-pub(super) async fn watch(
-    mut command: Command,
-    name: &str,
-    quiet: bool,
-    stop: oneshot::Receiver<Infallible>,
-) -> String {
+/// An order to end, as Lambda gives it to an environment that it takes down: the process has some time for last words.
+/// Dropped when it has ended.
+#[derive(Debug)]
+pub(super) struct Retire {
+    pub(super) _ended: oneshot::Sender<Infallible>,
+}
+
+/// Runs the command until the process ends, until it is told to, or until `stop` is dropped, which kills it. Says how it
+/// ended.
+pub(super) async fn watch(mut command: Command, name: &str, quiet: bool, stop: oneshot::Receiver<Retire>) -> String {
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return format!("it cannot be started: {error}"),
@@ -77,19 +84,33 @@ pub(super) async fn watch(
     let output = child.stdout.take().map(|stream| tokio::spawn(relay(stream, name.to_owned())));
     let errors = child.stderr.take().map(|stream| tokio::spawn(relay(stream, name.to_owned())));
 
-    let (status, killed) = tokio::select! {
-        status = child.wait() => (status, false),
-        _ = stop => (child.kill().await.and(child.wait().await), true),
+    let (status, told, _ended) = tokio::select! {
+        status = child.wait() => (status, false, None),
+        stop = stop => {
+            let ended = stop.ok();
+            if ended.is_some() {
+                terminate(&mut child).await;
+            }
+            (child.kill().await.and(child.wait().await), true, ended)
+        }
     };
     // What it said last is still in the pipe. But one that leaves children behind leaves the pipe open, too.
     for relay in [output, errors].into_iter().flatten() {
-        let _unfinished = tokio::time::timeout(LAST_WORDS, relay).await;
+        let _unfinished = tokio::time::timeout(LAST_OUTPUT, relay).await;
     }
     let reason = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    if !killed && !quiet {
+    if !told && !quiet {
         eprintln!("{name} | ended: {reason}");
     }
     reason
+}
+
+/// Asks a process to end, and waits for that as long as Lambda does.
+async fn terminate(child: &mut Child) {
+    let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+    if pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok()) {
+        let _late = tokio::time::timeout(LAST_WORDS, child.wait()).await;
+    }
 }
 
 /// Copies lines to local's standard error, each with the name of the function before it.

@@ -13,6 +13,9 @@ use super::*;
 /// Starts and does nothing: the test speaks for it.
 const HANGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/hang");
 
+/// Writes a word to the file `$LAST_WORDS` when it is asked to end.
+const LEAVES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/leave");
+
 struct Lambda {
     functions: Functions,
     base_url: String,
@@ -21,6 +24,15 @@ struct Lambda {
 
 impl Lambda {
     async fn start(program: &str, timeout: Duration, limits: Limits) -> Self {
+        Self::start_with(program, timeout, limits, BTreeMap::new()).await
+    }
+
+    async fn start_with(
+        program: &str,
+        timeout: Duration,
+        limits: Limits,
+        environment: BTreeMap<String, String>,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let options = RuntimeOptions {
@@ -33,7 +45,7 @@ impl Lambda {
             logical_id: "EchoFunction".to_owned(),
             timeout,
             memory_mb: 128,
-            environment: BTreeMap::new(),
+            environment,
             schedules: Vec::new(),
         };
         let functions = Functions::with_limits([(function, program.into())], &options, limits);
@@ -291,7 +303,78 @@ async fn shutdown_ends_processes_and_events() {
     assert!(matches!(lambda.functions.invoke("nobody", Vec::new()).await, Err(InvokeError::Unknown(_))));
 }
 
+/// A process that waits for its first event, with an extension or without one.
+async fn waiting(program: &str, file: &std::path::Path, extended: bool) -> (Lambda, JoinHandle<StatusCode>) {
+    let limits = Limits { processes: 1, init: Duration::from_mins(1) };
+    let environment = BTreeMap::from([("LAST_WORDS".to_owned(), file.to_str().unwrap().to_owned())]);
+    let lambda = Lambda::start_with(program, Duration::from_mins(1), limits, environment).await;
+    let answer = lambda.invoke("{}");
+    lambda.handed_in(1).await;
+    // It says that it listens.
+    while !file.exists() && program == LEAVES {
+        tokio::task::yield_now().await;
+    }
+    if extended {
+        let url = lambda.path("1", "").replace("2018-06-01/runtime/", "2020-01-01/extension/");
+        let register = lambda.client.post(format!("{url}register")).body(r#"{"events":[]}"#);
+        assert_eq!(register.try_clone().unwrap().send().await.unwrap().status(), 400);
+        let registered = register.header("lambda-extension-name", "test").send().await.unwrap();
+        assert_eq!(registered.status(), 200);
+        let identifier = registered.headers()["lambda-extension-identifier"].clone();
+        let next = lambda.client.get(format!("{url}event/next")).header("lambda-extension-identifier", identifier);
+        tokio::spawn(next.send());
+    }
+    lambda.echo("1").await;
+    answer.await.unwrap().unwrap();
+    let next = lambda.client.get(lambda.path("1", "invocation/next")).send();
+    let next = tokio::spawn(async move { next.await.unwrap().status() });
+    while !lambda.functions.pools["echo"].is_waited_for() {
+        tokio::task::yield_now().await;
+    }
+    (lambda, next)
+}
+
+#[tokio::test]
+async fn a_process_with_an_extension_has_last_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |file: &std::path::Path| std::fs::read_to_string(file).unwrap_or_default();
+    for (extended, words) in [(true, "listens\nleaves\n"), (false, "listens\n")] {
+        let file = folder.path().join(format!("retire-{extended}"));
+        let (lambda, next) = waiting(LEAVES, &file, extended).await;
+        lambda.functions.retire("nobody").await;
+        lambda.functions.retire("echo").await;
+        assert_eq!(said(&file), words);
+        assert_eq!(lambda.stats().processes, 0);
+        assert_eq!(next.await.unwrap(), 403);
+
+        let file = folder.path().join(format!("shutdown-{extended}"));
+        let (lambda, next) = waiting(LEAVES, &file, extended).await;
+        lambda.functions.shutdown().await;
+        assert_eq!(said(&file), words);
+        assert_eq!(next.await.unwrap(), 403);
+
+        let file = folder.path().join(format!("kill-{extended}"));
+        let (lambda, next) = waiting(LEAVES, &file, extended).await;
+        lambda.functions.kill("echo");
+        lambda.functions.shutdown().await;
+        assert_eq!(said(&file), "listens\n");
+        assert_eq!(next.await.unwrap(), 403);
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_leave_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stay");
+    // It is told to stay when it is asked to leave.
+    let (lambda, _) = waiting(LEAVES, &file.with_extension("stays"), true).await;
+    let asked = std::time::Instant::now();
+    lambda.functions.retire("echo").await;
+    assert!((500..2000).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+}
+
 #[test]
-fn the_stand_in_can_be_executed() {
+fn the_stand_ins_can_be_executed() {
+    assert_ne!(std::fs::metadata(LEAVES).unwrap().permissions().mode() & 0o111, 0);
     assert_ne!(std::fs::metadata(HANGS).unwrap().permissions().mode() & 0o111, 0);
 }
