@@ -106,6 +106,12 @@ impl Caller {
         &self.tenant
     }
 
+    /// Who pays for what the caller does.
+    #[must_use]
+    pub fn payer(&self) -> Payer {
+        Payer(self.tenant.clone())
+    }
+
     /// The plan that the tenant is on.
     #[must_use]
     pub fn plan(&self) -> &str {
@@ -131,6 +137,19 @@ impl Caller {
         } else {
             Err(MissingScope(S::NAME))
         }
+    }
+}
+
+/// The right to spend a tenant's quota and to report what it used, whatever its scopes. Only a [`Caller`] gives it, and it
+/// outlasts the request: what is left of a lease goes back later.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Payer(TenantId);
+
+impl Payer {
+    /// The tenant who pays.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        &self.0
     }
 }
 

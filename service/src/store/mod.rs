@@ -45,6 +45,7 @@ mod tenants;
 mod terms;
 mod tokens;
 mod transaction;
+mod usage;
 
 use aws_sdk_dynamodb::Client;
 

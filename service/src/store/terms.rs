@@ -11,8 +11,8 @@ use super::{Fault, Store, keys};
 use crate::month::Month;
 use crate::tenant::Tenant;
 
-const PLAN: &str = "plan";
-const QUOTA: &str = "quota";
+pub(super) const PLAN: &str = "plan";
+pub(super) const QUOTA: &str = "quota";
 
 /// How long the row of a month is kept after the month.
 const KEPT: Duration = Duration::from_hours(400 * 24);

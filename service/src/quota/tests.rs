@@ -1,0 +1,149 @@
+use super::*;
+
+fn quotas() -> Quotas {
+    serde_json::from_str(r#"{"free": 100, "pro": 1000}"#).unwrap()
+}
+
+#[test]
+fn what_an_operator_says_stands_over_what_a_token_says() {
+    let terms = |plan: Option<&str>, quota| Terms { plan: plan.map(ToOwned::to_owned), quota };
+    for (row, caller, limit) in [
+        (terms(None, None), ("free", None), Ok(100)),
+        (terms(None, None), ("free", Some(7)), Ok(7)),
+        (terms(Some("pro"), None), ("free", Some(7)), Ok(1000)),
+        (terms(Some("pro"), Some(8)), ("free", Some(7)), Ok(8)),
+        (terms(Some("gold"), Some(8)), ("free", None), Ok(8)),
+        (terms(Some("gold"), None), ("free", Some(7)), Err(UnknownPlan("gold".into()))),
+        (terms(None, None), ("", None), Err(UnknownPlan(String::new()))),
+    ] {
+        assert_eq!(quotas().limit(&row, caller.0, caller.1), limit, "{row:?} {caller:?}");
+    }
+}
+
+#[test]
+fn numbers_grow_whatever_the_clock_does() {
+    let sequence = Sequence::default();
+    let at = |millis| sequence.next(Timestamp::from_millis(millis));
+    assert_eq!([at(5), at(5), at(9), at(2), at(100)], [5, 6, 9, 10, 100]);
+}
+
+/// A row that only this environment knows, and answers its orders as they are made.
+struct Alone {
+    environment: Environment,
+    account: Account,
+    sequence: Sequence,
+    row: Row,
+    orders: Vec<Order>,
+}
+
+impl Alone {
+    fn new() -> Self {
+        let environment = Environment::generate();
+        let account = Account::open(environment.clone(), at(0));
+        Self { environment, account, sequence: Sequence::default(), row: Row::default(), orders: Vec::new() }
+    }
+
+    fn spend(&mut self, now: Timestamp, limit: u64) -> bool {
+        loop {
+            let order = match self.account.spend(now, limit, &self.sequence) {
+                Step::Granted => break true,
+                Step::Refused => break false,
+                Step::Send(order) => order,
+            };
+            self.orders.push(order.clone());
+            let applied = model::apply(&mut self.row, &self.environment, &order, None);
+            let row = self.row.clone();
+            let answer = if applied { Answer::Applied(row) } else { Answer::Refused { row, certain: true } };
+            self.account.hear(&order, answer, now);
+        }
+    }
+}
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_millis(secs * 1000)
+}
+
+#[test]
+fn blocks_double_while_they_are_used_up_young_and_shrink_with_what_remains() {
+    let mut alone = Alone::new();
+    for _ in 0..2000 {
+        assert!(alone.spend(at(0), 1_000_000));
+    }
+    let taken: Vec<u64> = alone.orders.iter().map(Order::take).collect();
+    assert_eq!(taken, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500, 500]);
+    // A lease that got old goes back, and the next is half of it.
+    assert!(alone.spend(at(60), 1_000_000));
+    assert_eq!((alone.orders[12].give, alone.orders[12].take()), (11, 250));
+    // A 50th of the 1,000 that remain.
+    assert!(alone.spend(at(120), 3001));
+    assert_eq!((alone.orders[13].give, alone.orders[13].take()), (249, 20));
+}
+
+#[test]
+fn a_busy_tenant_asks_the_table_once_in_fifty_requests_until_little_is_left() {
+    let mut alone = Alone::new();
+    for _ in 0..97_500 {
+        assert!(alone.spend(at(0), 100_000));
+    }
+    assert!(alone.orders.len() < 97_500 / 50, "{}", alone.orders.len());
+    for _ in 97_500..100_000 {
+        assert!(alone.spend(at(0), 100_000));
+    }
+    assert!(!alone.spend(at(0), 100_000), "the last unit was used, and no other");
+    assert_eq!(alone.row.leased, 100_000);
+    assert!(alone.orders.len() < 100_000 / 50, "{}", alone.orders.len());
+}
+
+#[test]
+fn a_used_up_quota_is_asked_about_every_five_seconds() {
+    let mut alone = Alone::new();
+    assert!(alone.spend(at(0), 1));
+    assert!(!alone.spend(at(0), 1));
+    let asked = alone.orders.len();
+    assert!(!alone.spend(at(4), 1));
+    assert_eq!(alone.orders.len(), asked);
+    assert!(!alone.spend(at(5), 1));
+    assert_eq!(alone.orders.len(), asked + 1);
+    assert!(alone.spend(at(10), 2));
+    assert!(!Alone::new().spend(at(0), 0), "a quota of nothing, on a row that is not there");
+}
+
+#[test]
+fn many_environments_at_work_take_little_each() {
+    let mut alone = Alone::new();
+    for n in 0..99 {
+        alone.row.marks.insert(Environment::stored(&format!("busy{n}")), 100_000);
+    }
+    alone.row.marks.insert(Environment::stored("idle"), 39_999);
+    for _ in 0..100 {
+        assert!(alone.spend(at(100), 8000));
+    }
+    // An eighth of a hundredth, this one included.
+    assert!(alone.orders.iter().all(|order| order.take() <= 10), "{:?}", alone.orders);
+    assert!(alone.orders.iter().any(|order| order.take() > 8));
+}
+
+#[test]
+fn marks_of_silent_environments_are_removed_a_few_at_a_time() {
+    let mut alone = Alone::new();
+    let now = at(10_000);
+    for n in 0..10 {
+        alone.row.marks.insert(Environment::stored(&format!("old{n}")), 8_199_999);
+    }
+    alone.row.marks.insert(Environment::stored("young"), 8_200_000);
+    for _ in 0..100_000 {
+        alone.spend(now, 1_000_000);
+    }
+    assert_eq!(alone.orders[1].lease.as_ref().unwrap().forget.len(), FORGOTTEN);
+    let left: Vec<_> = alone.row.marks.keys().filter(|id| **id != alone.environment).collect();
+    assert_eq!(left, [&Environment::stored("young")]);
+}
+
+#[test]
+fn what_remains_is_what_was_not_handed_out_and_what_is_held() {
+    let mut alone = Alone::new();
+    alone.row.leased = 9000;
+    assert!(alone.spend(at(0), 10_000) && alone.spend(at(0), 10_000));
+    assert_eq!((alone.row.leased, alone.account.spendable(), alone.account.remaining(10_000)), (9003, 1, 998));
+    assert_eq!(alone.account.remaining(500), alone.account.spendable(), "a limit that was lowered leaves what is held");
+}

@@ -1,0 +1,375 @@
+//! A tenant's months: what was handed out of the quota, and what the tenant used. `quota` says why it is safe.
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure};
+
+use super::attempts::Attempts;
+use super::expression::{Condition, names};
+use super::failure::Failure;
+use super::item::{Item, number, optional_number};
+use super::terms::{PLAN, QUOTA, expiry};
+use super::transaction::{MAX_ROUNDS, PAUSE};
+use super::{Fault, Store, keys};
+use crate::caller::{Access, Payer, UsageRead};
+use crate::capacity::Units;
+use crate::month::Month;
+use crate::quota::{Answer, Environment, Lease, Order, Row, Terms};
+use crate::usage::Usage;
+
+const LEASED: &str = "leased";
+const REQUESTS: &str = "requests";
+const ERRORS: &str = "errors";
+const BYTES_IN: &str = "bytesIn";
+const BYTES_OUT: &str = "bytesOut";
+const READ_UNITS: &str = "readUnits";
+const WRITE_UNITS: &str = "writeUnits";
+const MEMORY_MS: &str = "memoryMs";
+const UPDATES: &str = "updates";
+/// Before an environment's id: its mark.
+const MARK: &str = "e#";
+
+/// Everything that a report says, and the mark that says that it is in.
+const UPDATE: &str = "SET #mark = :mark, #expiresAt = :expiresAt \
+    ADD #leased :leased, #requests :requests, #errors :errors, #bytesIn :bytesIn, #bytesOut :bytesOut, \
+    #readUnits :readUnits, #writeUnits :writeUnits, #memoryMs :memoryMs, #updates :one";
+
+impl Store {
+    /// Sends an order for a tenant's month. After a fault nobody knows whether it was applied.
+    pub async fn order(
+        &self,
+        payer: &Payer,
+        month: Month,
+        environment: &Environment,
+        order: &Order,
+    ) -> Result<Answer, Fault> {
+        let attempts = Attempts::default();
+        let condition = condition(order);
+        let update = update(order);
+        let text = condition.text();
+        let mut names = names(&[UPDATE, &text]);
+        names.insert("#mark".to_owned(), format!("{MARK}{environment}"));
+        for (index, silent) in forgotten(order).iter().enumerate() {
+            names.insert(format!("#silent{index}"), format!("{MARK}{silent}"));
+        }
+        let mut values = condition.into_values();
+        values.extend(figures(month, order));
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(keys::usage(payer.tenant(), month).into_map()))
+            .update_expression(update)
+            .condition_expression(text)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(OnFailure::AllOld);
+        let mut round = 1;
+        loop {
+            let error = match request.clone().customize().interceptor(attempts.clone()).send().await {
+                Ok(answer) => return Ok(Answer::Applied(row(&answer.attributes.unwrap_or_default())?)),
+                Err(error) => error,
+            };
+            // An operator changes the tenant's plan at this moment, by a transaction. The SDK does not repeat it.
+            if is_conflict(&error) && round < MAX_ROUNDS {
+                tokio::time::sleep(PAUSE * 2_u32.pow(round - 1)).await;
+                round += 1;
+                continue;
+            }
+            return match error.into() {
+                Failure::Condition(item) => {
+                    Ok(Answer::Refused { row: row(&item.unwrap_or_default())?, certain: !attempts.repeated() })
+                }
+                Failure::Fault(fault) => Err(fault),
+            };
+        }
+    }
+
+    /// What a tenant used in a month, as far as it was reported; nothing, of a month that nobody used.
+    pub async fn usage(&self, access: &Access<UsageRead>, month: Month) -> Result<Row, Fault> {
+        let key = keys::usage(access.tenant(), month).into_map();
+        let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        row(&answer.item.unwrap_or_default())
+    }
+}
+
+fn is_conflict<R>(error: &SdkError<UpdateItemError, R>) -> bool {
+    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("TransactionConflictException")
+}
+
+fn forgotten(order: &Order) -> &[Environment] {
+    order.lease.as_ref().map_or(&[], |lease| &lease.forget)
+}
+
+fn update(order: &Order) -> String {
+    let forgotten = 0..forgotten(order).len();
+    let removed: Vec<String> = forgotten.map(|index| format!("#silent{index}")).collect();
+    if removed.is_empty() { UPDATE.to_owned() } else { format!("{UPDATE} REMOVE {}", removed.join(", ")) }
+}
+
+fn condition(order: &Order) -> Condition {
+    let condition = match order.after {
+        Some(after) => Condition::default().and("#mark = :after").value(":after", number(after)),
+        None => Condition::default().and("attribute_not_exists(#mark)"),
+    };
+    let (Some(lease), Some(ceiling)) = (&order.lease, order.ceiling()) else { return condition };
+    let Lease { terms, forget, silent_before, take: _, limit: _ } = lease;
+    let Terms { plan, quota } = terms;
+    // What is not there is nothing, so it fits below any ceiling but one below zero.
+    let room =
+        if ceiling < 0 { "#leased <= :ceiling" } else { "(attribute_not_exists(#leased) OR #leased <= :ceiling)" };
+    let mut condition = condition.and(room).value(":ceiling", number(ceiling));
+    let plan = plan.clone().map(AttributeValue::S);
+    for (name, value) in [(PLAN, plan), (QUOTA, quota.map(number))] {
+        condition = match value {
+            Some(value) => condition.and(&format!("#{name} = :{name}")).value(&format!(":{name}"), value),
+            None => condition.and(&format!("attribute_not_exists(#{name})")),
+        };
+    }
+    for index in 0..forget.len() {
+        let silent = format!("(attribute_not_exists(#silent{index}) OR #silent{index} < :silentBefore)");
+        condition = condition.and(&silent).value(":silentBefore", number(silent_before));
+    }
+    condition
+}
+
+fn figures(month: Month, order: &Order) -> Item {
+    let Usage { requests, errors, bytes_in, bytes_out, units, memory_ms } = order.usage;
+    let values = [
+        (":mark", number(order.sequence)),
+        (":expiresAt", number(expiry(month))),
+        (":leased", number(order.change())),
+        (":requests", number(requests)),
+        (":errors", number(errors)),
+        (":bytesIn", number(bytes_in)),
+        (":bytesOut", number(bytes_out)),
+        (":readUnits", number(units.read)),
+        (":writeUnits", number(units.write)),
+        (":memoryMs", number(memory_ms)),
+        (":one", number(1)),
+    ];
+    values.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// Reads a row, which need not be there.
+pub(super) fn row(item: &Item) -> Result<Row, Fault> {
+    let count = |name| Ok::<u64, Fault>(optional_number(item, name)?.unwrap_or_default());
+    let units = |name| Ok::<f64, Fault>(optional_number(item, name)?.unwrap_or_default());
+    let plan = match item.get(PLAN) {
+        None => None,
+        Some(AttributeValue::S(plan)) => Some(plan.clone()),
+        Some(_) => return Err(Fault::corrupt(PLAN)),
+    };
+    let marks = item.keys().filter_map(|name| Some((name, name.strip_prefix(MARK)?)));
+    let marks = marks.map(|(name, id)| Ok((Environment::stored(id), optional_number(item, name)?.unwrap_or_default())));
+    Ok(Row {
+        leased: count(LEASED)?,
+        terms: Terms { plan, quota: optional_number(item, QUOTA)? },
+        usage: Usage {
+            requests: count(REQUESTS)?,
+            errors: count(ERRORS)?,
+            bytes_in: count(BYTES_IN)?,
+            bytes_out: count(BYTES_OUT)?,
+            units: Units { read: units(READ_UNITS)?, write: units(WRITE_UNITS)? },
+            memory_ms: count(MEMORY_MS)?,
+        },
+        updates: count(UPDATES)?,
+        marks: marks.collect::<Result<_, Fault>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+    use serde_json::Value;
+
+    use super::super::keys::{PK, SK};
+    use super::*;
+    use crate::aws;
+    use crate::caller::Caller;
+    use crate::config::AwsConfig;
+    use crate::quota::model;
+
+    const MONTH: &str = "2031-02";
+
+    /// A store on an embedded engine.
+    async fn store() -> Store {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let engine = dynoxide::Database::memory().unwrap();
+        tokio::spawn(async move { dynoxide::server::serve_on(listener, engine).await });
+        let text = || "local".to_owned();
+        let config = AwsConfig {
+            region: text(),
+            access_key_id: text(),
+            secret_access_key: text(),
+            session_token: None,
+            dynamodb_endpoint: Some(endpoint),
+            api_gateway_endpoint: None,
+        };
+        let client = aws::dynamodb(&config, aws::connector());
+        let mut table = client.create_table().table_name("Table").billing_mode(BillingMode::PayPerRequest);
+        for (name, kind) in [(PK, KeyType::Hash), (SK, KeyType::Range)] {
+            let string = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+            let key = KeySchemaElement::builder().attribute_name(name).key_type(kind);
+            table = table.attribute_definitions(string.build().unwrap()).key_schema(key.build().unwrap());
+        }
+        table.send().await.unwrap();
+        Store::new(client, "Table")
+    }
+
+    fn environment() -> impl Strategy<Value = Environment> {
+        (0..3).prop_map(|id| Environment::stored(&format!("env{id}")))
+    }
+
+    fn terms() -> impl Strategy<Value = Terms> {
+        let plan = prop_oneof![Just(None), Just(Some("a".to_owned())), Just(Some("b".to_owned()))];
+        (plan, prop::option::of(0_u64..3)).prop_map(|(plan, quota)| Terms { plan, quota })
+    }
+
+    fn usage() -> impl Strategy<Value = Usage> {
+        (0_u64..3, 0_u64..100, 0_u32..5).prop_map(|(requests, bytes, half_units)| Usage {
+            requests,
+            errors: requests / 2,
+            bytes_in: bytes,
+            bytes_out: bytes * 2,
+            units: Units { read: f64::from(half_units) / 2.0, write: f64::from(half_units) },
+            memory_ms: requests * 256,
+        })
+    }
+
+    fn row_and_order() -> impl Strategy<Value = (Option<Row>, Environment, Order)> {
+        let marks = prop::collection::btree_map(environment(), 1_i64..6, 0..3);
+        let row = (0_u64..30, terms(), usage(), 0_u64..9, marks)
+            .prop_map(|(leased, terms, usage, updates, marks)| Row { leased, terms, usage, updates, marks });
+        let forget = prop::collection::vec(environment(), 0..3);
+        let lease = (1_u64..20, 0_u64..40, terms(), forget, 1_i64..6).prop_map(
+            |(take, limit, terms, forget, silent_before)| Lease { take, limit, terms, forget, silent_before },
+        );
+        let order = (6_i64..9, prop::option::of(1_i64..6), 0_u64..9, 0_u64..3, usage(), prop::option::of(lease));
+        let order = order.prop_map(|(sequence, after, give, owed, usage, lease)| Order {
+            sequence,
+            after,
+            give,
+            owed,
+            usage,
+            lease,
+        });
+        // Often as the row has it, so that it is often applied.
+        (prop::option::weighted(0.8, row), environment(), order, any::<[bool; 2]>()).prop_map(
+            |(row, environment, mut order, [in_turn, on_terms])| {
+                let seen = row.clone().unwrap_or_default();
+                if in_turn {
+                    order.after = seen.marks.get(&environment).copied();
+                }
+                order.give = order.give.min(seen.leased);
+                if let Some(lease) = &mut order.lease {
+                    lease.forget.retain(|id| *id != environment);
+                    lease.forget.dedup();
+                    if on_terms {
+                        lease.terms = seen.terms;
+                    }
+                }
+                (row, environment, order)
+            },
+        )
+    }
+
+    fn item(row: &Row) -> Item {
+        let Row { leased, terms, usage, updates, marks } = row;
+        let Usage { requests, errors, bytes_in, bytes_out, units, memory_ms } = usage;
+        let mut item: Item = marks.iter().map(|(id, mark)| (format!("{MARK}{id}"), number(mark))).collect();
+        let counts = [
+            (LEASED, leased),
+            (REQUESTS, requests),
+            (ERRORS, errors),
+            (BYTES_IN, bytes_in),
+            (BYTES_OUT, bytes_out),
+            (MEMORY_MS, memory_ms),
+            (UPDATES, updates),
+        ];
+        item.extend(counts.map(|(name, count)| (name.to_owned(), number(count))));
+        item.extend([(READ_UNITS.to_owned(), number(units.read)), (WRITE_UNITS.to_owned(), number(units.write))]);
+        item.extend(terms.plan.clone().map(|plan| (PLAN.to_owned(), AttributeValue::S(plan))));
+        item.extend(terms.quota.map(|quota| (QUOTA.to_owned(), number(quota))));
+        item
+    }
+
+    /// What the model's histories rest on: that the expression does to an item what the model does to a row.
+    #[test]
+    fn the_expression_is_what_the_model_takes_it_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let store = runtime.block_on(store());
+        let fields = HashMap::from([("tenant".to_owned(), Value::from("01K0ACME000000000000000000"))]);
+        let payer = Caller::from_context(&fields).unwrap().payer();
+        let month = Month::parse(MONTH).unwrap();
+        let applied = std::cell::Cell::new(0);
+        let mut runner = TestRunner::new(Config { cases: 500, failure_persistence: None, ..Config::default() });
+        let outcome = runner.run(&row_and_order(), |(before, environment, order)| {
+            let key = keys::usage(payer.tenant(), month).into_map();
+            let answer = runtime.block_on(async {
+                if let Some(row) = &before {
+                    let item = key.into_iter().chain(item(row)).collect();
+                    store.client.put_item().table_name("Table").set_item(Some(item)).send().await.map(drop).unwrap();
+                } else {
+                    let delete = store.client.delete_item().table_name("Table").set_key(Some(key));
+                    delete.send().await.map(drop).unwrap();
+                }
+                store.order(&payer, month, &environment, &order).await.unwrap()
+            });
+            let mut row = before.unwrap_or_default();
+            let expected = if model::apply(&mut row, &environment, &order, None) {
+                applied.set(applied.get() + 1);
+                Answer::Applied(row)
+            } else {
+                Answer::Refused { row, certain: true }
+            };
+            prop_assert_eq!(answer, expected);
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("{error}");
+        }
+        assert!((50..450).contains(&applied.get()), "{} of 500 were applied", applied.get());
+    }
+
+    #[test]
+    fn an_order_as_an_expression() {
+        let report = Order { sequence: 8, after: None, give: 3, owed: 1, usage: Usage::default(), lease: None };
+        assert_eq!(condition(&report).text(), "attribute_not_exists(#mark)");
+        assert_eq!(update(&report), UPDATE);
+        assert_eq!(figures(Month::parse("2026-11").unwrap(), &report)[":leased"], number(-2));
+
+        let forget = vec![Environment::stored("a"), Environment::stored("b")];
+        let terms = Terms { plan: Some("pro".to_owned()), quota: None };
+        let lease = Lease { take: 10, limit: 100, terms, forget, silent_before: 5 };
+        let order = Order { after: Some(7), lease: Some(lease.clone()), ..report };
+        let text = condition(&order).text();
+        assert_eq!(
+            text,
+            "#mark = :after AND (attribute_not_exists(#leased) OR #leased <= :ceiling) AND #plan = :plan \
+             AND attribute_not_exists(#quota) AND (attribute_not_exists(#silent0) OR #silent0 < :silentBefore) \
+             AND (attribute_not_exists(#silent1) OR #silent1 < :silentBefore)"
+        );
+        assert_eq!(condition(&order).into_values()[":ceiling"], number(92));
+        assert!(update(&order).ends_with(" #updates :one REMOVE #silent0, #silent1"));
+
+        // Nothing fits below zero, a row without the attribute included.
+        let order = Order { lease: Some(Lease { limit: 7, ..lease }), ..order };
+        assert!(condition(&order).text().starts_with("#mark = :after AND #leased <= :ceiling AND "));
+    }
+
+    #[test]
+    fn a_row_that_is_broken_is_told() {
+        assert_eq!(row(&Item::new()).unwrap(), Row::default());
+        for name in [LEASED, REQUESTS, READ_UNITS, UPDATES, PLAN, QUOTA, "e#1"] {
+            let item = Item::from([(name.to_owned(), AttributeValue::Bool(true))]);
+            assert!(matches!(row(&item), Err(Fault::Broken(_))), "{name}");
+        }
+    }
+}
