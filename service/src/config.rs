@@ -2,6 +2,8 @@
 
 use std::env;
 
+use crate::quota::Quotas;
+
 /// What every function is told.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -60,6 +62,55 @@ impl Config {
                 dynamodb_endpoint: optional("AWS_ENDPOINT_URL_DYNAMODB"),
                 api_gateway_endpoint: optional("AWS_ENDPOINT_URL_API_GATEWAY"),
             },
+        })
+    }
+}
+
+/// What a function is told that holds tenants to their quotas, and meters what they use.
+#[derive(Debug, Clone)]
+pub struct MeterConfig {
+    /// `QUOTAS`: the plans' monthly quotas in requests, as a JSON object by plan.
+    pub quotas: Quotas,
+    /// `QUOTA_WHEN_UNAVAILABLE`: what becomes of a request for which no unit can be had.
+    pub when_unavailable: WhenUnavailable,
+    /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in MB.
+    pub memory_mb: u64,
+}
+
+/// What becomes of a request while the table does not answer and no unit is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenUnavailable {
+    /// `refuse`: it is answered with a 503, so that the quota holds.
+    Refuse,
+    /// `allow`: it goes on, and is counted when the table answers again. The quota may be exceeded by as many.
+    Allow,
+}
+
+/// A function cannot start with its environment.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingVariable),
+    /// A variable is not of its form.
+    #[error("the environment variable {0} is not of its form")]
+    Invalid(&'static str),
+}
+
+impl MeterConfig {
+    /// Reads the environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        const QUOTAS: &str = "QUOTAS";
+        const WHEN_UNAVAILABLE: &str = "QUOTA_WHEN_UNAVAILABLE";
+        const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+        Ok(Self {
+            quotas: serde_json::from_str(&required(QUOTAS)?).map_err(|_| ConfigError::Invalid(QUOTAS))?,
+            when_unavailable: match required(WHEN_UNAVAILABLE)?.as_str() {
+                "refuse" => WhenUnavailable::Refuse,
+                "allow" => WhenUnavailable::Allow,
+                _ => return Err(ConfigError::Invalid(WHEN_UNAVAILABLE)),
+            },
+            memory_mb: required(MEMORY)?.parse().map_err(|_| ConfigError::Invalid(MEMORY))?,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! What the functions share.
 //!
-//! `store` keeps the domain in `DynamoDB`, `http` speaks it to API Gateway, `log` writes the line of each event, `config`
-//! and `aws` read the environment once at start-up. Every other module is of the domain, which knows neither AWS nor
-//! HTTP.
+//! `store` keeps the domain in `DynamoDB`, `ledger` holds an environment's units of quotas, `http` speaks to API Gateway,
+//! `lifecycle` to Lambda, `log` writes the line of each event, `config` and `aws` read the environment once at start-up.
+//! Every other module is of the domain, which knows neither AWS nor HTTP.
 
 pub mod aws;
 pub mod caller;
@@ -13,6 +13,8 @@ pub mod data;
 pub mod http;
 pub mod idempotency;
 pub mod issuer;
+pub mod ledger;
+pub mod lifecycle;
 pub mod log;
 pub mod machine;
 pub mod managed;

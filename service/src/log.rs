@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use crate::capacity::Units;
 use crate::config::optional;
 use crate::time::Timestamp;
+use crate::usage::Usage;
 
 /// The namespace of a function that is not told another.
 const NAMESPACE: &str = "Tenantry";
@@ -49,6 +50,25 @@ pub struct Taken {
     pub bytes_in: usize,
     /// The bytes of the answer's body.
     pub bytes_out: usize,
+}
+
+impl Taken {
+    /// The same as a tenant's usage, in a function of so much memory. A millisecond that has begun counts, as on
+    /// Lambda's bill.
+    #[must_use]
+    pub fn usage(&self, memory_mb: u64) -> Usage {
+        let Self { status, units, elapsed, bytes_in, bytes_out } = *self;
+        let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let ms = u64::try_from(elapsed.as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        Usage {
+            requests: 1,
+            errors: u64::from(status >= 400),
+            bytes_in: count(bytes_in),
+            bytes_out: count(bytes_out),
+            units,
+            memory_ms: ms.saturating_mul(memory_mb),
+        }
+    }
 }
 
 /// What is said of an event. Never a token, a claim that was not checked, or a body.

@@ -19,6 +19,7 @@ mod log;
 mod machine;
 mod mtls;
 mod policies;
+mod quota;
 mod records;
 mod roles;
 mod support;

@@ -1,6 +1,7 @@
 //! Starts the function.
 
-use service::config::Config;
+use service::config::{Config, MeterConfig};
+use service::ledger::Ledger;
 use service::store::Store;
 use service::{aws, http, log};
 use tokens::Tokens;
@@ -10,5 +11,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     log::init(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let store = Store::new(aws::dynamodb(&config.aws, aws::connector()), config.table);
-    http::serve(Tokens::new(store), config.cors_allowed_origin.as_deref()).await
+    let ledger = Ledger::new(store.clone(), MeterConfig::from_env()?);
+    http::serve_metered(Tokens::new(store), ledger, config.cors_allowed_origin.as_deref()).await
 }

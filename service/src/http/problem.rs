@@ -63,6 +63,8 @@ pub enum Code {
     DataTooLarge,
     /// The body's media type is not taken.
     UnsupportedMediaType,
+    /// The monthly quota is used up.
+    QuotaExceeded,
     /// A defect of the service.
     InternalError,
     /// Something that is needed does not answer.
@@ -71,7 +73,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: &[Self] = &[
         Self::MalformedJson,
         Self::InvalidBody,
         Self::InvalidData,
@@ -95,6 +97,7 @@ impl Code {
         Self::BodyTooLarge,
         Self::DataTooLarge,
         Self::UnsupportedMediaType,
+        Self::QuotaExceeded,
         Self::InternalError,
         Self::Unavailable,
     ];
@@ -140,6 +143,7 @@ impl Code {
             Self::UnsupportedMediaType => {
                 ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type")
             }
+            Self::QuotaExceeded => ("quota_exceeded", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Self::InternalError => ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
         }
@@ -201,6 +205,12 @@ impl Problem {
         // RFC 6750, section 3.1. API Gateway gives the header of a function another name (`docs/tokens.md`).
         let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
         Self::new(Code::CertificateMismatch, detail).with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Adds what only the log sees.
+    pub(super) fn with_cause(mut self, cause: String) -> Self {
+        self.cause = Some(cause);
+        self
     }
 
     /// Says in which part of the body it is.

@@ -1,5 +1,6 @@
 //! The loop of a function behind API Gateway: every event ends in an explicit answer, and in one line (`log`).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{
@@ -13,9 +14,11 @@ use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, service_fn};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Code, Inbound, Problem, Reply};
+use super::{Code, Inbound, Problem, Reply, quota};
 use crate::caller::Caller;
 use crate::capacity::{Units, measured};
+use crate::ledger::{Admission, Ledger, Refusal, Window};
+use crate::lifecycle;
 use crate::log::{self, Entry, Taken};
 
 /// How long a handler may take that needs the table only: longer than a request with its retries (`aws`).
@@ -37,10 +40,32 @@ pub trait Handler: Sync {
 
 /// Answers events until Lambda ends the environment.
 pub async fn serve(handler: impl Handler, cors_allowed_origin: Option<&str>) -> Result<(), Error> {
+    serve_with(handler, None, cors_allowed_origin).await
+}
+
+/// Answers events of tenants, each of which costs a unit of the tenant's quota, and tells the ledger what they took.
+pub async fn serve_metered(
+    handler: impl Handler,
+    ledger: Ledger,
+    cors_allowed_origin: Option<&str>,
+) -> Result<(), Error> {
+    let ledger = Arc::new(ledger);
+    let closing = Arc::clone(&ledger);
+    lifecycle::on_shutdown(move || closing.close()).await;
+    serve_with(handler, Some(&ledger), cors_allowed_origin).await
+}
+
+async fn serve_with(
+    handler: impl Handler,
+    ledger: Option<&Ledger>,
+    cors_allowed_origin: Option<&str>,
+) -> Result<(), Error> {
     let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     let (handler, cors) = (&handler, cors.as_ref());
     let answer =
-        service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, cors, &request).await) });
+        service_fn(
+            move |request: Request| async move { Ok::<_, Error>(respond(handler, ledger, cors, &request).await) },
+        );
     run(Adapter::from(answer).map_request(keep_header_lines)).await
 }
 
@@ -55,7 +80,7 @@ pub async fn serve_scheduled(handler: impl Scheduled, cors_allowed_origin: Optio
     let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     let (handler, cors) = (&handler, cors.as_ref());
     let answer =
-        service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, cors, &request).await) });
+        service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, None, cors, &request).await) });
     let requests = Adapter::from(answer).map_request(keep_header_lines);
     run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let requests = requests.clone();
@@ -103,16 +128,24 @@ fn keep_header_lines(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<Lambd
     event
 }
 
-/// One answer.
-pub async fn respond(handler: &impl Handler, cors: Option<&HeaderValue>, request: &Request) -> Response<Body> {
+/// One answer. With a ledger, what it took is recorded.
+pub async fn respond(
+    handler: &impl Handler,
+    ledger: Option<&Ledger>,
+    cors: Option<&HeaderValue>,
+    request: &Request,
+) -> Response<Body> {
     let started = Instant::now();
     let inbound = Inbound::of(request);
-    let (result, units) = match &inbound {
-        Some(inbound) => measured(answer(handler, inbound)).await,
-        None => (Err(Problem::internal("the event is none of the REST API")), Units::default()),
+    let Answer { result, units, window, admission } = match &inbound {
+        Some(inbound) => answer(handler, ledger, inbound).await,
+        None => Answer::refusal(Problem::internal("the event is none of the REST API")),
     };
     let problem = result.as_ref().err().map(|problem| (problem.code(), problem.cause().map(ToOwned::to_owned)));
-    let response = finish(result, inbound.as_ref().map(Inbound::id).unwrap_or_default(), cors);
+    let mut response = finish(result, inbound.as_ref().map(Inbound::id).unwrap_or_default(), cors);
+    if let Some(window) = window {
+        quota::tell(&window, response.headers_mut());
+    }
     let taken = Taken {
         status: response.status().as_u16(),
         units,
@@ -120,14 +153,52 @@ pub async fn respond(handler: &impl Handler, cors: Option<&HeaderValue>, request
         bytes_in: request.body().len(),
         bytes_out: response.body().len(),
     };
+    if let (Some(ledger), Some(admission)) = (ledger, admission) {
+        ledger.record(admission, taken.usage(ledger.memory_mb())).await;
+    }
     write(inbound.as_ref(), problem, &taken);
     response
 }
 
-async fn answer<H: Handler>(handler: &H, request: &Inbound<'_>) -> Result<Reply, Problem> {
-    request.check_certificate()?;
-    let answer = tokio::time::timeout(H::DEADLINE, handler.handle(request)).await;
-    answer.unwrap_or_else(|_| Err(Problem::unavailable("the handler's deadline passed")))
+/// What a handler answered, or what is answered in its place.
+struct Answer {
+    result: Result<Reply, Problem>,
+    units: Units,
+    /// The quota, where it is known.
+    window: Option<Window>,
+    /// Of a request that the handler has seen.
+    admission: Option<Admission>,
+}
+
+impl Answer {
+    fn refusal(problem: Problem) -> Self {
+        Self { result: Err(problem), units: Units::default(), window: None, admission: None }
+    }
+}
+
+async fn answer<H: Handler>(handler: &H, ledger: Option<&Ledger>, request: &Inbound<'_>) -> Answer {
+    if let Err(problem) = request.check_certificate() {
+        return Answer::refusal(problem);
+    }
+    let admission = match ledger {
+        None => None,
+        Some(ledger) => match admit(ledger, request).await {
+            Ok(admission) => Some(admission),
+            Err((problem, window)) => return Answer { window, ..Answer::refusal(problem) },
+        },
+    };
+    let handling = tokio::time::timeout(H::DEADLINE, handler.handle(request));
+    let (result, units) = measured(handling).await;
+    let result = result.unwrap_or_else(|_| Err(Problem::unavailable("the handler's deadline passed")));
+    Answer { result, units, window: admission.as_ref().map(|admission| admission.window), admission }
+}
+
+async fn admit(ledger: &Ledger, request: &Inbound<'_>) -> Result<Admission, (Problem, Option<Window>)> {
+    let caller = request.caller().map_err(|problem| (problem, None))?;
+    ledger.spend(&caller).await.map_err(|refusal| {
+        let window = if let Refusal::UsedUp(window) = &refusal { Some(*window) } else { None };
+        (quota::problem(refusal), window)
+    })
 }
 
 fn write(request: Option<&Inbound<'_>>, problem: Option<(Code, Option<String>)>, taken: &Taken) {
@@ -208,7 +279,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_handler_that_hangs_is_answered_for() {
-        let response = respond(&Slow, None, &event()).await;
+        let response = respond(&Slow, None, None, &event()).await;
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "1");
         assert!(String::from_utf8_lossy(response.body()).contains(r#""code":"unavailable""#));
@@ -232,7 +303,7 @@ mod tests {
                 });
             }
             let request = lambda_http::request::from_str(&event.to_string()).unwrap();
-            let response = respond(&Fine, None, &request).await;
+            let response = respond(&Fine, None, None, &request).await;
             let refused = String::from_utf8_lossy(response.body()).contains("certificate_mismatch");
             assert_eq!(refused, response.status() == 401);
             let challenge = response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().unwrap().to_owned());
@@ -255,14 +326,14 @@ mod tests {
 
     #[tokio::test]
     async fn browsers_are_told_only_where_it_is_allowed() {
-        let response = respond(&Fine, None, &event()).await;
+        let response = respond(&Fine, None, None, &event()).await;
         assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
 
         let origin = HeaderValue::from_static("https://app.example");
-        let response = respond(&Fine, Some(&origin), &event()).await;
+        let response = respond(&Fine, None, Some(&origin), &event()).await;
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example");
         assert_eq!(response.headers()[VARY], "Origin");
-        let response = respond(&Slow, Some(&HeaderValue::from_static("*")), &Request::default()).await;
+        let response = respond(&Slow, None, Some(&HeaderValue::from_static("*")), &Request::default()).await;
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert!(!response.headers().contains_key(VARY));

@@ -151,7 +151,9 @@ async fn an_offboarding_that_dies_anywhere_ends_without_a_trace() {
 /// What the table still holds of the tenant beside its tombstone.
 async fn leftovers(table: &DynamoDb) -> Vec<Value> {
     let items = table.scan("Table").await;
-    let of_tenant = |item: &Value| item.to_string().contains(ID) && item["pk"]["S"] != format!("TENANT#{ID}");
+    // Its usage stays, for the bill.
+    let stays = [format!("TENANT#{ID}"), format!("T#{ID}#USAGE")];
+    let of_tenant = |item: &Value| item.to_string().contains(ID) && stays.iter().all(|pk| item["pk"]["S"] != *pk);
     items.into_iter().filter(of_tenant).collect()
 }
 

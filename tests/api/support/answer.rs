@@ -39,7 +39,7 @@ impl Answer {
 
     /// What must not differ between a thing of somebody else's and none: all but the request's own marks.
     pub(crate) fn anonymous(&self) -> (u16, Vec<(String, String)>, Value) {
-        let own = ["x-amzn-requestid", "x-amz-apigw-id", "date", "x-amzn-trace-id"];
+        let own = ["x-amzn-requestid", "x-amz-apigw-id", "date", "x-amzn-trace-id", "ratelimit"];
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
         let mut body = self.json();
         body["requestId"] = Value::Null;

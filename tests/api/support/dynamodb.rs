@@ -1,4 +1,7 @@
 //! A DynamoDB with a proxy before it, which counts requests and makes them fail.
+//!
+//! Orders for units of a tenant's quota, which come now and then, are told apart from everything else: they have counts and
+//! fates of their own.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -60,10 +63,23 @@ pub(crate) struct DynamoDb {
 
 #[derive(Default)]
 struct Script {
-    seen: Vec<Seen>,
     count: u64,
+    work: Rules,
+    orders: Rules,
+}
+
+#[derive(Default)]
+struct Rules {
+    seen: Vec<Seen>,
     next: VecDeque<Option<Fault>>,
     always: Option<Fault>,
+}
+
+impl Script {
+    /// The rules for a request: for orders, or for everything else.
+    fn rules(&mut self, orders: bool) -> &mut Rules {
+        if orders { &mut self.orders } else { &mut self.work }
+    }
 }
 
 #[derive(Clone)]
@@ -95,12 +111,27 @@ impl DynamoDb {
 
     /// The requests since the last call of this.
     pub(crate) fn take(&self) -> Vec<Seen> {
-        std::mem::take(&mut self.state.lock().unwrap().seen)
+        std::mem::take(&mut self.state.lock().unwrap().work.seen)
+    }
+
+    /// The orders for units since the last call of this.
+    pub(crate) fn take_orders(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.state.lock().unwrap().orders.seen)
+    }
+
+    /// What becomes of the next orders for units, before the rule for all of them.
+    pub(crate) fn next_orders(&self, fates: impl IntoIterator<Item = Option<Fault>>) {
+        self.state.lock().unwrap().orders.next.extend(fates);
+    }
+
+    /// Makes every order for units fail, or none.
+    pub(crate) fn fail_orders(&self, fault: Option<Fault>) {
+        self.state.lock().unwrap().orders.always = fault;
     }
 
     /// What becomes of the next requests, one after the other, before the rule for every request.
     pub(crate) fn next(&self, fates: impl IntoIterator<Item = Option<Fault>>) {
-        self.state.lock().unwrap().next.extend(fates);
+        self.state.lock().unwrap().work.next.extend(fates);
     }
 
     /// All items of a table, past the proxy.
@@ -155,7 +186,7 @@ impl DynamoDb {
 
     /// Makes every request fail, or none.
     pub(crate) fn fail_always(&self, fault: Option<Fault>) {
-        self.state.lock().unwrap().always = fault;
+        self.state.lock().unwrap().work.always = fault;
     }
 
     /// Ends it: connections are refused from now on.
@@ -177,18 +208,18 @@ impl Drop for DynamoDb {
 }
 
 async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers["x-amz-target"].to_str().unwrap();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let request: Value = serde_json::from_slice(&body).unwrap();
+    let is_order =
+        request["Key"]["pk"]["S"].as_str().is_some_and(|pk| pk.ends_with("#USAGE")) && operation == "UpdateItem";
     let (fault, number) = {
         let mut script = proxy.state.lock().unwrap();
-        let target = headers["x-amz-target"].to_str().unwrap();
         script.count += 1;
         let number = script.count;
-        script.seen.push(Seen {
-            operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
-            body: serde_json::from_slice(&body).unwrap(),
-            units: Units::default(),
-            number,
-        });
-        (script.next.pop_front().unwrap_or(script.always), number)
+        let rules = script.rules(is_order);
+        rules.seen.push(Seen { operation, body: request, units: Units::default(), number });
+        (rules.next.pop_front().unwrap_or(rules.always), number)
     };
     let error = |status: StatusCode, code: &str| {
         (status, axum::Json(json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}") }))).into_response()
@@ -231,7 +262,8 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     }
     let (status, headers) = (answer.status(), answer.headers().clone());
     let body = answer.bytes().await.unwrap();
-    if let Some(seen) = proxy.state.lock().unwrap().seen.iter_mut().rfind(|seen| seen.number == number) {
+    if let Some(seen) = proxy.state.lock().unwrap().rules(is_order).seen.iter_mut().rfind(|seen| seen.number == number)
+    {
         seen.units = units(&seen.operation, &serde_json::from_slice(&body).unwrap());
     }
     (status, headers, body).into_response()

@@ -1,0 +1,101 @@
+//! Quotas as clients see them: `RateLimit` fields, and the problem that says that a quota is used up.
+//!
+//! The fields are those of <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10>: structured
+//! (RFC 9651), with the name of the policy as a string and integers as its parameters.
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use serde_json::json;
+
+use super::{Code, Problem};
+use crate::ledger::{Refusal, Window};
+use crate::store::Fault;
+
+/// The name of the policy.
+const POLICY: &str = "monthly";
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Adds the fields. `q` is the quota in requests and `w` its window, `r` what remains of it and `t` when it is whole again;
+/// the times in seconds.
+pub(super) fn tell(window: &Window, headers: &mut HeaderMap) {
+    let Window { limit, remaining, length, .. } = window;
+    let fields = [
+        (RATE_LIMIT_POLICY, format!("\"{POLICY}\";q={limit};w={}", length.as_secs())),
+        (RATE_LIMIT, format!("\"{POLICY}\";r={remaining};t={}", wait(window))),
+    ];
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// Seconds until the window ends, rounded up: whoever waits so long is in the next.
+fn wait(window: &Window) -> u64 {
+    window.left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
+/// The problem of a request that may not be served. Nothing was done.
+pub(super) fn problem(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::UsedUp(window) => {
+            let detail = format!("The monthly quota of {} requests is used up.", window.limit);
+            Problem::new(Code::QuotaExceeded, detail)
+                // Section 6.1 of the draft.
+                .with_member("violated-policies", json!([POLICY]))
+                .with_header(RETRY_AFTER, HeaderValue::from(wait(&window)))
+        }
+        Refusal::Fault(Fault::Unavailable(cause)) => {
+            let detail = "The quota cannot be asked for at the moment. Nothing was done.";
+            Problem::new(Code::Unavailable, detail)
+                .with_cause(cause)
+                .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+        }
+        Refusal::Fault(fault) => fault.into(),
+        Refusal::UnknownPlan(error) => Problem::internal(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const WINDOW: Window = Window {
+        limit: 10_000,
+        remaining: 9_000,
+        length: Duration::from_hours(720),
+        left: Duration::from_millis(100_001),
+    };
+
+    #[test]
+    fn the_fields_are_structured() {
+        let mut headers = HeaderMap::new();
+        tell(&WINDOW, &mut headers);
+        assert_eq!(headers["RateLimit-Policy"], r#""monthly";q=10000;w=2592000"#);
+        assert_eq!(headers["RateLimit"], r#""monthly";r=9000;t=101"#);
+    }
+
+    #[test]
+    fn a_used_up_quota_says_which_and_until_when() {
+        let problem = problem(Refusal::UsedUp(Window { remaining: 0, ..WINDOW }));
+        assert_eq!(problem.headers(), [(RETRY_AFTER, HeaderValue::from_static("101"))]);
+        let document: Value = serde_json::from_str(&problem.document("id-1")).unwrap();
+        assert_eq!(document["detail"], "The monthly quota of 10000 requests is used up.");
+        assert_eq!((&document["code"], &document["status"]), (&json!("quota_exceeded"), &json!(429)));
+        assert_eq!(document["violated-policies"], json!(["monthly"]));
+    }
+
+    #[test]
+    fn a_quota_that_cannot_be_asked_for_is_told_apart_from_a_defect() {
+        let code = |refusal| problem(refusal).code();
+        assert_eq!(code(Refusal::Fault(Fault::Unavailable("x".into()))), Code::Unavailable);
+        assert_eq!(code(Refusal::Fault(Fault::Broken("x".into()))), Code::InternalError);
+        let unknown = crate::quota::Quotas::default().limit(&crate::quota::Terms::default(), "gold", None).unwrap_err();
+        assert_eq!(code(Refusal::UnknownPlan(unknown)), Code::InternalError);
+    }
+}

@@ -1,0 +1,225 @@
+//! An environment's accounts: the units that it holds of tenants' quotas, and what it has to report.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use crate::caller::{Caller, Payer};
+use crate::config::{MeterConfig, WhenUnavailable};
+use crate::month::Month;
+use crate::quota::{Account, Environment, Loss, Order, Sequence, Step, UnknownPlan};
+use crate::store::{Fault, Store};
+use crate::time::Timestamp;
+use crate::usage::Usage;
+
+/// How long a request waits for a unit: two tries (`aws`). With a handler's deadline it is less than the function's timeout.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the last words of an environment may take: less than the 500 ms after which Lambda kills it.
+const LAST_WORDS: Duration = Duration::from_millis(400);
+/// How often a request asks at most. Each time it knows the row better, and takes less.
+const ROUNDS: usize = 8;
+/// Accounts above this are settled before they are overdue, one for each account that is opened.
+const ACCOUNTS: usize = 256;
+
+type Key = (Payer, Month);
+/// Locked while the row is asked, so that an account makes one order at a time.
+type Shared = Arc<tokio::sync::Mutex<Account>>;
+
+/// The accounts.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Store,
+    config: MeterConfig,
+    environment: Environment,
+    sequence: Sequence,
+    accounts: Mutex<HashMap<Key, Shared>>,
+}
+
+/// A request that may be served. To be [recorded](Ledger::record).
+#[derive(Debug)]
+pub struct Admission {
+    account: Shared,
+    /// What the client is told of the quota.
+    pub window: Window,
+}
+
+/// A month's quota as a client sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The requests that it allows.
+    pub limit: u64,
+    /// Those that remain, as far as this environment sees.
+    pub remaining: u64,
+    /// How long the month is.
+    pub length: Duration,
+    /// How long until it ends.
+    pub left: Duration,
+}
+
+/// Why a request may not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The quota is used up.
+    #[error("the quota is used up")]
+    UsedUp(Window),
+    /// The row cannot be asked, and no unit is held.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// Nobody knows the limit: a defect in the deployment.
+    #[error(transparent)]
+    UnknownPlan(#[from] UnknownPlan),
+}
+
+impl Ledger {
+    /// The accounts of a new environment: none.
+    #[must_use]
+    pub fn new(store: Store, config: MeterConfig) -> Self {
+        let (environment, sequence) = (Environment::generate(), Sequence::default());
+        Self { store, config, environment, sequence, accounts: Mutex::default() }
+    }
+
+    /// Spends a unit for a request. Most of them find one here; others ask the row for a block.
+    pub async fn spend(&self, caller: &Caller) -> Result<Admission, Refusal> {
+        self.spend_at(caller, Timestamp::now()).await
+    }
+
+    /// The same at a moment of the caller's choice.
+    pub async fn spend_at(&self, caller: &Caller, now: Timestamp) -> Result<Admission, Refusal> {
+        let month = Month::of(now);
+        let key = (caller.payer(), month);
+        let shared = self.account(&key, now);
+        let mut account = shared.lock().await;
+        let mut asked = false;
+        for _ in 0..ROUNDS {
+            let limit = self.config.quotas.limit(account.terms(), caller.plan(), caller.quota())?;
+            let order = match account.spend(now, limit, &self.sequence) {
+                Step::Granted => {
+                    let window = window(&account, limit, month, now);
+                    drop(account);
+                    return Ok(Admission { account: shared, window });
+                }
+                Step::Refused => return Err(Refusal::UsedUp(window(&account, limit, month, now))),
+                Step::Send(order) => order,
+            };
+            let asking = self.ask(&key, &mut account, &order, now, PATIENCE);
+            // Who has to wait for the table takes the time to settle what lies about.
+            let outcome = if asked { asking.await } else { tokio::join!(asking, self.settle_another(&key, now)).0 };
+            asked = true;
+            match outcome {
+                Ok(()) => {}
+                Err(Fault::Unavailable(_)) if self.config.when_unavailable == WhenUnavailable::Allow => {
+                    account.owe();
+                    let window = window(&account, limit, month, now);
+                    drop(account);
+                    return Ok(Admission { account: shared, window });
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        Err(Fault::Unavailable("the quota is changed by too many at once".to_owned()).into())
+    }
+
+    /// Notes what a request took, for the next report.
+    pub async fn record(&self, admission: Admission, usage: Usage) {
+        admission.account.lock().await.record(usage);
+    }
+
+    /// The memory of a function's environment, in MB.
+    #[must_use]
+    pub fn memory_mb(&self) -> u64 {
+        self.config.memory_mb
+    }
+
+    /// Gives back and reports everything, as far as Lambda leaves time for it.
+    pub async fn close(self: Arc<Self>) {
+        let now = Timestamp::now();
+        let mut settling = JoinSet::new();
+        for (key, shared) in self.all() {
+            let ledger = Arc::clone(&self);
+            settling.spawn(async move { ledger.settle(&key, &mut *shared.lock().await, now, LAST_WORDS).await });
+        }
+        let _late = tokio::time::timeout(LAST_WORDS, settling.join_all()).await;
+    }
+
+    fn account(&self, key: &Key, now: Timestamp) -> Shared {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = accounts.get(key) {
+            return Arc::clone(shared);
+        }
+        if accounts.len() >= ACCOUNTS {
+            // Those that are held by somebody else as well are in use.
+            accounts.retain(|_, one| Arc::strong_count(one) > 1 || !one.try_lock().is_ok_and(|one| one.is_idle()));
+        }
+        let shared = Shared::new(Account::open(self.environment.clone(), now).into());
+        accounts.insert(key.clone(), Arc::clone(&shared));
+        shared
+    }
+
+    fn all(&self) -> Vec<(Key, Shared)> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.iter().map(|(key, shared)| (key.clone(), Arc::clone(shared))).collect()
+    }
+
+    /// Sends an order, and has the account hear of it.
+    async fn ask(
+        &self,
+        (payer, month): &Key,
+        account: &mut Account,
+        order: &Order,
+        now: Timestamp,
+        patience: Duration,
+    ) -> Result<(), Fault> {
+        let sending = self.store.order(payer, *month, &self.environment, order);
+        let answer = tokio::time::timeout(patience, sending).await;
+        let heard = match answer.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".to_owned()))) {
+            Ok(answer) => {
+                account.hear(order, answer, now);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        };
+        if let Some(Loss { units, owed, requests }) = account.take_given_up() {
+            let (tenant, month) = (payer.tenant().as_str(), month.to_string());
+            warn!(tenant, month, units, owed, requests, "what is not known to be reported is given up");
+        }
+        heard
+    }
+
+    /// Settles one account that waits for it: of a month that is over, or overdue; or, where there are many, any.
+    async fn settle_another(&self, but: &Key, now: Timestamp) {
+        let all = self.all();
+        let many = all.len() > ACCOUNTS;
+        let waiting = all.into_iter().filter(|(key, _)| key != but).find_map(|(key, shared)| {
+            let account = Arc::clone(&shared).try_lock_owned().ok()?;
+            let over = key.1 != but.1 && !account.is_settled();
+            (over || account.is_overdue(now) || many && !account.is_settled()).then_some((key, account))
+        });
+        if let Some((key, mut account)) = waiting {
+            self.settle(&key, &mut account, now, PATIENCE).await;
+        }
+    }
+
+    async fn settle(&self, key: &Key, account: &mut Account, now: Timestamp, patience: Duration) {
+        // The first order may only find out what became of the one before it.
+        for _ in 0..2 {
+            if account.is_settled() {
+                return;
+            }
+            let order = account.report(now, &self.sequence);
+            if let Err(fault) = self.ask(key, account, &order, now, patience).await {
+                let Loss { units, owed, requests } = account.at_stake();
+                let (tenant, month, cause) = (key.0.tenant().as_str(), key.1.to_string(), fault.to_string());
+                warn!(tenant, month, units, owed, requests, cause, "a report has no answer");
+                return;
+            }
+        }
+    }
+}
+
+fn window(account: &Account, limit: u64, month: Month, now: Timestamp) -> Window {
+    let (length, left) = (month.end().since(month.start()), month.end().since(now));
+    Window { limit, remaining: account.remaining(limit), length, left }
+}

@@ -1,0 +1,385 @@
+//! Monthly quotas: never exceeded, by however many processes; and what tenants are told of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use local::runtime::FunctionStats;
+use local::seed::DEMO;
+use serde_json::{Value, json};
+use service::aws;
+use service::caller::Caller as TenantCaller;
+use service::month::Month;
+use service::quota::Row;
+use service::store::Store;
+use service::time::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::support::dynamodb::{DynamoDb, Fault};
+use crate::support::{Answer, Api, Caller};
+
+mod metering;
+mod months;
+
+const NOTE: &str = "/collections/notes/records/welcome";
+/// The tenant of the plan `pro`.
+const GLOBEX: &str = DEMO[1].id;
+
+fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// An API whose table can be watched, with a plan `pro` that does not throttle, and these parameters.
+async fn start(pairs: &[(&str, &str)]) -> (DynamoDb, Api) {
+    let table = DynamoDb::start().await;
+    let api = Api::start_with(|options| {
+        options.dynamodb_endpoint = Some(table.endpoint.clone());
+        options.overrides = parameters(&[("ProRate", "100000"), ("ProBurst", "100000")]);
+        options.overrides.extend(parameters(pairs));
+    })
+    .await;
+    (table, api)
+}
+
+/// An operator gives globex a quota.
+async fn set_quota(api: &Api, quota: Value) {
+    let path = format!("/admin/tenants/{GLOBEX}");
+    api.caller("operator").await.patch(&path, &json!({ "quota": quota })).await.expect(200);
+}
+
+async fn set_requests(api: &Api, requests: u64) {
+    set_quota(api, json!({ "requests": requests })).await;
+}
+
+fn tenant_caller(tenant: &str) -> TenantCaller {
+    let fields = [("tenant", tenant), ("plan", "pro"), ("scopes", "usage:read")];
+    let fields: HashMap<_, _> = fields.map(|(name, value)| (name.to_owned(), Value::from(value))).into();
+    TenantCaller::from_context(&fields).unwrap()
+}
+
+fn store(api: &Api) -> Store {
+    Store::new(aws::dynamodb(&api.aws_config(), aws::connector()), "Table")
+}
+
+/// This month's row of a tenant.
+async fn row(api: &Api, tenant: &str) -> Row {
+    let access = tenant_caller(tenant).access().unwrap();
+    store(api).usage(&access, Month::of(Timestamp::now())).await.unwrap()
+}
+
+/// The row, after every environment has given back what it holds.
+async fn settled(api: &Api, tenant: &str) -> Row {
+    for function in ["records", "tokens"] {
+        api.local.functions().retire(function).await;
+    }
+    row(api, tenant).await
+}
+
+/// The statuses of so many requests at once, with their codes.
+async fn fire(caller: &Caller<'_>, requests: usize) -> BTreeMap<(u16, String), u64> {
+    // A machine does not take any number of connections in a moment; what is more waits here and not there.
+    let connections = Arc::new(Semaphore::new(256));
+    let mut calls = JoinSet::new();
+    for _ in 0..requests {
+        let (connections, call) = (Arc::clone(&connections), caller.call("GET", NOTE));
+        calls.spawn(async move {
+            let _one = connections.acquire().await.unwrap();
+            // Not held to the contract, which takes its time.
+            call.try_send().await.unwrap()
+        });
+    }
+    let mut statuses = BTreeMap::new();
+    for answer in calls.join_all().await {
+        let status = if answer.status < 400 { (answer.status, String::new()) } else { answer.problem() };
+        *statuses.entry(status).or_default() += 1;
+    }
+    statuses
+}
+
+/// The counts of the function that fires at the table.
+fn stats(api: &Api) -> FunctionStats {
+    api.local.functions().stats().into_iter().find(|function| function.name == "records").unwrap()
+}
+
+fn count(statuses: &BTreeMap<(u16, String), u64>, status: u16, code: &str) -> u64 {
+    statuses.get(&(status, code.to_owned())).copied().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_requests_over_many_processes_do_not_exceed_a_quota_of_a_thousand() {
+    let (_table, api) = start(&[("FreeRate", "100000"), ("FreeBurst", "100000")]).await;
+    set_requests(&api, 1000).await;
+    let globex = api.caller("globex").await;
+    globex.put(NOTE, &json!({"data": {}})).await.expect(201);
+    // Processes that start all at once on a few cores take their time, and some would not ask for units before the end.
+    fire(&api.caller("acme").await, 128).await;
+    let mut statuses = fire(&globex, 5000).await;
+    let mut served = count(&statuses, 200, "") + 1;
+    let processes = stats(&api).processes;
+    assert!(processes >= 16, "{processes}");
+    let mut refused = count(&statuses, 429, "quota_exceeded");
+    // On a machine that is slow, who is told to try again does.
+    while served + refused < 5001 {
+        let unavailable = count(&statuses, 503, "unavailable");
+        assert_eq!(served + refused + unavailable, 5001, "{statuses:?}");
+        statuses = fire(&globex, usize::try_from(unavailable).unwrap()).await;
+        served += count(&statuses, 200, "");
+        refused += count(&statuses, 429, "quota_exceeded");
+    }
+    assert!((990..=1000).contains(&served), "{served}");
+
+    let row = settled(&api, GLOBEX).await;
+    assert_eq!((row.leased, row.usage.requests), (served, served), "nothing is held, and all is reported");
+    api.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_are_killed_do_not_exceed_a_quota() {
+    let (_table, api) = start(&[]).await;
+    set_requests(&api, 1000).await;
+    let globex = api.caller("globex").await;
+    globex.put(NOTE, &json!({"data": {}})).await.expect(201);
+    let mut served = 1;
+    for _ in 0..5 {
+        let before = stats(&api).invocations;
+        let killing = async {
+            while stats(&api).invocations < before + 300 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            api.local.functions().kill("records");
+        };
+        let (statuses, ()) = tokio::join!(fire(&globex, 600), killing);
+        served += count(&statuses, 200, "");
+        let refused = count(&statuses, 429, "quota_exceeded");
+        let died: u64 = statuses.iter().filter(|((status, _), _)| *status >= 500).map(|(_, count)| count).sum();
+        assert_eq!(statuses.values().sum::<u64>(), 600);
+        assert_eq!(count(&statuses, 200, "") + refused + died, 600, "{statuses:?}");
+    }
+    assert!(served <= 1000, "{served}");
+    let row = settled(&api, GLOBEX).await;
+    assert!((served..=1000).contains(&row.leased), "{} leased", row.leased);
+    assert!(row.usage.requests <= row.leased, "{row:?}");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_lease_goes_back_when_an_environment_ends() {
+    let (table, api) = start(&[]).await;
+    let globex = api.caller("globex").await;
+    table.take_orders();
+    for _ in 0..4 {
+        globex.get(NOTE).await.expect(404);
+    }
+    // 1, 2 and 4; each order reports what was done before it.
+    let held = row(&api, GLOBEX).await;
+    assert_eq!((held.leased, held.usage.requests), (7, 3));
+    let row = settled(&api, GLOBEX).await;
+    assert_eq!((row.leased, row.usage.requests, row.usage.errors, row.updates), (4, 4, 4, 4));
+    assert_eq!(table.take_orders().len(), 4);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_environment_held_is_stranded_and_no_more() {
+    let (_table, api) = start(&[]).await;
+    let globex = api.caller("globex").await;
+    for round in 1..=3 {
+        for _ in 0..4 {
+            globex.get(NOTE).await.expect(404);
+        }
+        assert_eq!(row(&api, GLOBEX).await.leased, round * 7);
+        api.local.functions().kill("records");
+    }
+    assert_eq!(settled(&api, GLOBEX).await.leased, 21);
+    api.shutdown().await;
+}
+
+fn field(answer: &Answer, name: &str, parameter: &str) -> u64 {
+    let (policy, parameters) = answer.header(name).split_once(';').unwrap_or_else(|| panic!("{name}: {answer:?}"));
+    assert_eq!(policy, "\"monthly\"");
+    let value = parameters.split(';').find_map(|one| one.strip_prefix(parameter)?.strip_prefix('='));
+    value.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn every_answer_tells_the_quota_and_what_remains_of_it() {
+    let (_table, api) = start(&[]).await;
+    set_requests(&api, 4).await;
+    let globex = api.caller("globex").await;
+    let month = Month::of(Timestamp::now());
+    let answers = [
+        globex.put(NOTE, &json!({"data": {}})).await.expect(201),
+        globex.get("/collections/NOT-A-NAME/records").await.expect(400),
+        globex.get(NOTE).await.expect(200),
+        globex.delete(NOTE).await.expect(204),
+        globex.get(NOTE).await.expect_problem(429, "quota_exceeded"),
+        globex.get("/tokens").await.expect_problem(429, "quota_exceeded"),
+    ];
+    for (answer, remaining) in answers.iter().zip([3, 2, 1, 0, 0, 0]) {
+        assert_eq!(field(answer, "ratelimit", "r"), remaining, "{answer:?}");
+        let left = month.end().since(Timestamp::now()).as_secs();
+        assert!((left..left + 10).contains(&field(answer, "ratelimit", "t")), "{answer:?}");
+        assert_eq!(field(answer, "ratelimit-policy", "q"), 4);
+        assert_eq!(field(answer, "ratelimit-policy", "w"), month.end().since(month.start()).as_secs());
+    }
+    let [.., refused, _] = answers;
+    assert_eq!(refused.header("retry-after"), field(&refused, "ratelimit", "t").to_string());
+    let problem = refused.json();
+    assert_eq!(problem["violated-policies"], json!(["monthly"]));
+    assert_eq!(problem["detail"], "The monthly quota of 4 requests is used up.");
+    // Nobody else is concerned, nor is what is not counted.
+    api.caller("acme").await.get(NOTE).await.expect(404);
+    let health = api.caller_of(None).get("/health").await.expect(200);
+    assert_eq!(health.header("ratelimit"), "");
+    assert_eq!(settled(&api, GLOBEX).await.usage.requests, 4, "a request that is refused is none");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_an_operator_changes_counts_from_the_next_lease_on() {
+    let (table, api) = start(&[]).await;
+    let globex = api.caller("globex").await;
+    for _ in 0..4 {
+        globex.get(NOTE).await.expect(404);
+    }
+    // The token's context says nothing of it, and is kept by the gateway.
+    set_requests(&api, 2).await;
+    globex.get(NOTE).await.expect(404);
+    let row = settled(&api, GLOBEX).await;
+    assert_eq!((row.leased, row.terms.quota), (5, Some(2)), "what is leased goes on, for a minute at most");
+    globex.get(NOTE).await.expect_problem(429, "quota_exceeded");
+    // The row was not known, then its terms were, and both said no.
+    table.take_orders();
+    globex.get(NOTE).await.expect_problem(429, "quota_exceeded");
+    assert_eq!(table.take_orders().len(), 0, "a used up quota is not asked about each time");
+
+    set_requests(&api, 7).await;
+    api.local.functions().retire("records").await;
+    for _ in 0..2 {
+        globex.get(NOTE).await.expect(404);
+    }
+    globex.get(NOTE).await.expect_problem(429, "quota_exceeded");
+    set_quota(&api, Value::Null).await;
+    api.local.functions().retire("records").await;
+    globex.get(NOTE).await.expect(404);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn without_the_table_and_without_a_unit_a_request_is_refused() {
+    let (table, api) = start(&[]).await;
+    let globex = api.caller("globex").await;
+    globex.put(NOTE, &json!({"data": {}})).await.expect(201);
+    for fault in [Fault::Fail, Fault::Throttle, Fault::Stall] {
+        // The second block: one is used, and one is left.
+        globex.get(NOTE).await.expect(200);
+        table.fail_orders(Some(fault));
+        globex.get(NOTE).await.expect(200);
+        api.local.functions().kill("records");
+        table.take();
+        let started = Instant::now();
+        let refused = globex.get(NOTE).await.expect_problem(503, "unavailable");
+        assert!(started.elapsed() < Duration::from_secs(4), "{fault:?}: {:?}", started.elapsed());
+        assert_eq!(refused.header("retry-after"), "1");
+        assert_eq!(table.take().len(), 0, "the handler did not run");
+        table.fail_orders(None);
+        globex.get(NOTE).await.expect(200);
+    }
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_operator_may_choose_to_serve_without_the_table_and_count_later() {
+    let (table, api) = start(&[("QuotaWhenUnavailable", "allow")]).await;
+    set_requests(&api, 20).await;
+    let globex = api.caller("globex").await;
+    table.fail_orders(Some(Fault::Fail));
+    for _ in 0..10 {
+        globex.get(NOTE).await.expect(404);
+    }
+    assert_eq!(row(&api, GLOBEX).await.leased, 0);
+    table.fail_orders(None);
+    for _ in 0..10 {
+        globex.get(NOTE).await.expect(404);
+    }
+    globex.get(NOTE).await.expect_problem(429, "quota_exceeded");
+    let row = settled(&api, GLOBEX).await;
+    assert_eq!((row.leased, row.usage.requests), (20, 20));
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_order_whose_answer_is_lost_counts_once() {
+    let (table, api) = start(&[]).await;
+    let globex = api.caller("globex").await;
+    globex.get(NOTE).await.expect(404);
+    api.local.functions().retire("records").await;
+    let mut requests = 1;
+    for fates in [
+        vec![Some(Fault::LoseAnswer)],
+        vec![Some(Fault::StallDone)],
+        vec![Some(Fault::Fail), Some(Fault::LoseAnswer)],
+        vec![Some(Fault::LoseAnswer), Some(Fault::LoseAnswer), Some(Fault::Throttle)],
+    ] {
+        table.next_orders(fates);
+        globex.get(NOTE).await.expect(404);
+        requests += 1;
+        let row = settled(&api, GLOBEX).await;
+        assert_eq!((row.leased, row.usage.requests), (requests, requests), "{row:?}");
+    }
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_order_without_an_answer_is_cleared_up_by_the_next_request() {
+    let (table, api) = start(&[]).await;
+    let globex = api.caller("globex").await;
+    globex.get(NOTE).await.expect(404);
+    api.local.functions().retire("records").await;
+    // It is done, but as often as it is sent, nobody hears of it.
+    table.fail_orders(Some(Fault::LoseAnswer));
+    globex.get(NOTE).await.expect_problem(503, "unavailable");
+    table.fail_orders(None);
+    globex.get(NOTE).await.expect(404);
+    let row = settled(&api, GLOBEX).await;
+    assert_eq!((row.leased, row.usage.requests), (2, 2), "{row:?}");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_busy_tenant_asks_the_table_once_in_fifty_requests() {
+    let (table, api) = start(&[]).await;
+    let globex = api.caller("globex").await;
+    globex.get(NOTE).await.expect(404);
+    table.take_orders();
+    for _ in 0..500 {
+        globex.get(NOTE).await.expect(404);
+    }
+    let orders = table.take_orders();
+    assert!(orders.len() <= 10, "{} for 500 requests", orders.len());
+    assert_eq!(settled(&api, GLOBEX).await.usage.requests, 501);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_plan_without_a_quota_lets_nobody_in() {
+    let (_table, api) = start(&[]).await;
+    let globex = api.caller("globex").await;
+    globex.get(NOTE).await.expect(404);
+    set_plan(&api, "gone").await;
+    api.local.functions().retire("records").await;
+    globex.get(NOTE).await.expect_problem(500, "internal_error");
+    api.shutdown().await;
+}
+
+/// Writes a plan into this month's row, past everything.
+async fn set_plan(api: &Api, plan: &str) {
+    let client = aws::dynamodb(&api.aws_config(), aws::connector());
+    let string = |text: &str| AttributeValue::S(text.to_owned());
+    let update = client.update_item().table_name("Table").key("pk", string(&format!("T#{GLOBEX}#USAGE")));
+    let update = update.key("sk", string(&Month::of(Timestamp::now()).to_string()));
+    let update = update.update_expression("SET #p = :p").expression_attribute_names("#p", "plan");
+    update.expression_attribute_values(":p", string(plan)).send().await.unwrap();
+}
