@@ -7,8 +7,8 @@ use local::binaries::cargo;
 use crate::Error;
 
 /// The functions, in the order of the report.
-pub(crate) const FUNCTIONS: [&str; 7] =
-    ["authorizer", "records", "transactions", "tenants", "tokens", "health", "claims"];
+pub(crate) const FUNCTIONS: [&str; 8] =
+    ["authorizer", "records", "transactions", "tenants", "tokens", "usage", "health", "claims"];
 
 const BUILD: [&str; 2] = ["build", "--release"];
 /// Alone, so that their default features stay theirs.

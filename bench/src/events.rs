@@ -10,6 +10,7 @@ const GET: &str = include_str!("../../events/records-get.json");
 const LIST: &str = include_str!("../../events/records-list.json");
 const TENANTS: &str = include_str!("../../events/tenants-list.json");
 const TRANSACTIONS: &str = include_str!("../../events/transactions-create.json");
+const USAGE: &str = include_str!("../../events/usage-get.json");
 const TOKENS: &str = include_str!("../../events/tokens-create.json");
 const PUT: &str = include_str!("../../events/records-put.json");
 
@@ -29,6 +30,7 @@ pub(crate) struct Events {
     pub(crate) tokens: Vec<u8>,
     /// Writes two records at once.
     pub(crate) transactions: Vec<u8>,
+    pub(crate) usage: Vec<u8>,
     /// Reads the one record.
     pub(crate) get: Vec<u8>,
     /// The same for the floor: the same item, by its whole key.
@@ -77,6 +79,7 @@ impl Events {
             tenants: TENANTS.as_bytes().to_owned(),
             tokens: TOKENS.as_bytes().to_owned(),
             transactions: TRANSACTIONS.as_bytes().to_owned(),
+            usage: USAGE.as_bytes().to_owned(),
             get_item: get_item.to_string().into_bytes(),
             list: list.to_string().into_bytes(),
             put_largest: with("largest", &json!({ "text": text })),

@@ -43,11 +43,12 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
     let tenants: Subject = ("tenants", &events.tenants, r#""statusCode":200"#);
     let tokens: Subject = ("tokens", &events.tokens, r#""statusCode":201"#);
     let transactions: Subject = ("transactions", &events.transactions, r#""statusCode":200"#);
+    let usage: Subject = ("usage", &events.usage, r#""statusCode":200"#);
 
     // These processes serve all the way through. Nobody measures their first answers.
     let runtime = stage.runtime().await?;
     write(&runtime, &events).await?;
-    for subject in [authorizer, records, get_item, echo, health, tenants, tokens, transactions] {
+    for subject in [authorizer, records, get_item, echo, health, tenants, tokens, transactions, usage] {
         times(&runtime, rounds.invocations, subject).await?;
     }
 

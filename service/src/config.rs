@@ -100,11 +100,10 @@ pub enum ConfigError {
 impl MeterConfig {
     /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
-        const QUOTAS: &str = "QUOTAS";
         const WHEN_UNAVAILABLE: &str = "QUOTA_WHEN_UNAVAILABLE";
         const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
         Ok(Self {
-            quotas: serde_json::from_str(&required(QUOTAS)?).map_err(|_| ConfigError::Invalid(QUOTAS))?,
+            quotas: quotas()?,
             when_unavailable: match required(WHEN_UNAVAILABLE)?.as_str() {
                 "refuse" => WhenUnavailable::Refuse,
                 "allow" => WhenUnavailable::Allow,
@@ -115,12 +114,19 @@ impl MeterConfig {
     }
 }
 
+/// `QUOTAS`, for who shows them and for who holds to them.
+pub fn quotas() -> Result<Quotas, ConfigError> {
+    const QUOTAS: &str = "QUOTAS";
+    serde_json::from_str(&required(QUOTAS)?).map_err(|_| ConfigError::Invalid(QUOTAS))
+}
+
 /// A variable that has to be there and not be empty.
 pub fn required(name: &'static str) -> Result<String, MissingVariable> {
     optional(name).ok_or(MissingVariable(name))
 }
 
-/// A variable that may be missing, or be empty.
-pub(crate) fn optional(name: &str) -> Option<String> {
+/// A variable that may be absent, or empty, which is the same.
+#[must_use]
+pub fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -58,7 +58,7 @@ async fn a_user_gets_the_tenant_and_the_scopes_of_the_groups() {
         access_token(&event, &answer),
         json!({
             "claimsToAddOrOverride": {"tenant": ACME},
-            "scopesToAdd": ["tenantry/records:read", "tenantry/records:write"],
+            "scopesToAdd": ["tenantry/records:read", "tenantry/records:write", "tenantry/usage:read"],
             "scopesToSuppress": [],
         })
     );

@@ -7,7 +7,7 @@ use crate::support::contract::operations;
 use crate::support::{Api, read, workspace};
 
 /// The status that each event is answered with, in this order.
-pub(crate) const EVENTS: [(&str, &str, u16); 21] = [
+pub(crate) const EVENTS: &[(&str, &str, u16)] = &[
     ("records", "records-put.json", 201),
     ("records", "records-get.json", 200),
     ("records", "records-patch.json", 200),
@@ -20,6 +20,8 @@ pub(crate) const EVENTS: [(&str, &str, u16); 21] = [
     ("tokens", "tokens-list.json", 200),
     // Ids are given at creation, so there is none like the event's.
     ("tokens", "tokens-delete.json", 404),
+    ("usage", "usage-get.json", 200),
+    ("usage", "usage-list.json", 200),
     ("health", "health.json", 200),
     ("tenants", "tenants-create.json", 201),
     ("tenants", "tenants-list.json", 200),

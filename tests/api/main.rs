@@ -26,3 +26,4 @@ mod support;
 mod tenants;
 mod tokens;
 mod transactions;
+mod usage;

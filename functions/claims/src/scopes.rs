@@ -4,7 +4,7 @@
 pub const PREFIX: &str = "tenantry/";
 
 /// The scopes that can be a tenant's.
-pub const TENANT: [&str; 3] = ["records:read", "records:write", "tokens:manage"];
+pub const TENANT: [&str; 4] = ["records:read", "records:write", "tokens:manage", "usage:read"];
 
 /// The operator's scope, which no token of a tenant has.
 pub const OPERATOR: &str = "tenants:admin";
@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn each_group_has_the_scopes_of_the_one_before_and_more() {
-        assert_eq!(of(&["viewer"]), ["records:read"]);
-        assert_eq!(of(&["member"]), ["records:read", "records:write"]);
+        assert_eq!(of(&["viewer"]), ["records:read", "usage:read"]);
+        assert_eq!(of(&["member"]), ["records:read", "records:write", "usage:read"]);
         assert_eq!(of(&["admin"]), TENANT);
         assert_eq!(of(&["viewer", "admin"]), TENANT);
     }

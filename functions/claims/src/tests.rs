@@ -43,7 +43,7 @@ fn a_user_gets_the_tenant_and_the_scopes_of_the_groups() {
         answer_to_user(&user()),
         json!({
             "claimsToAddOrOverride": {"tenant": ACME},
-            "scopesToAdd": ["tenantry/records:read", "tenantry/records:write"],
+            "scopesToAdd": ["tenantry/records:read", "tenantry/records:write", "tenantry/usage:read"],
             "scopesToSuppress": [],
         })
     );
@@ -55,7 +55,7 @@ fn a_user_gets_no_scope_by_asking_for_it() {
     event["request"]["scopes"] =
         json!(["openid", "tenantry/records:read", "tenantry/tokens:manage", "tenantry/tenants:admin", "other/x"]);
     let answer = answer_to_user(&event);
-    assert_eq!(answer["scopesToAdd"], json!(["tenantry/records:write"]));
+    assert_eq!(answer["scopesToAdd"], json!(["tenantry/records:write", "tenantry/usage:read"]));
     assert_eq!(answer["scopesToSuppress"], json!(["tenantry/tokens:manage", "tenantry/tenants:admin"]));
 }
 

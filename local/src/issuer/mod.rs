@@ -22,7 +22,7 @@ use crate::seed::{OPERATOR, OPERATOR_SCOPE};
 /// The `aud` of every token.
 pub const AUDIENCE: &str = "tenantry";
 /// Every scope of a tenant, which a token has that asks for none.
-pub const TENANT_SCOPES: &str = "records:read records:write tokens:manage";
+pub const TENANT_SCOPES: &str = "records:read records:write tokens:manage usage:read";
 
 const DEFAULT_EXPIRY_SECONDS: i64 = 3600;
 

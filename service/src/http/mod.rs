@@ -1,5 +1,6 @@
 //! HTTP as API Gateway speaks it to functions: requests in, replies and problems out.
 
+mod accept;
 mod body;
 pub mod conditional;
 mod once;

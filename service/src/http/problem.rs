@@ -49,6 +49,8 @@ pub enum Code {
     InvalidIssuer,
     /// The issuer is the stack's, or another tenant's.
     IssuerTaken,
+    /// There is no representation of a media type that the client takes.
+    NotAcceptable,
     /// Too many concurrent changes.
     Conflict,
     /// `If-Match` or `If-None-Match` does not hold.
@@ -90,6 +92,7 @@ impl Code {
         Self::UnknownPlan,
         Self::InvalidIssuer,
         Self::IssuerTaken,
+        Self::NotAcceptable,
         Self::Conflict,
         Self::PreconditionFailed,
         Self::TransactionFailed,
@@ -132,6 +135,7 @@ impl Code {
             Self::UnknownPlan => ("unknown_plan", StatusCode::BAD_REQUEST, "Unknown plan"),
             Self::InvalidIssuer => ("invalid_issuer", StatusCode::BAD_REQUEST, "Invalid issuer"),
             Self::IssuerTaken => ("issuer_taken", StatusCode::CONFLICT, "Conflict"),
+            Self::NotAcceptable => ("not_acceptable", StatusCode::NOT_ACCEPTABLE, "Not acceptable"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
             Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "Precondition failed"),
             Self::TransactionFailed => ("transaction_failed", StatusCode::PRECONDITION_FAILED, "Transaction failed"),

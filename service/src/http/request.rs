@@ -132,6 +132,12 @@ impl<'a> Inbound<'a> {
         Data::new(data).ok()
     }
 
+    /// The media type to answer with: of these, the one that the client would rather have.
+    pub fn preferred<'o>(&self, offered: &[&'o str]) -> Result<&'o str, Problem> {
+        let refused = || Problem::new(Code::NotAcceptable, format!("There is {} to have.", offered.join(" or ")));
+        super::accept::preferred(self.request.headers(), offered).ok_or_else(refused)
+    }
+
     /// The body, of one of these media types, with only these members.
     pub fn body(&self, media_types: &[&str], allowed: &[&str]) -> Result<super::Body<'a>, Problem> {
         super::Body::of(self.request, media_types, allowed)

@@ -237,7 +237,7 @@ fn finish(result: Result<Reply, Problem>, request_id: &str, cors: Option<&Header
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         if origin != "*" {
-            headers.insert(VARY, HeaderValue::from_static("Origin"));
+            headers.append(VARY, HeaderValue::from_static("Origin"));
         }
     }
     let body =

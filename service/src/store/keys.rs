@@ -15,6 +15,8 @@ pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
 
 const TENANT_PREFIX: &str = "TENANT#";
+/// The end of the partition keys of usage.
+const USAGE: &str = "#USAGE";
 /// The sort key of tenants' rows.
 pub(super) const TENANT_SK: &str = "TENANT";
 
@@ -69,7 +71,12 @@ pub(super) fn answers(tenant: &TenantId) -> impl Iterator<Item = String> {
 
 /// What a tenant used in a month, and what it may use.
 pub(super) fn usage(tenant: &TenantId, month: Month) -> Key {
-    Key { pk: format!("T#{tenant}#USAGE"), sk: month.to_string() }
+    Key { pk: format!("T#{tenant}{USAGE}"), sk: month.to_string() }
+}
+
+/// The tenant whose usage has this partition key.
+pub(super) fn user_of(pk: &str) -> Option<TenantId> {
+    TenantId::parse(pk.strip_prefix("T#")?.strip_suffix(USAGE)?).ok()
 }
 
 /// What a machine token is good for, by the digest of its secret.
@@ -149,7 +156,9 @@ mod tests {
             prop_assert!(collections(&tenant).starts_with(&prefix));
             prop_assert!(tokens(&tenant).starts_with(&prefix));
             prop_assert!(answers(&tenant).all(|partition| partition.starts_with(&prefix)));
-            prop_assert!(usage(&tenant, Month::parse("2026-11").unwrap()).pk.starts_with(&prefix));
+            let usage = usage(&tenant, Month::parse("2026-11").unwrap()).pk;
+            prop_assert!(usage.starts_with(&prefix));
+            prop_assert_eq!(user_of(&usage), Some(tenant.clone()));
             prop_assert!(!super::tenant(&tenant).pk.starts_with("T#"));
         }
 

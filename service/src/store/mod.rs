@@ -46,6 +46,7 @@ mod terms;
 mod tokens;
 mod transaction;
 mod usage;
+mod usages;
 
 use aws_sdk_dynamodb::Client;
 

@@ -1,0 +1,102 @@
+//! `/usage` and `/admin/usage`: what tenants used in a month, for themselves and, with its cost, for operators.
+
+mod cost;
+mod money;
+mod prices;
+mod table;
+mod view;
+
+use lambda_http::http::StatusCode;
+use lambda_http::http::header::{CONTENT_TYPE, VARY};
+use service::caller::UsageRead;
+use service::http::{Code, Handler, Inbound, Problem, Query, Reply};
+use service::managed::Managed;
+use service::month::Month;
+use service::page::Page;
+use service::quota::Quotas;
+use service::store::Store;
+use service::store::admin::TenantFilter;
+use service::tenant::Status;
+use service::time::Timestamp;
+
+pub use prices::{InvalidPrices, Prices};
+
+use view::{OfTenant, Own};
+
+const JSON: &str = "application/json";
+const CSV: &str = "text/csv";
+
+/// The function's state.
+#[derive(Debug)]
+pub struct Usage {
+    store: Store,
+    quotas: Quotas,
+    prices: Prices,
+}
+
+impl Usage {
+    /// A function on this store, with the plans' quotas and the prices of what tenants use.
+    #[must_use]
+    pub fn new(store: Store, quotas: Quotas, prices: Prices) -> Self {
+        Self { store, quotas, prices }
+    }
+}
+
+impl Handler for Usage {
+    async fn handle(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
+        match request.route() {
+            ("GET", "/usage") => self.own(request).await,
+            ("GET", "/admin/usage") => self.all(request).await,
+            _ => Err(request.unknown_route()),
+        }
+    }
+}
+
+impl Usage {
+    async fn own(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
+        let caller = request.caller()?;
+        let month = period(&request.query(&["period"])?)?;
+        let row = self.store.usage(&caller.access::<UsageRead>()?, month).await?;
+        let limit = self.quotas.limit(&row.terms, caller.plan(), caller.quota()).ok();
+        let plan = row.terms.plan.as_deref().unwrap_or(caller.plan());
+        Reply::json(StatusCode::OK, &Own::of(month, plan, limit, &row))
+    }
+
+    async fn all(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
+        let operator = request.operator()?;
+        let query = request.query(&["period", "limit", "order", "cursor"])?;
+        let (month, page) = (period(&query)?, query.page()?);
+        let media_type = request.preferred(&[JSON, CSV])?;
+        let found = self.store.managed_tenants(&operator, &page, &TenantFilter::default()).await?;
+        let mut used = self.store.usage_of(&operator, found.items.iter().map(Managed::id), month).await?;
+        let shown = found.items.iter().filter_map(|Managed { tenant, .. }| {
+            let row = used.remove(&tenant.id);
+            if row.is_none() && tenant.status == Status::Offboarded {
+                // It was gone before the month.
+                return None;
+            }
+            let row = row.unwrap_or_default();
+            let limit = self.quotas.limit(&row.terms, &tenant.plan, tenant.quota).ok();
+            Some(OfTenant::of(tenant, month, limit, &row, &self.prices))
+        });
+        let found = Page { items: shown.collect::<Vec<_>>(), next: found.next };
+        let reply = if media_type == CSV {
+            let reply = Reply::text(StatusCode::OK, table::csv(&found.items)?);
+            // RFC 4180, section 3.
+            let reply = reply.header(CONTENT_TYPE, "text/csv; charset=utf-8; header=present");
+            query.link(reply, request.path(), found.next.as_deref())
+        } else {
+            query.paged(request.path(), &found)?
+        };
+        Ok(reply.header(VARY, "Accept"))
+    }
+}
+
+/// The month to tell of: this one, or the one that is asked for, which has to have begun.
+fn period(query: &Query) -> Result<Month, Problem> {
+    let invalid = |detail: &str| Problem::new(Code::InvalidParameter, detail);
+    let this = Month::of(Timestamp::now());
+    let Some(text) = query.get("period") else { return Ok(this) };
+    let month = Month::parse(text).map_err(|_| invalid("`period` is a month, as 2026-11."))?;
+    if month > this { Err(invalid("`period` is a month that has begun.")) } else { Ok(month) }
+}

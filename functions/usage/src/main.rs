@@ -1,0 +1,15 @@
+//! Starts the function.
+
+use service::config::{Config, optional, quotas};
+use service::store::Store;
+use service::{aws, http, log};
+use usage::{Prices, Usage};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    log::init(env!("CARGO_PKG_NAME"));
+    let config = Config::from_env()?;
+    let prices = Prices::parse(&optional("PRICES").unwrap_or_default())?;
+    let store = Store::new(aws::dynamodb(&config.aws, aws::connector()), config.table);
+    http::serve(Usage::new(store, quotas()?, prices), config.cors_allowed_origin.as_deref()).await
+}

@@ -1,0 +1,156 @@
+//! The figures as CSV (RFC 4180), for spreadsheets.
+
+use csv::{QuoteStyle, Terminator, WriterBuilder};
+use service::http::Problem;
+
+use crate::cost::{Cost, Estimated, Measured};
+use crate::view::{Counted, OfTenant};
+
+/// The columns; costs are in US dollars.
+const COLUMNS: [&str; 25] = [
+    "tenant",
+    "name",
+    "status",
+    "plan",
+    "period",
+    "limit",
+    "remaining",
+    "requests",
+    "errors",
+    "bytesIn",
+    "bytesOut",
+    "readUnits",
+    "writeUnits",
+    "lambdaGbSeconds",
+    "updates",
+    "currency",
+    "measured.lambdaDuration",
+    "measured.lambdaRequests",
+    "measured.reads",
+    "measured.writes",
+    "estimated.gatewayRequests",
+    "estimated.transferOut",
+    "estimated.storage",
+    "estimated.logs",
+    "total",
+];
+
+/// A header and a line for each tenant.
+pub(crate) fn csv(rows: &[OfTenant<'_>]) -> Result<String, Problem> {
+    // All texts in quotes: a spreadsheet that parts cells by a semicolon keeps a name with one in it whole.
+    let mut writer =
+        WriterBuilder::new().terminator(Terminator::CRLF).quote_style(QuoteStyle::NonNumeric).from_writer(Vec::new());
+    writer.write_record(COLUMNS).map_err(defect)?;
+    for row in rows {
+        writer.write_record(cells(row)).map_err(defect)?;
+    }
+    let bytes = writer.into_inner().map_err(defect)?;
+    String::from_utf8(bytes).map_err(defect)
+}
+
+fn defect(error: impl std::fmt::Display) -> Problem {
+    Problem::internal(format!("the table cannot be written: {error}"))
+}
+
+fn cells(row: &OfTenant<'_>) -> [String; COLUMNS.len()] {
+    let OfTenant { tenant, name, status, plan, period, counted, updates, cost } = row;
+    let Counted { limit, remaining, requests, errors, bytes_in, bytes_out, read_units, write_units, lambda_gb_seconds } =
+        counted;
+    let Cost { currency, measured, estimated, total } = cost;
+    let Measured { lambda_duration, lambda_requests, reads, writes } = measured;
+    let Estimated { gateway_requests, transfer_out, storage, logs } = estimated;
+    let perhaps = |number: &Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    [
+        (*tenant).to_owned(),
+        harmless(name),
+        (*status).to_owned(),
+        harmless(plan),
+        period.to_string(),
+        perhaps(limit),
+        perhaps(remaining),
+        requests.to_string(),
+        errors.to_string(),
+        bytes_in.to_string(),
+        bytes_out.to_string(),
+        read_units.to_string(),
+        write_units.to_string(),
+        lambda_gb_seconds.to_string(),
+        updates.to_string(),
+        (*currency).to_owned(),
+        lambda_duration.to_string(),
+        lambda_requests.to_string(),
+        reads.to_string(),
+        writes.to_string(),
+        gateway_requests.to_string(),
+        transfer_out.to_string(),
+        storage.to_string(),
+        logs.to_string(),
+        total.to_string(),
+    ]
+}
+
+/// A text that no spreadsheet takes for a formula: one that looks like it gets an apostrophe.
+/// <https://owasp.org/www-community/attacks/CSV_Injection>
+fn harmless(text: &str) -> String {
+    const DANGEROUS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    // A reader may trim what it reads, so blanks hide nothing.
+    let starts = text.starts_with(DANGEROUS) || text.trim_start().starts_with(DANGEROUS);
+    if starts { format!("'{text}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use service::month::Month;
+    use service::quota::Row;
+    use service::tenant::{Status, Tenant, TenantId};
+
+    use super::*;
+    use crate::prices::Prices;
+
+    fn line(name: &str, quota: Option<u64>) -> String {
+        let id = TenantId::parse("01K0ACME000000000000000000").unwrap();
+        let tenant = Tenant {
+            api_key: id.to_string(),
+            id,
+            name: name.to_owned(),
+            plan: "free".into(),
+            status: Status::Active,
+            issuers: vec![],
+            quota,
+        };
+        let used = Row { leased: 5, ..Row::default() };
+        let month = Month::parse("2026-11").unwrap();
+        let row = OfTenant::of(&tenant, month, quota, &used, &Prices::parse("").unwrap());
+        csv(&[row]).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_a_cell_for_each_column() {
+        let text = line("Acme, \"the\" first", Some(7));
+        let (header, rest) = text.split_once("\r\n").unwrap();
+        assert!(header.starts_with("\"tenant\",\"name\","));
+        assert!(
+            rest.starts_with(
+                "\"01K0ACME000000000000000000\",\"Acme, \"\"the\"\" first\",\"active\",\"free\",\"2026-11\",7,2,0,0,"
+            ),
+            "{rest}"
+        );
+        assert!(rest.ends_with(",0.000000\r\n"), "{rest}");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        assert_eq!(reader.headers().unwrap().len(), COLUMNS.len());
+        assert_eq!(reader.records().next().unwrap().unwrap().get(1), Some("Acme, \"the\" first"));
+        assert!(line("Acme", None).contains("\"2026-11\",\"\",\"\",0,"), "no limit is an empty cell");
+    }
+
+    #[test]
+    fn a_name_is_no_formula() {
+        for name in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "＝1", "\u{a0}-2+3"] {
+            assert!(line(name, None).contains(&format!(",\"'{name}\",")), "{name}");
+        }
+        for name in ["Acme = 1", "a-b", "O'Neill", "名前"] {
+            assert!(line(name, None).contains(&format!(",\"{name}\",")), "{name}");
+        }
+        // Neither does a separator of another locale begin a cell.
+        assert!(line("a;=1+1", None).contains(",\"a;=1+1\","));
+    }
+}

@@ -1,0 +1,41 @@
+//! What many tenants used in a month, for operators.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+
+use super::item::{Item, take_string};
+use super::keys::{self, PK};
+use super::usage::row;
+use super::{Fault, Store};
+use crate::caller::Operator;
+use crate::month::Month;
+use crate::quota::Row;
+use crate::tenant::TenantId;
+
+impl Store {
+    /// What some tenants used in a month, eventually consistent; without those that have no row. One request takes as
+    /// many as a page of a list has.
+    pub async fn usage_of(
+        &self,
+        _: &Operator,
+        tenants: impl Iterator<Item = &TenantId>,
+        month: Month,
+    ) -> Result<HashMap<TenantId, Row>, Fault> {
+        let keys: Vec<_> = tenants.map(|id| keys::usage(id, month).into_map()).collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build().map_err(Fault::unbuilt)?;
+        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await?;
+        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
+            return Err(Fault::Unavailable("keys were left out of a batch".to_owned()));
+        }
+        let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+        let entry = |mut item: Item| {
+            let tenant = keys::user_of(&take_string(&mut item, PK)?).ok_or_else(|| Fault::corrupt(PK))?;
+            Ok((tenant, row(&item)?))
+        };
+        items.into_iter().map(entry).collect()
+    }
+}
