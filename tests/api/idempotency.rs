@@ -116,7 +116,7 @@ async fn a_precondition_that_the_write_itself_ended_is_no_obstacle_for_its_repea
 async fn an_expiry_that_was_to_come_may_be_past_for_a_repeat() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 2;
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 5;
     let moment = UNIX_EPOCH + Duration::from_secs(seconds);
     let expiry = serde_json::to_value(service::time::Expiry::from_secs(i64::try_from(seconds).unwrap())).unwrap();
     let body = json!({"data": {"n": 1}, "expiresAt": expiry});

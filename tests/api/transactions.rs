@@ -1,8 +1,6 @@
 //! `/transactions`: every operation, and that all of them happen or none.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use service::aws;
 
 use crate::support::dynamodb::DynamoDb;
 use crate::support::{Answer, Api, Caller};
@@ -16,7 +14,7 @@ mod transfers;
 
 /// A tenant of an ample plan, and its id.
 const GLOBEX: &str = "globex";
-const GLOBEX_ID: &str = "01K0G10BEX0000000000000000";
+const GLOBEX_ID: &str = local::seed::DEMO[1].id;
 
 async fn transact(caller: &Caller<'_>, operations: Value) -> Answer {
     caller.post("/transactions", &json!({ "operations": operations })).await
@@ -40,22 +38,6 @@ fn failures(answer: Answer) -> Vec<(u64, String)> {
     let failures = problem["failures"].as_array().unwrap();
     let failure = |one: &Value| (one["operation"].as_u64().unwrap(), one["code"].as_str().unwrap().to_owned());
     failures.iter().map(failure).collect()
-}
-
-/// Lets a record's time run out: DynamoDB has not removed it yet.
-async fn expire(api: &Api, collection: &str, id: &str) {
-    let key = [("pk", format!("T#{GLOBEX_ID}#R#{collection}")), ("sk", id.to_owned())];
-    let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
-    aws::dynamodb(&api.aws_config(), aws::connector())
-        .update_item()
-        .table_name("Table")
-        .set_key(Some(key.into()))
-        .update_expression("SET expiresAt = :past")
-        .condition_expression("attribute_exists(pk)")
-        .expression_attribute_values(":past", AttributeValue::N("1795253400".into()))
-        .send()
-        .await
-        .unwrap();
 }
 
 #[tokio::test]
@@ -183,7 +165,7 @@ async fn what_is_left_of_an_expired_record_is_no_record() {
         let body = json!({"data": {"old": true}, "expiresAt": "2099-01-01T00:00:00Z"});
         let path = format!("/collections/brief/records/{id}");
         versions.push(globex.put(&path, &body).await.expect(201).json()["version"].as_u64().unwrap());
-        expire(&api, "brief", id).await;
+        api.expire(GLOBEX_ID, "brief", id).await;
     }
     let operation = |op: &str, id: &str| json!({"op": op, "collection": "brief", "id": id});
     let refused = json!([

@@ -9,10 +9,12 @@ pub(crate) mod dynamodb;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::binaries::Binaries;
 use local::{Local, Options};
 use reqwest::Client;
 use serde_json::Value;
+use service::aws;
 use service::config::AwsConfig;
 use tokio::sync::OnceCell;
 
@@ -118,6 +120,22 @@ impl Api {
             dynamodb_endpoint: Some(self.local.dynamodb_endpoint().into()),
             api_gateway_endpoint: None,
         }
+    }
+
+    /// Lets a record's time run out, past the functions: DynamoDB has not removed it yet.
+    pub(crate) async fn expire(&self, tenant: &str, collection: &str, id: &str) {
+        let key = [("pk", format!("T#{tenant}#R#{collection}")), ("sk", id.to_owned())];
+        let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+        aws::dynamodb(&self.aws_config(), aws::connector())
+            .update_item()
+            .table_name("Table")
+            .set_key(Some(key.into()))
+            .update_expression("SET expiresAt = :past")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":past", AttributeValue::N("1795253400".into()))
+            .send()
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn shutdown(self) {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
-use super::{GLOBEX, expire, failures, transact};
+use super::{GLOBEX, GLOBEX_ID, failures, transact};
 use crate::support::{Api, Caller};
 
 /// A collection and an id.
@@ -257,7 +257,7 @@ async fn run(api: &Api, case: u32, steps: Vec<Step>) {
             }
             Step::Expire(target) => {
                 if model.records.remove(&target).is_some() {
-                    expire(api, &collection(target.0), &format!("r{}", target.1)).await;
+                    api.expire(GLOBEX_ID, &collection(target.0), &format!("r{}", target.1)).await;
                 }
             }
         }
