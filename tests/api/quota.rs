@@ -71,7 +71,7 @@ async fn row(api: &Api, tenant: &str) -> Row {
 
 /// The row, after every environment has given back what it holds.
 async fn settled(api: &Api, tenant: &str) -> Row {
-    for function in ["records", "tokens"] {
+    for function in ["records", "tokens", "transactions"] {
         api.local.functions().retire(function).await;
     }
     row(api, tenant).await
@@ -131,7 +131,10 @@ async fn five_thousand_requests_over_many_processes_do_not_exceed_a_quota_of_a_t
     assert!((990..=1000).contains(&served), "{served}");
 
     let row = settled(&api, GLOBEX).await;
-    assert_eq!((row.leased, row.usage.requests), (served, served), "nothing is held, and all is reported");
+    assert_eq!(row.leased, row.usage.requests, "nothing is held, and all is reported");
+    assert!(row.leased <= 1000);
+    // On a machine that is slow, a handler may have waited for the table in vain.
+    assert_eq!(row.usage.requests - row.usage.errors, served);
     api.shutdown().await;
 }
 
@@ -320,6 +323,7 @@ async fn an_order_whose_answer_is_lost_counts_once() {
     for fates in [
         vec![Some(Fault::LoseAnswer)],
         vec![Some(Fault::StallDone)],
+        vec![Some(Fault::Conflict), Some(Fault::Conflict)],
         vec![Some(Fault::Fail), Some(Fault::LoseAnswer)],
         vec![Some(Fault::LoseAnswer), Some(Fault::LoseAnswer), Some(Fault::Throttle)],
     ] {

@@ -266,10 +266,12 @@ impl Account {
     /// Ends the doubt of orders that are so old that others may have removed the mark that would tell. They count as
     /// applied, but for what they took: so nothing is given back, and nothing is reported, twice.
     fn give_up(&mut self, now: Timestamp) {
-        // The last says all that those before it say.
-        let Some(last) = self.in_doubt.iter().rposition(|order| is_outdated(order, now)) else { return };
+        if !self.in_doubt.iter().any(|order| is_outdated(order, now)) {
+            return;
+        }
         let taken = self.in_doubt.iter().map(Order::take).sum::<u64>();
-        let Order { give, owed, usage, .. } = self.in_doubt.swap_remove(last);
+        // The last says all that those before it say, and may be the one that was applied.
+        let Some(Order { give, owed, usage, .. }) = self.in_doubt.pop() else { return };
         self.units -= give;
         self.owed -= owed;
         self.usage -= usage;

@@ -147,8 +147,9 @@ fn action() -> impl Strategy<Value = Action> {
     let millis = prop_oneof![
         4 => 0_u64..10_000,
         3 => 30_000_u64..90_000,
+        1 => 280_000_u64..320_000,
         1 => 60_000_u64..1_200_000,
-        1 => 1_200_000_u64..2_700_000,
+        1 => 1_700_000_u64..2_700_000,
     ];
     prop_oneof![
         10 => (environment(), 1..40_u8, fates, any::<bool>())
@@ -524,6 +525,20 @@ fn a_weaker_condition_is_found_out() {
     for weak in [Weak::Ceiling, Weak::NoCeiling, Weak::NoMark, Weak::NewerMark, Weak::NoTerms] {
         assert!(matches!(try_all(Some(weak)), Err(TestError::Fail(..))), "{weak:?} is not found out");
     }
+}
+
+/// Too rare to be left to chance: an order is given up, and the report after it was applied.
+#[test]
+fn an_order_that_is_given_up_takes_the_report_after_it_along() {
+    let request = |fates, allow| Action::Requests { environment: 0, count: 1, fates, allow };
+    let actions = vec![
+        request(vec![Fate::Lost], true),
+        Action::Pass { millis: 299_000 },
+        request(vec![Fate::AnswerLost], true),
+        Action::Pass { millis: 2000 },
+        request(vec![], false),
+    ];
+    run(&History { plan: 100, skews: vec![0; ENVIRONMENTS], actions }, None).unwrap();
 }
 
 /// Too rare to be left to chance: somebody sees a mark that is old, and removes it when it is not any more.

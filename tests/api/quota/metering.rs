@@ -48,7 +48,8 @@ impl Counting<'_> {
             self.call("GET", &format!("/collections{query}"), None).await;
         }
         self.call("PATCH", &one, Some(&json!({"data": {"more": true}}))).await;
-        self.call("PATCH", &format!("{list}/missing"), Some(&json!({"data": {}}))).await;
+        let put = json!({"op": "put", "collection": "c1", "id": "t", "data": {"round": round}});
+        self.call("POST", "/transactions", Some(&json!({"operations": [put]}))).await;
         self.call("GET", &format!("{list}/missing"), None).await;
         self.call("GET", &format!("{list}?limit=1&order=desc"), None).await;
         self.call("GET", &format!("{list}?limit=0"), None).await;

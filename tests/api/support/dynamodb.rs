@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 pub(crate) enum Fault {
     /// It is throttled.
     Throttle,
-    /// It is a transaction, and another write is in its way.
+    /// Another write is in the way of a transaction, or a transaction in the way of a write.
     Conflict,
     /// It is a transaction and is done, but answered as if another write was in its way: a try of it came late.
     ConflictDone,
@@ -218,7 +218,7 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
         script.count += 1;
         let number = script.count;
         let rules = script.rules(is_order);
-        rules.seen.push(Seen { operation, body: request, units: Units::default(), number });
+        rules.seen.push(Seen { operation: operation.clone(), body: request, units: Units::default(), number });
         (rules.next.pop_front().unwrap_or(rules.always), number)
     };
     let error = |status: StatusCode, code: &str| {
@@ -227,6 +227,9 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     let failure = || error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError");
     match fault {
         Some(Fault::Throttle) => return error(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+        Some(Fault::Conflict) if operation != "TransactWriteItems" => {
+            return error(StatusCode::BAD_REQUEST, "TransactionConflictException");
+        }
         Some(Fault::Conflict) => {
             let reasons = json!([{ "Code": "TransactionConflict" }]);
             let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
