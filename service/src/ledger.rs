@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::caller::{Caller, Payer};
@@ -92,6 +93,7 @@ impl Ledger {
         let key = (caller.payer(), month);
         let shared = self.account(&key, now);
         let mut account = shared.lock().await;
+        let until = Instant::now() + PATIENCE;
         let mut asked = false;
         for _ in 0..ROUNDS {
             let limit = self.config.quotas.limit(account.terms(), caller.plan(), caller.quota())?;
@@ -104,9 +106,10 @@ impl Ledger {
                 Step::Refused => return Err(Refusal::UsedUp(window(&account, limit, month, now))),
                 Step::Send(order) => order,
             };
-            let asking = self.ask(&key, &mut account, &order, now, PATIENCE);
+            let asking = self.ask(&key, &mut account, &order, now, until);
             // Who has to wait for the table takes the time to settle what lies about.
-            let outcome = if asked { asking.await } else { tokio::join!(asking, self.settle_another(&key, now)).0 };
+            let outcome =
+                if asked { asking.await } else { tokio::join!(asking, self.settle_another(&key, now, until)).0 };
             asked = true;
             match outcome {
                 Ok(()) => {}
@@ -135,13 +138,13 @@ impl Ledger {
 
     /// Gives back and reports everything, as far as Lambda leaves time for it.
     pub async fn close(self: Arc<Self>) {
-        let now = Timestamp::now();
+        let (now, until) = (Timestamp::now(), Instant::now() + LAST_WORDS);
         let mut settling = JoinSet::new();
         for (key, shared) in self.all() {
             let ledger = Arc::clone(&self);
-            settling.spawn(async move { ledger.settle(&key, &mut *shared.lock().await, now, LAST_WORDS).await });
+            settling.spawn(async move { ledger.settle(&key, &mut *shared.lock().await, now, until).await });
         }
-        let _late = tokio::time::timeout(LAST_WORDS, settling.join_all()).await;
+        let _late = timeout_at(until, settling.join_all()).await;
     }
 
     fn account(&self, key: &Key, now: Timestamp) -> Shared {
@@ -170,10 +173,10 @@ impl Ledger {
         account: &mut Account,
         order: &Order,
         now: Timestamp,
-        patience: Duration,
+        until: Instant,
     ) -> Result<(), Fault> {
         let sending = self.store.order(payer, *month, &self.environment, order);
-        let answer = tokio::time::timeout(patience, sending).await;
+        let answer = timeout_at(until, sending).await;
         let heard = match answer.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".to_owned()))) {
             Ok(answer) => {
                 account.hear(order, answer, now);
@@ -189,7 +192,7 @@ impl Ledger {
     }
 
     /// Settles one account that waits for it: of a month that is over, or overdue; or, where there are many, any.
-    async fn settle_another(&self, but: &Key, now: Timestamp) {
+    async fn settle_another(&self, but: &Key, now: Timestamp, until: Instant) {
         let all = self.all();
         let many = all.len() > ACCOUNTS;
         let waiting = all.into_iter().filter(|(key, _)| key != but).find_map(|(key, shared)| {
@@ -198,18 +201,18 @@ impl Ledger {
             (over || account.is_overdue(now) || many && !account.is_settled()).then_some((key, account))
         });
         if let Some((key, mut account)) = waiting {
-            self.settle(&key, &mut account, now, PATIENCE).await;
+            self.settle(&key, &mut account, now, until).await;
         }
     }
 
-    async fn settle(&self, key: &Key, account: &mut Account, now: Timestamp, patience: Duration) {
+    async fn settle(&self, key: &Key, account: &mut Account, now: Timestamp, until: Instant) {
         // The first order may only find out what became of the one before it.
         for _ in 0..2 {
             if account.is_settled() {
                 return;
             }
             let order = account.report(now, &self.sequence);
-            if let Err(fault) = self.ask(key, account, &order, now, patience).await {
+            if let Err(fault) = self.ask(key, account, &order, now, until).await {
                 let Loss { units, owed, requests } = account.at_stake();
                 let (tenant, month, cause) = (key.0.tenant().as_str(), key.1.to_string(), fault.to_string());
                 warn!(tenant, month, units, owed, requests, cause, "a report has no answer");
