@@ -10,6 +10,9 @@ use crate::Error;
 pub(crate) const FUNCTIONS: [&str; 8] =
     ["authorizer", "records", "transactions", "tenants", "tokens", "usage", "health", "claims"];
 
+/// `records`, but for quotas and metering.
+pub(crate) const UNMETERED: &str = "unmetered";
+
 const BUILD: [&str; 2] = ["build", "--release"];
 /// Alone, so that their default features stay theirs.
 const FLOORS: [&str; 4] = ["--package", "floors", "--features", "on"];
@@ -29,7 +32,7 @@ impl Programs {
         if build {
             let target = directory.parent().ok_or("there is no target directory")?;
             // As `cargo lambda build` does for `sam build`: binaries of the default members, with their features.
-            let functions = FUNCTIONS.iter().flat_map(|name| ["--bin", name]).collect();
+            let functions = FUNCTIONS.iter().chain([&UNMETERED]).flat_map(|name| ["--bin", name]).collect();
             for what in [functions, FLOORS.to_vec()] {
                 let mut cargo = cargo();
                 cargo.current_dir(WORKSPACE).args(BUILD).args(&what).arg("--target-dir").arg(target);

@@ -1,11 +1,14 @@
 //! The events that are sent: the fixtures of the workspace, changed where a measure needs it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::Error;
 
 const AUTHORIZER: &str = include_str!("../../events/authorizer.json");
 const HEALTH: &str = include_str!("../../events/health.json");
+const CREATE: &str = include_str!("../../events/records-create.json");
 const GET: &str = include_str!("../../events/records-get.json");
 const LIST: &str = include_str!("../../events/records-list.json");
 const TENANTS: &str = include_str!("../../events/tenants-list.json");
@@ -20,6 +23,34 @@ const LARGEST: usize = 350 * 1024;
 /// The bytes of each listed record: 25 of them almost fill the megabyte that a page has at most.
 const LISTED: usize = 40_000;
 
+/// A plan whose quota outlasts a run.
+const PLAN: &str = "pro";
+
+/// What stands for an idempotency key.
+const KEY: &str = "<key>";
+
+/// Events that differ in their idempotency key only: without a new one each, the first would be answered again.
+#[derive(Debug)]
+pub(crate) struct Keyed {
+    event: String,
+    used: AtomicU32,
+}
+
+impl Keyed {
+    fn new(mut event: Value) -> Self {
+        event["headers"]["Idempotency-Key"] = KEY.into();
+        event["multiValueHeaders"]["Idempotency-Key"] = json!([KEY]);
+        Self { event: event.to_string(), used: AtomicU32::new(0) }
+    }
+
+    /// The next one.
+    pub(crate) fn next(&self) -> Vec<u8> {
+        // As long as the UUID that a client would send.
+        let key = format!("8e03978e-40d5-43e8-bc93-{:012}", self.used.fetch_add(1, Ordering::Relaxed));
+        self.event.replace(KEY, &key).into_bytes()
+    }
+}
+
 /// Events, as bytes of JSON.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -33,6 +64,8 @@ pub(crate) struct Events {
     pub(crate) usage: Vec<u8>,
     /// Reads the one record.
     pub(crate) get: Vec<u8>,
+    /// Create a record each.
+    pub(crate) create: Keyed,
     /// The same for the floor: the same item, by its whole key.
     pub(crate) get_item: Vec<u8>,
     /// Lists 25 records.
@@ -51,18 +84,18 @@ impl Events {
         let mut authorize: Value = serde_json::from_str(AUTHORIZER)?;
         authorize["authorizationToken"] = format!("Bearer {token}").into();
 
-        let get = without_query(GET)?;
+        let get = tenants(GET)?;
         let mut get_item = get.clone();
         let tenant = get["requestContext"]["authorizer"]["tenant"].as_str().ok_or("an event without a tenant")?;
         let collection = get["pathParameters"]["collection"].as_str().ok_or("an event without a collection")?;
         get_item["pathParameters"]["collection"] = format!("T#{tenant}#R#{collection}").into();
 
-        let mut list = without_query(LIST)?;
+        let mut list = tenants(LIST)?;
         let query = json!({"limit": "25"});
         list["multiValueQueryStringParameters"] = json!({"limit": ["25"]});
         list["queryStringParameters"] = query;
 
-        let put: Value = serde_json::from_str(PUT)?;
+        let put = tenants(PUT)?;
         let with = |id: &str, data: &Value| {
             let mut put = put.clone();
             put["path"] = format!("/collections/{collection}/records/{id}").into();
@@ -77,9 +110,10 @@ impl Events {
             authorize: authorize.to_string().into_bytes(),
             health: HEALTH.as_bytes().to_owned(),
             tenants: TENANTS.as_bytes().to_owned(),
-            tokens: TOKENS.as_bytes().to_owned(),
-            transactions: TRANSACTIONS.as_bytes().to_owned(),
-            usage: USAGE.as_bytes().to_owned(),
+            tokens: tenants(TOKENS)?.to_string().into_bytes(),
+            transactions: tenants(TRANSACTIONS)?.to_string().into_bytes(),
+            usage: tenants(USAGE)?.to_string().into_bytes(),
+            create: Keyed::new(tenants(CREATE)?),
             get_item: get_item.to_string().into_bytes(),
             list: list.to_string().into_bytes(),
             put_largest: with("largest", &json!({ "text": text })),
@@ -90,9 +124,29 @@ impl Events {
     }
 }
 
-fn without_query(event: &str) -> Result<Value, Error> {
+/// A tenant's event, on the plan and without a query.
+fn tenants(event: &str) -> Result<Value, Error> {
     let mut event: Value = serde_json::from_str(event)?;
+    event["requestContext"]["authorizer"]["plan"] = PLAN.into();
     event["queryStringParameters"] = Value::Null;
     event["multiValueQueryStringParameters"] = Value::Null;
     Ok(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_create_has_a_key_of_its_own() {
+        let create = Events::new("token").unwrap().create;
+        let keys = [create.next(), create.next()].map(|event| {
+            let event: Value = serde_json::from_slice(&event).unwrap();
+            let key = event["headers"]["Idempotency-Key"].as_str().unwrap().to_owned();
+            assert_eq!(event["multiValueHeaders"]["Idempotency-Key"], json!([key]));
+            key
+        });
+        assert_ne!(keys[0], keys[1]);
+        assert!(keys.iter().all(|key| key.len() == 36), "{keys:?}");
+    }
 }

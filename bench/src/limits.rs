@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::binaries::FUNCTIONS;
-use crate::measure::Measured;
+use crate::binaries::{FUNCTIONS, UNMETERED};
+use crate::measure::{Asked, CREATE, Measured};
 
 const MIB: f64 = 1024.0 * 1024.0;
 const MB: f64 = 1_000_000.0;
@@ -34,12 +34,13 @@ impl Row {
 
 /// All figures.
 pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
-    let Measured { warm, cold, memory, zipped } = measured;
+    let Measured { warm, cold, memory, zipped, requests } = measured;
     let time = |times: &std::collections::BTreeMap<_, Duration>, name| times.get(name).copied().unwrap_or_default();
     let mut rows = Vec::new();
     for (kind, times, floor, rest) in [
         ("warm", warm, "echo", &[("authorizer", 3.0)][..]),
-        ("warm", warm, "get_item", &[("records", 1.25)]),
+        ("warm", warm, "get_item", &[("records", 1.25), (CREATE, 2.0)]),
+        ("warm", warm, UNMETERED, &[("records", 1.1)]),
         ("cold", cold, "get_item", &[("records", 1.25), ("authorizer", 1.2)]),
     ] {
         let least = time(times, floor);
@@ -49,6 +50,11 @@ pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
             let limit = Limit { value: time.div_duration_f64(least), most: *most, unit: format!("x {floor}") };
             rows.push(Row { what: format!("{kind} {name}"), figure: milliseconds(time), limit: Some(limit) });
         }
+    }
+    let Asked { create, orders } = *requests;
+    for (what, value, most) in [("requests a create", create, 1.0), ("quota requests a read", orders, 0.02)] {
+        let limit = Limit { value, most, unit: "requests".to_owned() };
+        rows.push(Row { what: what.to_owned(), figure: format!("{value:.4}"), limit: Some(limit) });
     }
     for (kind, sizes, unit, bytes, most) in
         [("peak memory", memory, "MiB", MIB, 16.0), ("zipped", zipped, "MB", MB, 4.0)]
@@ -77,29 +83,37 @@ fn milliseconds(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn measured(records_cold: u64) -> Measured {
+    fn measured(records_cold: u64, orders: f64) -> Measured {
         let times = |times: &[(&'static str, u64)]| {
             times.iter().map(|(name, us)| (*name, Duration::from_micros(*us))).collect()
         };
         Measured {
-            warm: times(&[("echo", 100), ("authorizer", 300), ("get_item", 400), ("records", 500)]),
+            warm: times(&[
+                ("echo", 100),
+                ("authorizer", 300),
+                ("get_item", 400),
+                ("unmetered", 455),
+                ("records", 500),
+                ("create", 800),
+            ]),
             cold: times(&[("get_item", 20_000), ("records", records_cold), ("authorizer", 24_000)]),
             memory: FUNCTIONS.map(|name| (name, 16 * 1024 * 1024)).into(),
             zipped: FUNCTIONS.map(|name| (name, 4_000_000)).into(),
+            requests: Asked { create: 1.0, orders },
         }
     }
 
     #[test]
     fn a_limit_may_be_met_exactly() {
-        let rows = rows(&measured(25_000));
+        let rows = rows(&measured(25_000, 0.02));
         assert!(rows.iter().all(Row::holds), "{rows:?}");
-        assert_eq!(rows.iter().filter(|row| row.limit.is_some()).count(), 4 + 2 * FUNCTIONS.len());
+        assert_eq!(rows.iter().filter(|row| row.limit.is_some()).count(), 6 + 2 + 2 * FUNCTIONS.len());
     }
 
     #[test]
     fn what_is_over_is_told_by_itself() {
-        let rows = rows(&measured(25_001));
+        let rows = rows(&measured(25_001, 0.021));
         let over: Vec<&str> = rows.iter().filter(|row| !row.holds()).map(|row| row.what.as_str()).collect();
-        assert_eq!(over, ["cold records"]);
+        assert_eq!(over, ["cold records", "quota requests a read"]);
     }
 }

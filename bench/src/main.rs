@@ -2,6 +2,7 @@
 
 mod binaries;
 mod clock;
+mod database;
 mod events;
 mod footprint;
 mod limits;

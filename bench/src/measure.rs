@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Error;
-use crate::binaries::{FUNCTIONS, Programs};
-use crate::events::Events;
+use crate::binaries::{FUNCTIONS, Programs, UNMETERED};
+use crate::database::Requests;
+use crate::events::{Events, Keyed};
 use crate::footprint::{peak_memory, zipped};
 use crate::stage::{Runtime, Stage};
 
@@ -17,7 +18,14 @@ pub(crate) struct Rounds {
     pub(crate) invocations: u32,
 }
 
-/// What was measured, by the binary's name.
+/// A create with an idempotency key, by `records`.
+pub(crate) const CREATE: &str = "create";
+
+/// How many requests are sent of each kind whose requests to the database are counted.
+const COUNTED: u32 = 5000;
+const COUNTED_CREATES: u32 = 200;
+
+/// What was measured, by the binary's name; [`CREATE`] beside them.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) warm: BTreeMap<&'static str, Duration>,
@@ -26,47 +34,91 @@ pub(crate) struct Measured {
     pub(crate) memory: BTreeMap<&'static str, u64>,
     /// Bytes.
     pub(crate) zipped: BTreeMap<&'static str, u64>,
+    pub(crate) requests: Asked,
 }
 
-/// A function, an event, and what shows that the answer is the right one.
-type Subject<'a> = (&'static str, &'a [u8], &'static str);
+/// How often the database is asked for one request to a warm function.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    /// For a [`CREATE`], beside what is asked for quotas and metering.
+    pub(crate) create: f64,
+    /// For quotas and metering.
+    pub(crate) orders: f64,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+struct Subject<'a> {
+    what: &'static str,
+    function: &'static str,
+    event: Event<'a>,
+    /// What shows that the answer is the right one.
+    expected: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event<'a> {
+    Same(&'a [u8]),
+    Keyed(&'a Keyed),
+}
+
+impl Event<'_> {
+    fn next(self) -> Vec<u8> {
+        match self {
+            Self::Same(event) => event.to_owned(),
+            Self::Keyed(events) => events.next(),
+        }
+    }
+}
+
+const OK: &str = r#""statusCode":200"#;
+const CREATED: &str = r#""statusCode":201"#;
+
+/// A function with an event that may be repeated.
+fn subject<'a>(function: &'static str, event: &'a [u8], expected: &'static str) -> Subject<'a> {
+    Subject { what: function, function, event: Event::Same(event), expected }
+}
 
 /// Measures everything.
 pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured, Error> {
     let stage = Stage::open(programs).await?;
     let events = Events::new(&stage.token()?)?;
-    let authorizer: Subject = ("authorizer", &events.authorize, r#""usageIdentifierKey":"#);
-    let records: Subject = ("records", &events.get, r#""statusCode":200"#);
-    let get_item: Subject = ("get_item", &events.get_item, r#""statusCode":200"#);
-    let echo: Subject = ("echo", &events.authorize, r#""authorizationToken":"#);
-    let health: Subject = ("health", &events.health, r#""statusCode":200"#);
-    let tenants: Subject = ("tenants", &events.tenants, r#""statusCode":200"#);
-    let tokens: Subject = ("tokens", &events.tokens, r#""statusCode":201"#);
-    let transactions: Subject = ("transactions", &events.transactions, r#""statusCode":200"#);
-    let usage: Subject = ("usage", &events.usage, r#""statusCode":200"#);
+    let authorizer = subject("authorizer", &events.authorize, r#""usageIdentifierKey":"#);
+    let records = subject("records", &events.get, OK);
+    let unmetered = subject(UNMETERED, &events.get, OK);
+    let create = Subject { what: CREATE, event: Event::Keyed(&events.create), expected: CREATED, ..records };
+    let get_item = subject("get_item", &events.get_item, OK);
+    let echo = subject("echo", &events.authorize, r#""authorizationToken":"#);
+    let health = subject("health", &events.health, OK);
+    let tenants = subject("tenants", &events.tenants, OK);
+    let tokens = subject("tokens", &events.tokens, CREATED);
+    let transactions = subject("transactions", &events.transactions, OK);
+    let usage = subject("usage", &events.usage, OK);
 
     // These processes serve all the way through. Nobody measures their first answers.
     let runtime = stage.runtime().await?;
     write(&runtime, &events).await?;
-    for subject in [authorizer, records, get_item, echo, health, tenants, tokens, transactions, usage] {
+    for subject in
+        [authorizer, records, unmetered, create, get_item, echo, health, tenants, tokens, transactions, usage]
+    {
         times(&runtime, rounds.invocations, subject).await?;
     }
 
     let (mut warm, mut cold) = (Samples::default(), Samples::default());
     for _ in 0..rounds.rounds {
-        for subject in [echo, authorizer, get_item, records] {
+        for subject in [echo, authorizer, get_item, records, unmetered, create] {
             let times = times(&runtime, rounds.invocations, subject).await?;
-            warm.entry(subject.0).or_default().push(median(times));
+            warm.entry(subject.what).or_default().push(median(times));
         }
-        for subject in [get_item, records, authorizer] {
-            let (name, event, expected) = subject;
+        for Subject { what, function, event, expected } in [get_item, records, authorizer] {
             let runtime = stage.runtime().await?;
-            cold.entry(name).or_default().push(runtime.cold(name, event, expected).await?);
+            cold.entry(what).or_default().push(runtime.cold(function, event.next(), expected).await?);
             runtime.close().await;
         }
     }
 
-    let mut measured = Measured { warm: medians(warm), cold: medians(cold), ..Measured::default() };
+    let requests = requests(&stage, records, create).await?;
+    let mut measured = Measured { warm: medians(warm), cold: medians(cold), requests, ..Measured::default() };
     for name in FUNCTIONS {
         if name != "claims" {
             measured.memory.insert(name, peak_memory(&programs.path(name))?);
@@ -78,14 +130,29 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
     Ok(measured)
 }
 
+/// Counts what one process of a busy tenant asks the database for.
+async fn requests(stage: &Stage, read: Subject<'_>, create: Subject<'_>) -> Result<Asked, Error> {
+    let (runtime, proxy) = stage.counted_runtime().await?;
+    times(&runtime, 1, create).await?;
+    proxy.take();
+    times(&runtime, COUNTED_CREATES, create).await?;
+    let Requests { work, orders: _ } = proxy.take();
+    times(&runtime, COUNTED, read).await?;
+    let Requests { orders, work: _ } = proxy.take();
+    runtime.close().await;
+    proxy.close();
+    let ratio = |requests: u32, of: u32| f64::from(requests) / f64::from(of);
+    Ok(Asked { create: ratio(work, COUNTED_CREATES), orders: ratio(orders, COUNTED) })
+}
+
 /// Writes what is read later, and makes `records` take as much memory as it may need.
 async fn write(runtime: &Runtime, events: &Events) -> Result<(), Error> {
     for event in events.fill.iter().chain([&events.put, &events.put_largest]) {
-        runtime.warm("records", event, r#""statusCode":201"#).await?;
+        runtime.warm("records", event.clone(), CREATED).await?;
     }
     for _ in 0..10 {
-        runtime.warm("records", &events.put_largest, r#""statusCode":200"#).await?;
-        runtime.warm("records", &events.list, "filler-24").await?;
+        runtime.warm("records", events.put_largest.clone(), OK).await?;
+        runtime.warm("records", events.list.clone(), "filler-24").await?;
     }
     Ok(())
 }
@@ -93,11 +160,11 @@ async fn write(runtime: &Runtime, events: &Events) -> Result<(), Error> {
 async fn times(
     runtime: &Runtime,
     invocations: u32,
-    (name, event, expected): Subject<'_>,
+    Subject { what: _, function, event, expected }: Subject<'_>,
 ) -> Result<Vec<Duration>, Error> {
     let mut times = Vec::new();
     for _ in 0..invocations {
-        times.push(runtime.warm(name, event, expected).await?);
+        times.push(runtime.warm(function, event.next(), expected).await?);
     }
     Ok(times)
 }

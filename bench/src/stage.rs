@@ -1,4 +1,4 @@
-//! What the functions run on: `local` for the database and the issuer, and Runtime APIs with a clock.
+//! What the functions run on: a database, `local` for the issuer, and Runtime APIs with a clock.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,21 +6,23 @@ use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt as _;
 use local::binaries::Binaries;
-use local::runtime::{Functions, Invoke as _, RuntimeOptions};
+use local::runtime::{Functions, Invoke as _, LogFormat, RuntimeOptions};
 use local::template::{Function, Template};
 use local::{Local, Options};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::Error;
-use crate::binaries::{FUNCTIONS, Programs};
+use crate::binaries::{FUNCTIONS, Programs, UNMETERED};
 use crate::clock::Clock;
+use crate::database::{Database, Proxy};
 
-/// The floors' binaries.
-const FLOORS: [&str; 2] = ["echo", "get_item"];
+/// What is measured beside functions of the template, each with the one whose settings it has.
+const OTHERS: [(&str, &str); 3] = [("echo", "authorizer"), ("get_item", "records"), (UNMETERED, "records")];
 
 /// Everything but the functions.
 pub(crate) struct Stage {
+    database: Database,
     local: Local,
     functions: Vec<(Function, PathBuf)>,
 }
@@ -30,16 +32,22 @@ impl Stage {
     pub(crate) async fn open(programs: &Programs) -> Result<Self, Error> {
         let template = Programs::template();
         let binaries = Binaries::Directory(programs.directory().to_owned());
-        let local = Local::start(Options { binaries, quiet: true, ..Options::new(&template) }).await?;
+        let database = Database::open(&Template::read(&template, &BTreeMap::new())?).await?;
+        let dynamodb_endpoint = Some(database.endpoint.clone());
+        let local = Options { binaries, dynamodb_endpoint, quiet: true, ..Options::new(&template) };
+        let local = Local::start(local).await?;
         let mut functions = Template::read(&template, &local::overrides(BTreeMap::new(), local.issuer()))?.functions;
         functions.retain(|function| FUNCTIONS.contains(&function.name.as_str()));
-        let like = functions.first().cloned().ok_or("the template has none of the functions")?;
-        functions.extend(FLOORS.map(|name| Function { name: name.to_owned(), ..like.clone() }));
+        for (name, like) in OTHERS {
+            let like = functions.iter().find(|function| function.name == like);
+            let like = like.cloned().ok_or("the template lacks a function")?;
+            functions.push(Function { name: name.to_owned(), ..like });
+        }
         let functions = functions.into_iter().map(|function| {
             let program = programs.path(&function.name);
             (function, program)
         });
-        Ok(Self { functions: functions.collect(), local })
+        Ok(Self { functions: functions.collect(), local, database })
     }
 
     /// A demo tenant's token.
@@ -50,11 +58,23 @@ impl Stage {
 
     /// A Runtime API of its own, whose functions have not started yet.
     pub(crate) async fn runtime(&self) -> Result<Runtime, Error> {
+        self.runtime_on(&self.database.endpoint).await
+    }
+
+    /// The same, and the proxy that counts what its functions ask the database for.
+    pub(crate) async fn counted_runtime(&self) -> Result<(Runtime, Proxy), Error> {
+        let proxy = Proxy::open(&self.database.endpoint).await?;
+        Ok((self.runtime_on(&proxy.endpoint).await?, proxy))
+    }
+
+    async fn runtime_on(&self, dynamodb_endpoint: &str) -> Result<Runtime, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let options = RuntimeOptions {
             base_url: format!("http://{}", listener.local_addr()?),
-            dynamodb_endpoint: self.local.dynamodb_endpoint().to_owned(),
+            dynamodb_endpoint: dynamodb_endpoint.to_owned(),
             quiet: true,
+            // What is deployed writes its metrics into its log.
+            log_format: LogFormat::Json,
         };
         let functions = Functions::new(self.functions.clone(), &options);
         let clock = Clock::default();
@@ -70,6 +90,7 @@ impl Stage {
     /// Ends everything.
     pub(crate) async fn close(self) {
         self.local.shutdown().await;
+        self.database.close();
     }
 }
 
@@ -82,7 +103,7 @@ pub(crate) struct Runtime {
 
 impl Runtime {
     /// The time from the hand-over of the event to the answer; the answer has to contain `expected`.
-    pub(crate) async fn warm(&self, name: &str, event: &[u8], expected: &str) -> Result<Duration, Error> {
+    pub(crate) async fn warm(&self, name: &str, event: Vec<u8>, expected: &str) -> Result<Duration, Error> {
         self.clock.take();
         self.invoke(name, event, expected).await?;
         let times = self.clock.take();
@@ -91,15 +112,15 @@ impl Runtime {
     }
 
     /// The time from the start of a first process to its first answer; the answer has to contain `expected`.
-    pub(crate) async fn cold(&self, name: &str, event: &[u8], expected: &str) -> Result<Duration, Error> {
+    pub(crate) async fn cold(&self, name: &str, event: Vec<u8>, expected: &str) -> Result<Duration, Error> {
         let start = Instant::now();
         self.invoke(name, event, expected).await?;
         let end = self.clock.take().answered.ok_or("an invocation without times")?;
         Ok(end.duration_since(start))
     }
 
-    async fn invoke(&self, name: &str, event: &[u8], expected: &str) -> Result<(), Error> {
-        let answer = self.functions.invoke(name, event.to_owned()).await?;
+    async fn invoke(&self, name: &str, event: Vec<u8>, expected: &str) -> Result<(), Error> {
+        let answer = self.functions.invoke(name, event).await?;
         let answer = String::from_utf8_lossy(&answer);
         if answer.contains(expected) { Ok(()) } else { Err(format!("{name} answers {answer}").into()) }
     }

@@ -43,7 +43,7 @@ pub use database::DatabaseError;
 use gateway::{ApiKeys, Gateway, GatewayError};
 use issuer::{AUDIENCE, Issuer, IssuerError};
 use management::Management;
-use runtime::{Functions, RuntimeOptions};
+use runtime::{Functions, LogFormat, RuntimeOptions};
 use schedule::Schedules;
 use seed::SeedError;
 use server::Server;
@@ -187,6 +187,8 @@ impl Local {
             base_url: base_url.clone(),
             dynamodb_endpoint: database.endpoint().to_owned(),
             quiet: options.quiet,
+            // On AWS a machine reads the log, here a person does.
+            log_format: LogFormat::Text,
         };
         let functions = template.functions.iter().filter_map(|function| {
             let program = binaries.remove(&function.name)?;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
-use local::runtime::Invoke as _;
+use local::runtime::{Invoke as _, LogFormat};
 use serde_json::{Value, json};
 
 use crate::fixtures::EVENTS;
@@ -64,7 +64,7 @@ async fn every_event_leaves_one_line_that_cloudwatch_reads() {
         .collect();
     for statistics in api.local.functions().stats() {
         let function = statistics.name;
-        let mut attached = Attached::start(&api, &function, "JSON").await;
+        let mut attached = Attached::start(&api, &function, LogFormat::Json).await;
         let mut cold = 1;
         for (_, event, route, status) in events.iter().filter(|(of, ..)| *of == function) {
             let answer = invoke(&api, &function, event).await;
@@ -94,8 +94,10 @@ async fn every_event_leaves_one_line_that_cloudwatch_reads() {
 async fn a_line_says_who_what_and_what_it_took() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
-    let (mut authorizer, mut records) =
-        (Attached::start(&api, "authorizer", "JSON").await, Attached::start(&api, "records", "JSON").await);
+    let (mut authorizer, mut records) = (
+        Attached::start(&api, "authorizer", LogFormat::Json).await,
+        Attached::start(&api, "records", LogFormat::Json).await,
+    );
     let globex = api.caller("globex").await;
     let id = local::seed::DEMO[1].id;
 
@@ -163,7 +165,7 @@ async fn a_line_says_who_what_and_what_it_took() {
 #[tokio::test]
 async fn people_get_a_line_for_people() {
     let api = Api::start().await;
-    let mut records = Attached::start(&api, "records", "Text").await;
+    let mut records = Attached::start(&api, "records", LogFormat::Text).await;
     let answer = api.caller("globex").await.get(NOTE).await.expect(404);
     let line = records.line().await;
     for part in ["INFO", "GET /collections/{collection}/records/{id}", "404", "record_not_found", "0.5"] {

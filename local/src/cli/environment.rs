@@ -5,7 +5,7 @@ use std::error::Error;
 
 use clap::Args;
 use local::issuer::Issuer;
-use local::runtime::{self, InvokeError, RuntimeOptions};
+use local::runtime::{self, InvokeError, LogFormat, RuntimeOptions};
 use local::seed;
 use local::template::Template;
 
@@ -28,7 +28,7 @@ impl Environment {
         let function = function.ok_or(InvokeError::Unknown(self.function))?;
         let dynamodb_endpoint =
             place.dynamodb_endpoint.clone().unwrap_or_else(|| local::base_url(local::dynamodb_port(place.port)));
-        let options = RuntimeOptions { base_url, dynamodb_endpoint, quiet: false };
+        let options = RuntimeOptions { base_url, dynamodb_endpoint, quiet: false, log_format: LogFormat::Text };
         for (name, value) in runtime::environment(function, &options, runtime::ATTACHED) {
             println!("{name}={value}");
         }

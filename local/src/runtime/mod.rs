@@ -72,6 +72,28 @@ pub struct RuntimeOptions {
     pub dynamodb_endpoint: String,
     /// Whether what functions print is dropped.
     pub quiet: bool,
+    /// How functions write what they print.
+    pub log_format: LogFormat,
+}
+
+/// Lambda's formats of a function's log.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// Lines for machines, as on AWS.
+    Json,
+}
+
+impl LogFormat {
+    /// As Lambda tells it to the function.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "Text",
+            Self::Json => "JSON",
+        }
+    }
 }
 
 /// How much a pool bears.

@@ -38,8 +38,7 @@ pub fn environment(function: &Function, options: &RuntimeOptions, process: &str)
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
-        // On AWS a machine reads the log, here a person does.
-        ("AWS_LAMBDA_LOG_FORMAT", "Text".to_owned()),
+        ("AWS_LAMBDA_LOG_FORMAT", options.log_format.as_str().to_owned()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
         ("AWS_LAMBDA_LOG_STREAM_NAME", process.to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", format!("{}/_local/runtime/{name}/{process}", options.base_url)),

@@ -39,6 +39,7 @@ impl Lambda {
             base_url: base_url.clone(),
             dynamodb_endpoint: "http://127.0.0.1:1".to_owned(),
             quiet: true,
+            log_format: LogFormat::Text,
         };
         let function = Function {
             name: "echo".to_owned(),

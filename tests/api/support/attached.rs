@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use local::runtime::{ATTACHED, RuntimeOptions, environment};
+use local::runtime::{ATTACHED, LogFormat, RuntimeOptions, environment};
 use local::template::Template;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -25,7 +25,7 @@ pub(crate) struct Attached {
 
 impl Attached {
     /// Starts a function that the API hands its next events to, and waits until it asks for them.
-    pub(crate) async fn start(api: &Api, function: &str, format: &str) -> Self {
+    pub(crate) async fn start(api: &Api, function: &str, log_format: LogFormat) -> Self {
         let functions = api.local.functions();
         let processes = || functions.stats().into_iter().find(|one| one.name == function).unwrap().processes;
         // An idle process would be given events while this one turns to the next.
@@ -39,10 +39,10 @@ impl Attached {
             base_url: api.local.base_url().to_owned(),
             dynamodb_endpoint: api.local.dynamodb_endpoint().to_owned(),
             quiet: true,
+            log_format,
         };
         let definition = template.functions.iter().find(|one| one.name == function).unwrap();
-        let mut variables = environment(definition, &options, ATTACHED);
-        variables.insert("AWS_LAMBDA_LOG_FORMAT".into(), format.into());
+        let variables = environment(definition, &options, ATTACHED);
         let mut child = Command::new(binaries().await.join(function))
             .env_clear()
             .envs(variables)

@@ -1,0 +1,19 @@
+//! The function `records`, but nobody counts: it holds no quota, meters no tenant, and does not have the table say what
+//! a request takes. Everything else is the same code, so the difference is what those cost.
+
+use aws_sdk_dynamodb::Client;
+use records::Records;
+use service::config::Config;
+use service::store::Store;
+use service::{aws, http, log};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    log::init("records");
+    let config = Config::from_env()?;
+    let mut client = aws::dynamodb(&config.aws, aws::connector()).config().to_builder();
+    // The only one that it has is the meter.
+    client.set_interceptors([]);
+    let store = Store::new(Client::from_conf(client.build()), config.table);
+    http::serve(Records::new(store), config.cors_allowed_origin.as_deref()).await
+}
