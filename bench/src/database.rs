@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dynoxide::Database as Engine;
-use local::template::Template;
+use local::template::Table;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -25,9 +25,9 @@ pub(crate) struct Database {
 impl Database {
     /// Starts it with the template's tables, but without their streams: the engine goes through the whole stream with
     /// every write, which on AWS is nothing that a writer would wait for.
-    pub(crate) async fn open(template: &Template) -> Result<Self, Error> {
+    pub(crate) async fn open(tables: &[Table]) -> Result<Self, Error> {
         let engine = Engine::memory()?;
-        for table in &template.tables {
+        for table in tables {
             let mut properties = table.properties.clone();
             let kept = ["AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"];
             properties.as_object_mut().ok_or("a table without properties")?.retain(|name, _| kept.contains(&&**name));

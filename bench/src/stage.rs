@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::serve::ListenerExt as _;
 use local::binaries::Binaries;
 use local::runtime::{Functions, Invoke as _, LogFormat, RuntimeOptions};
-use local::template::{Function, Template};
+use local::template::{Function, Table, Template};
 use local::{Local, Options};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -22,6 +22,7 @@ const OTHERS: [(&str, &str); 3] = [("echo", "authorizer"), ("get_item", "records
 
 /// Everything but the functions.
 pub(crate) struct Stage {
+    tables: Vec<Table>,
     database: Database,
     local: Local,
     functions: Vec<(Function, PathBuf)>,
@@ -32,7 +33,8 @@ impl Stage {
     pub(crate) async fn open(programs: &Programs) -> Result<Self, Error> {
         let template = Programs::template();
         let binaries = Binaries::Directory(programs.directory().to_owned());
-        let database = Database::open(&Template::read(&template, &BTreeMap::new())?).await?;
+        let tables = Template::read(&template, &BTreeMap::new())?.tables;
+        let database = Database::open(&tables).await?;
         let dynamodb_endpoint = Some(database.endpoint.clone());
         let local = Options { binaries, dynamodb_endpoint, quiet: true, ..Options::new(&template) };
         let local = Local::start(local).await?;
@@ -47,7 +49,7 @@ impl Stage {
             let program = programs.path(&function.name);
             (function, program)
         });
-        Ok(Self { functions: functions.collect(), local, database })
+        Ok(Self { functions: functions.collect(), local, database, tables })
     }
 
     /// A demo tenant's token.
@@ -61,7 +63,13 @@ impl Stage {
         self.runtime_on(&self.database.endpoint).await
     }
 
-    /// The same, and the proxy that counts what its functions ask the database for.
+    /// The same on a database of its own, which is empty.
+    pub(crate) async fn fresh_runtime(&self) -> Result<(Runtime, Database), Error> {
+        let database = Database::open(&self.tables).await?;
+        Ok((self.runtime_on(&database.endpoint).await?, database))
+    }
+
+    /// The same on the database of all, and the proxy that counts what its functions ask the database for.
     pub(crate) async fn counted_runtime(&self) -> Result<(Runtime, Proxy), Error> {
         let proxy = Proxy::open(&self.database.endpoint).await?;
         Ok((self.runtime_on(&proxy.endpoint).await?, proxy))
