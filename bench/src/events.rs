@@ -23,6 +23,14 @@ const LARGEST: usize = 350 * 1024;
 /// The bytes of each listed record: 25 of them almost fill the megabyte that a page has at most.
 const LISTED: usize = 40_000;
 
+/// How many records of [`LARGEST`] a transaction may create, and how many it may change: a body has at most 1 MiB, and what
+/// is written at most 4,000,000 bytes.
+const CREATED_AT_ONCE: usize = 2;
+const CHANGED_AT_ONCE: usize = 11;
+
+/// The collection of those, which nobody lists.
+const LARGE: &str = "large";
+
 /// A plan whose quota outlasts a run.
 const PLAN: &str = "pro";
 
@@ -74,6 +82,12 @@ pub(crate) struct Events {
     pub(crate) put: Vec<u8>,
     /// Writes a record of the largest size.
     pub(crate) put_largest: Vec<u8>,
+    /// Creates as much in one transaction as a body has room for.
+    pub(crate) create_largest: Vec<u8>,
+    /// Write what is changed at once.
+    pub(crate) fill_largest: Vec<Vec<u8>>,
+    /// Changes as much in one transaction as it may read and write.
+    pub(crate) patch_largest: Vec<u8>,
     /// Write the records that are listed.
     pub(crate) fill: Vec<Vec<u8>>,
 }
@@ -96,16 +110,28 @@ impl Events {
         list["queryStringParameters"] = query;
 
         let put = tenants(PUT)?;
-        let with = |id: &str, data: &Value| {
+        let with = |collection: &str, id: &str, data: &Value| {
             let mut put = put.clone();
             put["path"] = format!("/collections/{collection}/records/{id}").into();
-            put["pathParameters"]["id"] = id.into();
+            put["pathParameters"] = json!({"collection": collection, "id": id});
             put["body"] = json!({ "data": data }).to_string().into();
             put.to_string().into_bytes()
         };
         // The quotes, the colon, the braces and the name count.
         let text = "x".repeat(LARGEST - r#"{"text":""}"#.len());
-        let fill = (0..25).map(|n| with(&format!("filler-{n:02}"), &json!({"text": "x".repeat(LISTED)}))).collect();
+        // With room for the member that is patched in.
+        let almost = json!({ "text": text[32..] });
+        let transaction = |operations: Vec<Value>| {
+            let mut event = tenants(TRANSACTIONS)?;
+            event["body"] = json!({ "operations": operations }).to_string().into();
+            Ok::<_, Error>(event.to_string().into_bytes())
+        };
+        let create = json!({"op": "create", "collection": LARGE, "data": almost});
+        let large = |n: usize| format!("large-{n:02}");
+        let patch = |n| json!({"op": "patch", "collection": LARGE, "id": large(n), "data": {"n": 1}});
+        let fill = (0..25)
+            .map(|n| with(collection, &format!("filler-{n:02}"), &json!({"text": "x".repeat(LISTED)})))
+            .collect();
         Ok(Self {
             authorize: authorize.to_string().into_bytes(),
             health: HEALTH.as_bytes().to_owned(),
@@ -116,7 +142,10 @@ impl Events {
             create: Keyed::new(tenants(CREATE)?),
             get_item: get_item.to_string().into_bytes(),
             list: list.to_string().into_bytes(),
-            put_largest: with("largest", &json!({ "text": text })),
+            create_largest: transaction(vec![create; CREATED_AT_ONCE])?,
+            fill_largest: (0..CHANGED_AT_ONCE).map(|n| with(LARGE, &large(n), &almost)).collect(),
+            patch_largest: transaction((0..CHANGED_AT_ONCE).map(patch).collect())?,
+            put_largest: with(collection, "largest", &json!({ "text": text })),
             fill,
             put: put.to_string().into_bytes(),
             get: get.to_string().into_bytes(),

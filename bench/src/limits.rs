@@ -34,7 +34,7 @@ impl Row {
 
 /// All figures.
 pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
-    let Measured { warm, cold, memory, zipped, requests } = measured;
+    let Measured { warm, cold, memory, zipped, changing, requests } = measured;
     let time = |times: &std::collections::BTreeMap<_, Duration>, name| times.get(name).copied().unwrap_or_default();
     let mut rows = Vec::new();
     for (kind, times, floor, rest) in [
@@ -67,6 +67,9 @@ pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
             rows.push(Row { what: format!("{kind} {name}"), figure: format!("{value:.2} {unit}"), limit: Some(limit) });
         }
     }
+    // Eleven records of the largest size are read, merged and written at once, and held as often.
+    let figure = format!("{:.2} MiB", size(*changing) / MIB);
+    rows.push(Row { what: "peak memory of 4 MB".to_owned(), figure, limit: None });
     rows
 }
 
@@ -99,6 +102,7 @@ mod tests {
             cold: times(&[("get_item", 20_000), ("records", records_cold), ("authorizer", 24_000)]),
             memory: FUNCTIONS.map(|name| (name, 16 * 1024 * 1024)).into(),
             zipped: FUNCTIONS.map(|name| (name, 4_000_000)).into(),
+            changing: 0,
             requests: Asked { create: 1.0, orders },
         }
     }
