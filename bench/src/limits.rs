@@ -69,7 +69,7 @@ pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
     }
     // Eleven records of the largest size are read, merged and written at once, and held as often.
     let figure = format!("{:.2} MiB", size(*changing) / MIB);
-    rows.push(Row { what: "peak memory of 4 MB".to_owned(), figure, limit: None });
+    rows.push(Row { what: "peak memory 4 MB patches".to_owned(), figure, limit: None });
     rows
 }
 
