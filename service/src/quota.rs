@@ -47,7 +47,7 @@ const FIRST_BLOCK: u64 = 1;
 /// The largest block.
 const LARGEST_BLOCK: u64 = 500;
 /// The part of what remains that a block takes at most.
-const SHARE: u64 = 50;
+const SHARE: u64 = 25;
 /// The part of an equal share that a block takes at most, where many environments are at work. Lambda leaves some of them
 /// idle without a word: what they hold is missing elsewhere.
 const FAIR_SHARE: u64 = 8;
