@@ -1,0 +1,217 @@
+//! The errors of the domain and the store as problems: the one place that maps them to a status.
+
+use http::header::{HeaderValue, RETRY_AFTER};
+use serde_json::{Value, json};
+
+use super::{Code, Problem};
+use crate::caller::{MissingScope, NoCaller};
+use crate::data::DataError;
+use crate::machine::{InvalidName, InvalidTokenId, ScopesError};
+use crate::record::{InvalidCollectionName, InvalidRecordId};
+use crate::store::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
+use crate::transaction::{Failure, InvalidTransaction, MAX_BYTES, Refusal};
+
+impl From<NoCaller> for Problem {
+    fn from(error: NoCaller) -> Self {
+        // The gateway sends nobody here whom the authorizer has not let in.
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<MissingScope> for Problem {
+    fn from(error: MissingScope) -> Self {
+        Self::new(Code::InsufficientScope, format!("The token lacks the scope {}.", error.0))
+    }
+}
+
+impl From<InvalidCollectionName> for Problem {
+    fn from(error: InvalidCollectionName) -> Self {
+        Self::new(Code::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<InvalidRecordId> for Problem {
+    fn from(error: InvalidRecordId) -> Self {
+        Self::new(Code::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<InvalidTokenId> for Problem {
+    fn from(error: InvalidTokenId) -> Self {
+        Self::new(Code::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<InvalidName> for Problem {
+    fn from(error: InvalidName) -> Self {
+        Self::new(Code::InvalidBody, error.to_string())
+    }
+}
+
+impl From<ScopesError> for Problem {
+    fn from(error: ScopesError) -> Self {
+        let code = match error {
+            ScopesError::None => Code::InvalidBody,
+            ScopesError::Beyond => Code::InsufficientScope,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<DataError> for Problem {
+    fn from(error: DataError) -> Self {
+        let code = match &error {
+            DataError::TooLarge(_) => Code::DataTooLarge,
+            DataError::NotAnObject
+            | DataError::TooDeep(_)
+            | DataError::DuplicateMember(_)
+            | DataError::UnpairedSurrogate(_) => Code::InvalidData,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unavailable(_) => Self::unavailable(fault.to_string()),
+            Fault::Broken(_) => Self::internal(fault.to_string()),
+        }
+    }
+}
+
+fn record_not_found() -> Problem {
+    Problem::new(Code::RecordNotFound, "There is no such record.")
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotFound => record_not_found(),
+            ReadError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::InvalidCursor => Self::new(
+                Code::InvalidCursor,
+                "The cursor is not one of this list in this order. Start again without one.",
+            ),
+            ListError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::NotFound => record_not_found(),
+            WriteError::PreconditionFailed => {
+                Self::new(Code::PreconditionFailed, "The record is not as If-Match or If-None-Match says.")
+            }
+            WriteError::Conflict => conflict(),
+            WriteError::Data(error) => error.into(),
+            WriteError::KeyReused => key_reused(),
+            WriteError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<OnceError> for Problem {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::KeyReused => key_reused(),
+            OnceError::Conflict => conflict(),
+            OnceError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<InvalidTransaction> for Problem {
+    fn from(error: InvalidTransaction) -> Self {
+        Self::new(Code::InvalidBody, error.to_string())
+    }
+}
+
+impl From<TransactError> for Problem {
+    fn from(error: TransactError) -> Self {
+        match error {
+            TransactError::Failed(failures) => {
+                let detail = "Nothing was written: the conditions of some operations do not hold, see `failures`.";
+                let failures = failures.iter().map(failure).collect();
+                Self::new(Code::TransactionFailed, detail).with_member("failures", failures)
+            }
+            TransactError::Data { operation, error } => Self::from(error).within(&format!("operations[{operation}]")),
+            TransactError::TooLarge(bytes) => Self::new(
+                Code::DataTooLarge,
+                format!("The transaction writes {bytes} bytes of records; the most is {MAX_BYTES}."),
+            ),
+            TransactError::Conflict => conflict(),
+            TransactError::KeyReused => key_reused(),
+            TransactError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+fn conflict() -> Problem {
+    Problem::new(Code::Conflict, "Others are in the way, or a repeat of this request is; try again.")
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+fn key_reused() -> Problem {
+    Problem::new(Code::IdempotencyKeyReused, "The Idempotency-Key was used for another request, which was done.")
+}
+
+/// An element of `failures`.
+fn failure(failure: &Failure) -> Value {
+    let Failure { operation, refusal } = failure;
+    json!({ "operation": operation, "code": refusal_code(*refusal), "detail": refusal.to_string() })
+}
+
+fn refusal_code(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NotFound => Code::RecordNotFound.as_str(),
+        Refusal::Exists => "record_exists",
+        Refusal::OtherVersion => Code::PreconditionFailed.as_str(),
+    }
+}
+
+impl From<RevokeError> for Problem {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::NotFound => Self::new(Code::TokenNotFound, "There is no such token."),
+            RevokeError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_transaction_names_its_operations() {
+        let failures = vec![
+            Failure { operation: 3, refusal: Refusal::Exists },
+            Failure { operation: 7, refusal: Refusal::OtherVersion },
+        ];
+        let document: Value =
+            serde_json::from_str(&Problem::from(TransactError::Failed(failures)).document("id-1")).unwrap();
+        assert_eq!(document["status"], 412);
+        let operations: Vec<_> =
+            document["failures"].as_array().unwrap().iter().map(|one| (&one["operation"], &one["code"])).collect();
+        assert_eq!(operations, [(&json!(3), &json!("record_exists")), (&json!(7), &json!("precondition_failed"))]);
+    }
+
+    #[test]
+    fn every_refusal_of_an_operation_is_documented() {
+        let docs = include_str!("../../../../docs/problems.md");
+        for refusal in [Refusal::NotFound, Refusal::Exists, Refusal::OtherVersion] {
+            let row = format!("| `{}` | ", refusal_code(refusal));
+            assert!(docs.contains(&row), "docs/problems.md lacks {row}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What happens in a history, at random.
+
+use proptest::prelude::*;
+
+use super::{ENVIRONMENTS, LATE};
+
+/// What becomes of an order on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fate {
+    Answered,
+    AnswerLost,
+    Lost,
+    /// It arrives after this many milliseconds, and nobody waits for the answer any more.
+    Late(u64),
+    /// The first try arrives, and its answer is lost; the second is answered.
+    Twice,
+    /// The first try arrives after this many milliseconds; the second is answered at once.
+    Overtaken(u64),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// A tenant's requests, one after the other. The fates are those of the orders that they lead to, then all is well.
+    Requests {
+        environment: usize,
+        count: u8,
+        fates: Vec<Fate>,
+        allow: bool,
+    },
+    /// A request that goes on while other things happen.
+    Begin {
+        environment: usize,
+    },
+    End {
+        environment: usize,
+    },
+    Pass {
+        millis: u64,
+    },
+    /// An account that is overdue is settled on the way.
+    Settle {
+        environment: usize,
+        fate: Fate,
+    },
+    /// The environment is told to end, and another one starts.
+    Shutdown {
+        environment: usize,
+        fate: Fate,
+    },
+    Crash {
+        environment: usize,
+    },
+    /// An operator changes the quota.
+    Limit {
+        quota: Option<u64>,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct History {
+    pub(super) plan: u64,
+    pub(super) skews: Vec<i64>,
+    pub(super) actions: Vec<Action>,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        3 => Just(Fate::Answered),
+        1 => Just(Fate::AnswerLost),
+        1 => Just(Fate::Lost),
+        2 => (0..LATE).prop_map(Fate::Late),
+        1 => Just(Fate::Twice),
+        2 => (0..LATE).prop_map(Fate::Overtaken),
+    ]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let environment = || 0..ENVIRONMENTS;
+    let fates = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(fate(), 1..4)];
+    let millis = prop_oneof![
+        4 => 0_u64..10_000,
+        3 => 30_000_u64..90_000,
+        1 => 280_000_u64..320_000,
+        1 => 60_000_u64..1_200_000,
+        1 => 1_700_000_u64..2_700_000,
+    ];
+    prop_oneof![
+        10 => (environment(), 1..40_u8, fates, any::<bool>())
+            .prop_map(|(environment, count, fates, allow)| Action::Requests { environment, count, fates, allow }),
+        1 => environment().prop_map(|environment| Action::Begin { environment }),
+        1 => environment().prop_map(|environment| Action::End { environment }),
+        6 => millis.prop_map(|millis| Action::Pass { millis }),
+        2 => (environment(), fate()).prop_map(|(environment, fate)| Action::Settle { environment, fate }),
+        1 => (environment(), fate()).prop_map(|(environment, fate)| Action::Shutdown { environment, fate }),
+        1 => environment().prop_map(|environment| Action::Crash { environment }),
+        1 => prop::option::of(0_u64..2000).prop_map(|quota| Action::Limit { quota }),
+    ]
+}
+
+pub(super) fn history() -> impl Strategy<Value = History> {
+    // A difference of 10 minutes at most.
+    let skews = prop::collection::vec(-300_000_i64..300_000, ENVIRONMENTS);
+    let plan = prop_oneof![1_u64..60, 60_u64..3000];
+    let actions = prop::collection::vec(action(), 1..60);
+    (plan, skews, actions).prop_map(|(plan, skews, actions)| History { plan, skews, actions })
+}
