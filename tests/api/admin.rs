@@ -41,7 +41,7 @@ async fn a_tenant_lives_its_whole_life() {
     initech.put(NOTE, &json!({"data": {"n": 1}})).await.expect(201);
 
     // Another plan, with the token that is out already.
-    let moved = operator.patch(&path, &json!({"plan": "pro", "labels": {}})).await.expect(200).json();
+    let moved = operator.patch(&path, &json!({"plan": "pro", "labels": {"region": null}})).await.expect(200).json();
     assert_eq!((&moved["plan"], &moved["labels"]), (&json!("pro"), &json!({})));
     for _ in 0..30 {
         initech.get(NOTE).await.expect(200);
@@ -54,7 +54,7 @@ async fn a_tenant_lives_its_whole_life() {
     initech.get(NOTE).await.expect(200);
 
     let exported = operator.get(&format!("{path}/export")).await.expect(200);
-    assert_eq!(exported.header("content-type"), "application/jsonl");
+    assert_eq!(exported.header("content-type"), "text/plain; charset=utf-8");
     assert!(exported.text.contains(r#""data":{"n":1}}"#) && exported.text.ends_with('\n'), "{}", exported.text);
 
     let gone = operator.delete(&path).await.expect(202).json();
@@ -206,6 +206,60 @@ async fn an_export_holds_every_record_of_every_collection() {
         .get(&format!("{TENANTS}/{}/export?cursor=junk", local::seed::DEMO[1].id))
         .await
         .expect_problem(400, "invalid_cursor");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_export_is_labeled_as_a_client_asks() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let globex = api.caller("globex").await;
+    let record = globex.put(NOTE, &json!({"data": {"name": "Zoë"}})).await.expect(201).text;
+    let path = format!("{TENANTS}/{}/export", local::seed::DEMO[1].id);
+    let plain = "text/plain; charset=utf-8";
+    for (accept, media_type) in [
+        ("*/*", plain),
+        ("text/plain, application/jsonl, application/problem+json", plain),
+        ("application/jsonl", "application/jsonl"),
+        ("application/jsonl, */*;q=0.1", "application/jsonl"),
+        // What a client that asks for another type was always sent.
+        ("application/problem+json", plain),
+        ("application/json", plain),
+    ] {
+        let page = operator.call("GET", &path).header("accept", accept).send().await.expect(200);
+        assert_eq!((page.header("content-type"), page.header("vary")), (media_type, "Accept"), "{accept}");
+        assert_eq!(page.text, format!("{record}\n"));
+    }
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_patch_merges_labels_and_removes_what_is_null() {
+    let api = Api::start_with(|options| options.seed = false).await;
+    let operator = operator(&api).await;
+    let labels = json!({"region": "eu", "tier": "gold"});
+    let issuer = json!({"issuer": "https://login.example", "audiences": ["api"]});
+    let tenant = json!({"name": "Initech", "plan": "free", "labels": labels, "issuers": [issuer]});
+    let path = format!("{TENANTS}/{}", onboard(&operator, &tenant).await);
+    for (patch, expected) in [
+        (json!({"name": "Initrode"}), labels.clone()),
+        (json!({"labels": {}}), labels),
+        (json!({"labels": {"region": "us"}}), json!({"region": "us", "tier": "gold"})),
+        (json!({"labels": {"tier": null, "owner": "Zoë", "other": null}}), json!({"region": "us", "owner": "Zoë"})),
+        (json!({"labels": null}), json!({})),
+    ] {
+        let changed = operator.patch(&path, &patch).await.expect(200).json();
+        assert_eq!(changed["labels"], expected, "{patch}");
+        assert_eq!(operator.get(&path).await.json()["labels"], expected, "{patch}");
+    }
+    for labels in [json!({"a": 1}), json!({"a": ""}), json!({"": "a"}), json!(["a"]), json!("a")] {
+        operator.patch(&path, &json!({"labels": labels})).await.expect_problem(400, "invalid_body");
+    }
+    let without = operator.patch(&path, &json!({"issuers": null})).await.expect(200).json();
+    assert_eq!(without["issuers"], json!([]));
+    for member in ["name", "plan"] {
+        operator.patch(&path, &json!({(member): null})).await.expect_problem(400, "invalid_body");
+    }
     api.shutdown().await;
 }
 

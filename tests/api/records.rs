@@ -71,6 +71,27 @@ async fn a_patch_merges() {
 }
 
 #[tokio::test]
+async fn null_is_no_expiry_wherever_one_can_be_written() {
+    let api = Api::start().await;
+    let globex = globex(&api).await;
+    let never = json!({"data": {}, "expiresAt": null});
+    let token = json!({"name": "x", "scopes": ["records:read"], "expiresAt": null});
+    let operations =
+        ["create", "put"].map(|op| json!({"op": op, "collection": "notes", "id": op, "data": {}, "expiresAt": null}));
+    for answer in [
+        globex.put(NOTE, &never).await.expect(201),
+        globex.put(NOTE, &never).await.expect(200),
+        globex.post("/collections/notes/records", &never).await.expect(201),
+        globex.patch(NOTE, &json!({"expiresAt": null})).await.expect(200),
+        globex.post("/tokens", &token).await.expect(201),
+    ] {
+        assert_eq!(answer.json().get("expiresAt"), None);
+    }
+    globex.post("/transactions", &json!({ "operations": operations })).await.expect(200);
+    api.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_deleted_record_is_gone_and_its_versions_do_not_come_back() {
     let api = Api::start().await;
     let globex = globex(&api).await;

@@ -221,6 +221,24 @@ async fn a_client_has_the_form_that_it_asks_for() {
 }
 
 #[tokio::test]
+async fn a_spreadsheet_gets_a_byte_order_mark_on_request() {
+    let api = Api::start().await;
+    let operator = api.caller("operator").await;
+    operator.post("/admin/tenants", &json!({"name": "Zoë & Søn", "plan": "free"})).await.expect(201);
+    let plain = pages(&operator, "text/csv", &format!("{ALL}?limit=2")).await;
+    let marked = pages(&operator, "text/csv", &format!("{ALL}?bom=true&limit=2")).await;
+    assert_eq!((plain.len(), marked.len()), (2, 2), "the link to the next page asks for the mark as well");
+    for (plain, marked) in plain.iter().zip(&marked) {
+        assert_eq!(marked.text, format!("\u{feff}{}", plain.text));
+        assert_eq!(marked.header("content-type"), plain.header("content-type"));
+    }
+    assert!(marked[1].text.contains("Zoë & Søn"));
+    assert!(operator.get(&format!("{ALL}?bom=true")).await.expect(200).text.starts_with('{'), "JSON has none");
+    operator.get(&format!("{ALL}?bom=1")).await.expect_problem(400, "invalid_parameter");
+    api.shutdown().await;
+}
+
+#[tokio::test]
 async fn prices_that_are_none_end_the_start() {
     let api = Api::start_with_parameter("Prices", r#"{"readUnit": 0.5}"#).await;
     api.caller("operator").await.get(ALL).await.expect_problem(502, "internal_error");

@@ -1,25 +1,27 @@
 //! What operators write.
 
+mod labels;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use service::http::{Body, Code, Inbound, Problem};
+use service::http::{Body, Code, Inbound, Problem, WholeNumber};
 use service::issuer::{Issuer, Issuers, IssuersError, MAX_ISS};
 use service::managed::KeyKind;
 use service::tenant::TenantId;
 
 use crate::plans::Plans;
 
+pub(crate) use labels::LabelsPatch;
+
 const JSON: &[&str] = &["application/json"];
 const MERGE_PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
 
 /// The most characters of a name or a reason.
 const MAX_TEXT: usize = 200;
-/// The most labels, and the most characters of one's name and value.
-const MAX_LABELS: usize = 50;
 /// How long older opaque keys go on by default, and at most, in seconds.
 const OVERLAP: u64 = 24 * 3600;
 const MAX_OVERLAP: u64 = 30 * 24 * 3600;
@@ -62,7 +64,7 @@ pub(crate) struct Patch {
     pub(crate) name: Option<String>,
     pub(crate) plan: Option<String>,
     pub(crate) issuers: Option<Bound>,
-    pub(crate) labels: Option<BTreeMap<String, String>>,
+    pub(crate) labels: LabelsPatch,
     pub(crate) quota: QuotaChange,
 }
 
@@ -87,7 +89,7 @@ impl NewTenant {
             name: name(&body)?.ok_or_else(|| missing("name"))?,
             plan,
             issuers: issuers(&body, stack)?.unwrap_or_default(),
-            labels: labels(&body)?.unwrap_or_default(),
+            labels: labels::all(&body)?,
             key,
             quota,
         })
@@ -100,8 +102,9 @@ impl Patch {
         Ok(Self {
             name: name(&body)?,
             plan: plan(&body, plans)?,
-            issuers: issuers(&body, stack)?,
-            labels: labels(&body)?,
+            // A merge patch removes a member by null, and a tenant without issuers is one with those of the stack.
+            issuers: if is_null(&body, "issuers") { Some(Bound::default()) } else { issuers(&body, stack)? },
+            labels: LabelsPatch::of(&body)?,
             quota: quota(&body)?,
         })
     }
@@ -118,7 +121,7 @@ pub(crate) fn reason(request: &Inbound<'_>) -> Result<String, Problem> {
 /// The body of a new opaque key: how long the older ones go on.
 pub(crate) fn overlap(request: &Inbound<'_>) -> Result<Duration, Problem> {
     let body = request.body(JSON, &["overlap"])?;
-    let seconds = member::<u64>(&body, "overlap", "a number of seconds")?.unwrap_or(OVERLAP);
+    let seconds = member::<WholeNumber>(&body, "overlap", "a number of seconds")?.map_or(OVERLAP, |seconds| seconds.0);
     if seconds > MAX_OVERLAP {
         return Err(invalid(&format!("`overlap` is at most {MAX_OVERLAP} seconds.")));
     }
@@ -132,6 +135,10 @@ fn invalid(detail: &str) -> Problem {
 fn member<T: DeserializeOwned>(body: &Body<'_>, name: &str, kind: &str) -> Result<Option<T>, Problem> {
     let value = body.get(name).map(|raw| serde_json::from_str(raw.get()));
     value.transpose().map_err(|_| invalid(&format!("`{name}` must be {kind}.")))
+}
+
+fn is_null(body: &Body<'_>, name: &str) -> bool {
+    body.get(name).is_some_and(|value| value.get() == "null")
 }
 
 fn text(name: &str, text: String) -> Result<String, Problem> {
@@ -167,7 +174,7 @@ fn quota(body: &Body<'_>) -> Result<QuotaChange, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Quota {
-        requests: u64,
+        requests: WholeNumber,
     }
     let Some(raw) = body.get("quota") else { return Ok(QuotaChange::Keep) };
     let wrong = || invalid("`quota` must be null, or an object with the member `requests`, a whole number from 0 on.");
@@ -176,7 +183,7 @@ fn quota(body: &Body<'_>) -> Result<QuotaChange, Problem> {
         return Err(wrong());
     }
     let quota: Option<Quota> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-    Ok(quota.map_or(QuotaChange::Drop, |quota| QuotaChange::Set(quota.requests)))
+    Ok(quota.map_or(QuotaChange::Drop, |quota| QuotaChange::Set(quota.requests.0)))
 }
 
 /// A quota of a tenant on this plan. Above the backstop it would not be one: API Gateway refuses before.
@@ -232,16 +239,4 @@ fn issuer_problem(error: &IssuersError) -> Problem {
         }
         error => invalid_issuer(&format!("{error}.")),
     }
-}
-
-fn labels(body: &Body<'_>) -> Result<Option<BTreeMap<String, String>>, Problem> {
-    let labels: Option<BTreeMap<String, String>> = member(body, "labels", "an object of strings")?;
-    if labels.as_ref().is_some_and(|labels| labels.len() > MAX_LABELS) {
-        return Err(invalid(&format!("There are at most {MAX_LABELS} labels.")));
-    }
-    for (name, value) in labels.iter().flatten() {
-        text("labels", name.clone())?;
-        text("labels", value.clone())?;
-    }
-    Ok(labels)
 }

@@ -9,7 +9,7 @@ mod view;
 use std::time::Duration;
 
 use lambda_http::http::StatusCode;
-use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use service::caller::Operator;
 use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
 use service::issuer::Issuers;
@@ -28,6 +28,13 @@ pub use plans::{InvalidPlans, Plans};
 use input::{NewTenant, Patch, QuotaChange};
 use saga::Saga;
 use view::{Issued, View};
+
+/// How an export is labeled unless a client asks for another media type.
+const PLAIN_TEXT: &str = "text/plain";
+/// The media types of JSON Lines. Plain text comes first because generated clients take the other for a single JSON
+/// document: those for Go by its prefix, those for Rust because it contains `json`. `application/x-ndjson` would be no
+/// better: those for Kotlin take it for JSON by its end, and those for Rust again.
+const JSON_LINES: &[&str] = &[PLAIN_TEXT, "application/jsonl"];
 
 /// The function's state.
 #[derive(Debug)]
@@ -128,9 +135,7 @@ impl Tenants {
         if let Some(issuers) = issuers {
             (managed.tenant.issuers, managed.own_issuers) = (issuers.names, issuers.own);
         }
-        if let Some(labels) = labels {
-            managed.labels = labels;
-        }
+        labels.apply(&mut managed.labels)?;
         managed.updated_at = now;
         if let Some(plan) = plan {
             managed.move_to(&plan, now).map_err(refused_problem)?;
@@ -201,7 +206,11 @@ impl Tenants {
             lines.push_str(&serde_json::to_string(record).map_err(|error| Problem::internal(error.to_string()))?);
             lines.push('\n');
         }
-        let reply = Reply::text(StatusCode::OK, lines).header(CONTENT_TYPE, "application/jsonl");
+        // An `Accept` that names none of them was always accepted, and RFC 9110 allows to ignore it.
+        let media_type = request.preferred(JSON_LINES).unwrap_or(PLAIN_TEXT);
+        let content_type =
+            if media_type == PLAIN_TEXT { format!("{PLAIN_TEXT}; charset=utf-8") } else { media_type.to_owned() };
+        let reply = Reply::text(StatusCode::OK, lines).header(CONTENT_TYPE, &content_type).header(VARY, "Accept");
         Ok(query.link(reply, request.path(), page.next.as_deref()))
     }
 

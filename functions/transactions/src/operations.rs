@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use service::data::Data;
-use service::http::{Body, Code, Inbound, Problem};
+use service::http::{Body, Code, Inbound, Problem, WholeNumber};
 use service::idempotency::Once;
 use service::record::{CollectionName, Draft, RecordId, Version};
 use service::transaction::{Action, Operation, Patch, Transaction};
@@ -87,7 +87,7 @@ fn if_version(body: &Body<'_>) -> Result<Option<Version>, Problem> {
     if body.get("ifVersion").is_none() {
         return Ok(None);
     }
-    let number: u64 = member(body, "ifVersion", "a whole number, as a record's `version` is")?;
+    let WholeNumber(number) = member(body, "ifVersion", "a whole number, as a record's `version` is")?;
     Ok(Some(Version::from_number(number)))
 }
 

@@ -25,6 +25,9 @@ use view::{OfTenant, Own};
 
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv";
+/// Tells a spreadsheet that a file is in UTF-8. Only on request, because a CSV reader that does not know it takes it for
+/// a part of the first column's name.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The function's state.
 #[derive(Debug)]
@@ -64,8 +67,8 @@ impl Usage {
 
     async fn all(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
         let operator = request.operator()?;
-        let query = request.query(&["period", "limit", "order", "cursor"])?;
-        let (month, page) = (period(&query)?, query.page()?);
+        let query = request.query(&["period", "limit", "order", "cursor", "bom"])?;
+        let (month, page, bom) = (period(&query)?, query.page()?, query.flag("bom")?);
         let media_type = request.preferred(&[JSON, CSV])?;
         let found = self.store.managed_tenants(&operator, &page, &TenantFilter::default()).await?;
         let mut used = self.store.usage_of(&operator, found.items.iter().map(Managed::id), month).await?;
@@ -81,7 +84,8 @@ impl Usage {
         });
         let found = Page { items: shown.collect::<Vec<_>>(), next: found.next };
         let reply = if media_type == CSV {
-            let reply = Reply::text(StatusCode::OK, table::csv(&found.items)?);
+            let table = table::csv(&found.items)?;
+            let reply = Reply::text(StatusCode::OK, if bom { format!("{BYTE_ORDER_MARK}{table}") } else { table });
             // RFC 4180, section 3.
             let reply = reply.header(CONTENT_TYPE, "text/csv; charset=utf-8; header=present");
             query.link(reply, request.path(), found.next.as_deref())

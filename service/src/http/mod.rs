@@ -3,6 +3,7 @@
 mod accept;
 mod body;
 pub mod conditional;
+mod number;
 mod once;
 mod problem;
 mod query;
@@ -12,6 +13,7 @@ mod request;
 mod serve;
 
 pub use body::Body;
+pub use number::WholeNumber;
 pub use once::{answer, first_answer};
 pub use problem::{Code, Problem};
 pub use query::Query;

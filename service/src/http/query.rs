@@ -36,13 +36,18 @@ impl Query {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// `consistent`: whether the read is to be strongly consistent.
-    pub fn consistent(&self) -> Result<bool, Problem> {
-        match self.get("consistent") {
+    /// A parameter that is `true` or `false`, and `false` where it is not given.
+    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.get(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Problem::new(Code::InvalidParameter, "`consistent` is `true` or `false`.")),
+            Some(_) => Err(Problem::new(Code::InvalidParameter, format!("`{name}` is `true` or `false`."))),
         }
+    }
+
+    /// `consistent`: whether the read is to be strongly consistent.
+    pub fn consistent(&self) -> Result<bool, Problem> {
+        self.flag("consistent")
     }
 
     /// A page of a list, linked to the next one.

@@ -1,6 +1,6 @@
 //! Quotas as clients see them: `RateLimit` fields, and the problem that says that a quota is used up.
 //!
-//! The fields are those of <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10>: structured
+//! The fields are those of <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-11>: structured
 //! (RFC 9651), with the name of the policy as a string and integers as its parameters.
 
 use http::HeaderMap;
@@ -42,7 +42,7 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
         Refusal::UsedUp(window) => {
             let detail = format!("The monthly quota of {} requests is used up.", window.limit);
             Problem::new(Code::QuotaExceeded, detail)
-                // Section 6.1 of the draft.
+                // Section 5.1 of the draft.
                 .with_member("violated-policies", json!([POLICY]))
                 .with_header(RETRY_AFTER, HeaderValue::from(wait(&window)))
         }

@@ -241,11 +241,18 @@ fn finish(result: Result<Reply, Problem>, request_id: &str, cors: Option<&Header
         }
     }
     let body =
-        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) { Body::Empty } else { body.into() };
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) { Body::Empty } else { text(body) };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// A body as `lambda_http` will send it. It decodes what it is given and drops a byte order mark at the start, so one that
+/// is meant to be sent has to be there twice.
+fn text(body: String) -> Body {
+    const BYTE_ORDER_MARK: char = '\u{feff}';
+    if body.starts_with(BYTE_ORDER_MARK) { format!("{BYTE_ORDER_MARK}{body}").into() } else { body.into() }
 }
 
 #[cfg(test)]

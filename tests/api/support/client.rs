@@ -17,6 +17,8 @@ pub(crate) struct Call {
     method: Method,
     path: String,
     request: RequestBuilder,
+    /// The media type and the text of the body.
+    body: Option<(String, Vec<u8>)>,
 }
 
 impl<'a> Caller<'a> {
@@ -31,7 +33,7 @@ impl<'a> Caller<'a> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        Call { method, path: path.to_owned(), request }
+        Call { method, path: path.to_owned(), request, body: None }
     }
 
     /// A request of a path as answers give it, with the stage.
@@ -80,6 +82,8 @@ impl Call {
     }
 
     pub(crate) fn body(mut self, media_type: &str, body: impl Into<reqwest::Body>) -> Self {
+        let body = body.into();
+        self.body = body.as_bytes().map(|bytes| (media_type.to_owned(), bytes.to_vec()));
         self.request = self.request.body(body);
         self.header("content-type", media_type)
     }
@@ -91,11 +95,14 @@ impl Call {
         Ok(Answer { status, headers, text: response.text().await? })
     }
 
-    /// Sends it, and holds the answer to the contract.
+    /// Sends it, and holds the response to the contract, and the request if it was accepted.
     pub(crate) async fn send(self) -> Answer {
-        let (method, path) = (self.method.clone(), self.path.clone());
+        let (method, path, body) = (self.method.clone(), self.path.clone(), self.body.clone());
         let answer = self.try_send().await.unwrap();
         contract::check(method.as_str(), &path, &answer);
+        if let (200..300, Some((media_type, body))) = (answer.status, body) {
+            contract::check_request(method.as_str(), &path, &media_type, &body);
+        }
         answer
     }
 }

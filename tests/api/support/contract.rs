@@ -89,7 +89,7 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
             let media = content.get(media_type);
             let media = media.unwrap_or_else(|| panic!("{method} {path} may not answer {media_type}: {answer:?}"));
             // Lines of JSON are JSON each.
-            let is_text = matches!(media_type, "application/jsonl" | "text/csv");
+            let is_text = matches!(media_type, "text/plain" | "application/jsonl" | "text/csv");
             let body = if is_text { json!(answer.text) } else { answer.json() };
             check_schema(&media["schema"], &body);
         }
@@ -97,6 +97,18 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
     if answer.status >= 400 {
         check_problem(answer);
     }
+}
+
+/// Panics if the body of a request that was accepted is not as the contract says: the contract forgets something then.
+pub(crate) fn check_request(method: &str, path: &str, media_type: &str, body: &[u8]) {
+    let path = path.split('?').next().unwrap_or_default();
+    let operation = operations().into_iter().find(|one| one.method == method && matches(one.path, path));
+    let Some(promised) = operation.and_then(|operation| operation.definition.get("requestBody")) else { return };
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_lowercase();
+    let content = resolve(promised)["content"].as_object().unwrap();
+    // A media type that is not listed means the same as the one that is.
+    let media = content.get(&essence).or_else(|| content.values().next()).unwrap();
+    check_schema(&media["schema"], &serde_json::from_slice(body).unwrap());
 }
 
 fn check_problem(answer: &Answer) {
