@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt as _;
 use local::binaries::Binaries;
-use local::runtime::{Functions, Invoke as _, LogFormat, RuntimeOptions};
+use local::runtime::{Functions, Invoke as _, LogFormat, RuntimeOptions, default_environments};
 use local::template::{Function, Table, Template};
 use local::{Local, Options};
 use tokio::net::TcpListener;
@@ -80,6 +80,7 @@ impl Stage {
         let options = RuntimeOptions {
             base_url: format!("http://{}", listener.local_addr()?),
             dynamodb_endpoint: dynamodb_endpoint.to_owned(),
+            environments: default_environments(),
             quiet: true,
             // What is deployed writes its metrics into its log.
             log_format: LogFormat::Json,

@@ -13,8 +13,15 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(format!(".{}", std::process::id()));
     let unfinished = PathBuf::from(unfinished);
-    private_file(&unfinished)?.write_all(content)?;
-    fs::rename(&unfinished, path)
+    let mut file = private_file(&unfinished)?;
+    file.write_all(content)?;
+    // Before the name: a machine that stops in between would otherwise come back with the name and without the content.
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn private_file(path: &Path) -> io::Result<fs::File> {

@@ -5,6 +5,7 @@
 //!
 //! | path | what |
 //! |---|---|
+//! | `/` | a page for browsers that says what this is |
 //! | `/_local/functions` | the functions and their counts |
 //! | `/_local/runtime/...` | the Lambda Runtime API |
 //! | `/_local/apigateway/...` | API Gateway's management calls, for API keys |
@@ -16,13 +17,17 @@ mod bucket;
 mod database;
 mod files;
 pub mod gateway;
+mod home;
 pub mod issuer;
+pub mod lock;
 pub mod management;
+mod restore;
 pub mod runtime;
 mod schedule;
 pub mod seed;
 mod server;
 pub mod template;
+pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,9 +44,11 @@ use tokio::net::TcpListener;
 
 use binaries::{Binaries, BinariesError};
 use database::Database;
-pub use database::DatabaseError;
-use gateway::{ApiKeys, Gateway, GatewayError};
+pub use database::{DatabaseError, engine};
+use gateway::{Access, ApiKeys, Gateway, GatewayError};
+use home::Home;
 use issuer::{AUDIENCE, Issuer, IssuerError};
+use lock::{FolderLock, LockError};
 use management::Management;
 use runtime::{Functions, LogFormat, RuntimeOptions};
 use schedule::Schedules;
@@ -82,6 +89,8 @@ pub struct Options {
     pub seed: bool,
     /// Values for the template's parameters.
     pub overrides: BTreeMap<String, String>,
+    /// How many execution environments a function has whose template reserves no number of them.
+    pub environments: usize,
     /// Where the functions' binaries come from.
     pub binaries: Binaries,
     /// Whether what functions and cargo print is dropped.
@@ -98,6 +107,7 @@ impl Options {
             dynamodb_endpoint: None,
             seed: true,
             overrides: BTreeMap::new(),
+            environments: runtime::default_environments(),
             binaries: Binaries::Build,
             quiet: false,
         }
@@ -108,13 +118,19 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The port cannot be had.
-    #[error("cannot listen on {address}: {source}")]
+    #[error(
+        "cannot listen on {address}: {source}; if another local is running there, end it, or choose another port with \
+             --port N"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
     },
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// The template cannot be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -125,8 +141,14 @@ pub enum StartError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The API keys cannot be read.
-    #[error("the API keys cannot be read: {0}")]
-    Keys(#[source] std::io::Error),
+    #[error("the API keys cannot be read from {}: {source}; move the file away, and the tenants of the table get theirs \
+             again", path.display())]
+    Keys {
+        /// Their file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// There is no issuer.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -153,6 +175,8 @@ pub struct Local {
     management: Management,
     database: Database,
     server: Server,
+    /// Released last, when nothing uses the data any more.
+    _lock: Option<FolderLock>,
 }
 
 impl Local {
@@ -165,27 +189,32 @@ impl Local {
         let base_url = base_url(listener.local_addr().map_err(unusable)?.port());
 
         let folder = options.data.folder();
+        let lock = folder.map(|folder| FolderLock::take(folder, &base_url)).transpose()?;
         let issuer = Issuer::open(folder, &base_url, &seed::names())?;
         let template = Template::read(&options.template, &overrides(options.overrides, &issuer))?;
         let table = template.functions.iter().find_map(|function| function.environment.get("TABLE_NAME"));
         let table = table.ok_or(StartError::NoTable)?.clone();
 
+        let external = options.dynamodb_endpoint.map(Database::external).transpose()?;
         let root = workspace(&options.template);
         let names = template.functions.iter().map(|function| function.name.as_str());
         let mut binaries = options.binaries.locate(root, names, options.quiet).await?;
 
-        let database = match options.dynamodb_endpoint {
-            Some(endpoint) => Database::external(endpoint),
+        let database = match external {
+            Some(external) => external,
             None => Database::embedded(folder, dynamodb_port(options.port)).await?,
         };
         database.create(&template.tables).await?;
         let store = Store::new(aws::dynamodb(&aws_config(database.endpoint()), aws::connector()), table);
-        let keys = folder.map_or_else(|| Ok(ApiKeys::default()), ApiKeys::open).map_err(StartError::Keys)?;
+        let keys = folder
+            .map_or_else(|| Ok(ApiKeys::default()), ApiKeys::open)
+            .map_err(|source| StartError::Keys { path: folder.map(ApiKeys::file).unwrap_or_default(), source })?;
         let management = Management::new(keys.clone(), &template);
 
         let runtime = RuntimeOptions {
             base_url: base_url.clone(),
             dynamodb_endpoint: database.endpoint().to_owned(),
+            environments: options.environments,
             quiet: options.quiet,
             // On AWS a machine reads the log, here a person does.
             log_format: LogFormat::Text,
@@ -198,12 +227,13 @@ impl Local {
         let schedules = Schedules::start(&functions, &template.functions);
         let gateway = Gateway::new(&template, functions.clone(), keys.clone())?;
         let router = functions.router().merge(issuer.router()).merge(management.router());
-        let server = serve(listener, router, gateway);
+        let stage = template.api.stage;
+        let server = serve(listener, router, gateway, Home::new(&base_url, &stage), options.quiet);
+        restore::api_keys(&store, &keys).await;
         if options.seed {
             seed::seed(&functions, &store, &keys).await?;
         }
-        let stage = template.api.stage;
-        Ok(Self { base_url, stage, functions, schedules, issuer, keys, management, database, server })
+        Ok(Self { base_url, stage, functions, schedules, issuer, keys, management, database, server, _lock: lock })
     }
 
     /// Where the API is: `http://127.0.0.1:3000/v1`.
@@ -305,11 +335,20 @@ fn aws_config(endpoint: &str) -> AwsConfig {
     }
 }
 
-fn serve(listener: TcpListener, router: axum::Router, gateway: Gateway<Functions>) -> Server {
-    let gateway = Arc::new(gateway);
+fn serve(listener: TcpListener, router: axum::Router, gateway: Gateway<Functions>, home: Home, quiet: bool) -> Server {
+    let (gateway, home) = (Arc::new(gateway), Arc::new(home));
     let api = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
-        let gateway = Arc::clone(&gateway);
-        async move { gateway.handle(request, peer).await }
+        let (gateway, home) = (Arc::clone(&gateway), Arc::clone(&home));
+        async move {
+            if let Some(page) = home.page(&request) {
+                return page;
+            }
+            let response = gateway.handle(request, peer).await;
+            if let Some(access) = response.extensions().get::<Access>().filter(|_| !quiet) {
+                terminal::print(format_args!("{access}"));
+            }
+            response
+        }
     };
     let app = router.fallback(api).into_make_service_with_connect_info::<SocketAddr>();
     let listener = listener.tap_io(|stream| {
@@ -318,7 +357,7 @@ fn serve(listener: TcpListener, router: axum::Router, gateway: Gateway<Functions
     });
     Server::spawn(|stop| async move {
         if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {
-            eprintln!("local | {error}");
+            terminal::print(format_args!("local | {error}"));
         }
     })
 }

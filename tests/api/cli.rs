@@ -1,28 +1,128 @@
 //! `cargo run`, from the outside: what it prints works as printed, and Ctrl-C ends all of it.
 
-use std::process::Stdio;
+use std::fs::File;
+use std::path::Path;
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::{binaries, workspace};
 
-async fn run(arguments: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
-    let folder = binaries().await;
-    let mut child = Command::new(folder.join("local"))
-        .args(arguments)
-        .arg("--binaries")
-        .arg(folder)
-        .current_dir(workspace())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    (child, lines)
+mod messages;
+mod signals;
+
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `local` from the command line, in a process group of its own, as a shell starts it.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// What it writes to standard error.
+    log: NamedTempFile,
+    /// Where the API is.
+    url: String,
+    /// The token of the first line to paste.
+    token: String,
+}
+
+async fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binaries().await.join("local"));
+    command.args(arguments).current_dir(workspace()).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs it to its end.
+async fn output(arguments: &[&str]) -> Output {
+    let ended = command(arguments).await.output();
+    tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap()
+}
+
+impl Running {
+    /// Starts it on a free port, and waits until it listens.
+    async fn start(arguments: &[&str]) -> Self {
+        let log = NamedTempFile::new().unwrap();
+        let mut child = command(&[arguments, &["--port", "0", "--binaries"]].concat())
+            .await
+            .arg(binaries().await)
+            .stdout(Stdio::piped())
+            .stderr(File::create(log.path()).unwrap())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut running = Self { child, lines, log, url: String::new(), token: String::new() };
+        let first = running.line().await;
+        running.url = first.strip_prefix("listening on ").unwrap_or_else(|| panic!("{first}")).to_owned();
+        let token = running.line().await;
+        running.token = token.strip_prefix("TOKEN=").unwrap_or_else(|| panic!("{token}")).to_owned();
+        running
+    }
+
+    /// The next line with something in it.
+    async fn line(&mut self) -> String {
+        loop {
+            let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap();
+            match line.unwrap_or_else(|| panic!("it ended: {}", self.log())) {
+                line if line.is_empty() => {}
+                line => return line,
+            }
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    /// Waits for a line in the log, which has this in it.
+    async fn logged(&self, part: &str) -> String {
+        let look = async {
+            loop {
+                if let Some(line) = self.log().lines().find(|line| line.contains(part)) {
+                    return line.to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("no `{part}` in {}", self.log()))
+    }
+
+    fn base_url(&self) -> &str {
+        self.url.strip_suffix("/v1").unwrap()
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        Client::new().get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await.unwrap()
+    }
+
+    /// Sends a signal to its whole process group, as a terminal does with Ctrl-C, or to itself only.
+    async fn signal(&self, signal: &str, group: bool) {
+        let target = format!("{}{}", if group { "-" } else { "" }, self.child.id().unwrap());
+        let sent = Command::new("kill").args([signal, "--", &target]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap()
+    }
+
+    /// The processes that it started, by any of its threads.
+    fn children(&self) -> Vec<String> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id().unwrap())).unwrap();
+        let lists = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap());
+        lists.flat_map(|list| list.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>()).collect()
+    }
+}
+
+/// Whether a process works: one that has ended may still be in the list until it is waited for.
+fn is_alive(pid: &str) -> bool {
+    let state = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+    !state.is_empty() && !state.contains(" Z ")
 }
 
 /// The parts of a printed line, as a shell would cut it.
@@ -69,45 +169,26 @@ async fn curl(line: &str, token: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn the_printed_lines_work_as_printed() {
-    let (mut child, mut lines) = run(&["--memory", "--port", "0"]).await;
-    let mut next = async || lines.next_line().await.unwrap().unwrap();
-    let first = next().await;
-    let url = first.strip_prefix("listening on ").unwrap_or_else(|| panic!("{first}")).to_owned();
-    assert!(url.starts_with("http://127.0.0.1:") && url.ends_with("/v1"), "{url}");
-    let mut printed = Vec::new();
-    while printed.len() < 3 {
-        let line = next().await;
-        if !line.is_empty() && !line.starts_with('#') {
-            printed.push(line);
-        }
-    }
-    let token = printed[0].strip_prefix("TOKEN=").unwrap();
-    let (status, written) = curl(&printed[1], token).await;
+    let mut local = Running::start(&["--memory"]).await;
+    assert!(local.url.starts_with("http://127.0.0.1:") && local.url.ends_with("/v1"), "{}", local.url);
+    let write = local.line().await;
+    let (status, written) = curl(&write, &local.token).await;
     assert_eq!(status, 201, "{written}");
-    let (status, read) = curl(&printed[2], token).await;
+    let read = local.line().await;
+    let (status, read) = curl(&read, &local.token).await;
     assert_eq!((status, read), (200, written));
 
-    let functions: Vec<Value> =
-        reqwest::get(url.replace("/v1", "/_local/functions")).await.unwrap().json().await.unwrap();
+    let functions = reqwest::get(format!("{}/_local/functions", local.base_url())).await.unwrap();
+    let functions: Vec<Value> = functions.json().await.unwrap();
     let running = functions.iter().map(|function| function["processes"].as_u64().unwrap()).sum::<u64>();
     assert!(running >= 2);
-    let parent = child.id().unwrap().to_string();
-    let children = children_of(&parent);
+    let children = local.children();
     assert!(children.len() >= 2, "{children:?}");
-    let interrupted = Command::new("kill").args(["-INT", &parent]).status().await.unwrap();
-    assert!(interrupted.success());
-    child.wait().await.unwrap();
+    local.signal("-INT", false).await;
+    assert!(local.ended().await.success());
     for pid in children {
-        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(" Z "), "{pid} goes on: {state}");
+        assert!(!is_alive(&pid), "{pid} goes on");
     }
-}
-
-/// The processes that a process started, by any of its threads.
-fn children_of(parent: &str) -> Vec<String> {
-    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap();
-    let lists = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("children")).unwrap());
-    lists.flat_map(|list| list.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>()).collect()
 }
 
 #[tokio::test]

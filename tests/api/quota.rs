@@ -36,6 +36,7 @@ async fn start(pairs: &[(&str, &str)]) -> (DynamoDb, Api) {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| {
         options.dynamodb_endpoint = Some(table.endpoint.clone());
+        options.environments = 64;
         options.overrides = parameters(&[("ProRate", "100000"), ("ProBurst", "100000")]);
         options.overrides.extend(parameters(pairs));
     })

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod environment;
+mod overrides;
 mod run;
 mod token;
 
@@ -41,6 +42,9 @@ struct Place {
     /// The port; DynamoDB takes the next one. 0 picks two that are free.
     #[arg(long, global = true, default_value_t = 3000)]
     port: u16,
+    /// Where data is kept [default: .local beside the template]. One local at a time can use a folder.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// The template [default: template.yaml here or in a folder above].
     #[arg(long, global = true)]
     template: Option<PathBuf>,
@@ -51,8 +55,8 @@ struct Place {
 
 /// There is no template.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no {TEMPLATE} here or in a folder above")]
-struct NoTemplate;
+#[error("there is no {TEMPLATE} in {} or in a folder above; name it with --template FILE", .0.display())]
+struct NoTemplate(PathBuf);
 
 impl Cli {
     /// Does what is asked for.
@@ -72,11 +76,12 @@ impl Place {
         }
         let here = std::env::current_dir()?;
         let mut candidates = here.ancestors().map(|folder| folder.join(TEMPLATE));
-        candidates.find(|path| path.is_file()).ok_or_else(|| NoTemplate.into())
+        candidates.find(|path| path.is_file()).ok_or_else(|| NoTemplate(here.clone()).into())
     }
 
-    fn folder(template: &Path) -> PathBuf {
-        local::workspace(template).join(FOLDER)
+    /// The folder for data.
+    fn folder(&self, template: &Path) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| local::workspace(template).join(FOLDER))
     }
 }
 

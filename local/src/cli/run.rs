@@ -1,20 +1,23 @@
 //! `cargo run`.
 
 use std::error::Error;
+use std::io;
 
 use clap::Args;
 use local::binaries::Binaries;
 use local::issuer::TokenError;
+use local::runtime::default_environments;
 use local::seed::DEMO;
-use local::{Data, Local, Options};
-use tokio::signal::unix::{SignalKind, signal};
+use local::{Data, Local, Options, terminal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Place;
+use super::overrides::Overrides;
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// Keep nothing on disk.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "data")]
     memory: bool,
     /// Write no demo tenants.
     #[arg(long)]
@@ -22,43 +25,68 @@ pub(super) struct Run {
     /// Take the functions' binaries from this folder, and build nothing.
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<std::path::PathBuf>,
+    /// How many execution environments each function may have; requests beyond that wait [default: two for each core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    environments: Option<u16>,
+    #[command(flatten)]
+    overrides: Overrides,
 }
+
+/// The signals that ask `local` to end: Ctrl-C, `kill`, and the end of its terminal.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn next(&mut self) {
+        let Self([interrupt, terminate, hangup]) = self;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// A second signal has cut the orderly end short.
+#[derive(Debug, thiserror::Error)]
+#[error("ended at once; the units of quota that the functions held are lost")]
+struct CutShort;
 
 impl Run {
     pub(super) async fn run(self, place: Place) -> Result<(), Box<dyn Error>> {
         let template = place.template()?;
-        let data = if self.memory { Data::Memory } else { Data::Folder(Place::folder(&template)) };
+        let data = if self.memory { Data::Memory } else { Data::Folder(place.folder(&template)) };
         let options = Options {
             port: place.port,
             data,
             dynamodb_endpoint: place.dynamodb_endpoint,
             seed: !self.no_seed,
+            overrides: self.overrides.values(),
+            environments: self.environments.map_or_else(default_environments, usize::from),
             binaries: self.binaries.map_or(Binaries::Build, Binaries::Directory),
             ..Options::new(template)
         };
         // Before anything is started, so that nothing is left behind.
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let ended = async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
-        tokio::pin!(ended);
-
+        let mut signals = Signals::listen()?;
         let seed = options.seed;
         let local = tokio::select! {
             local = Local::start(options) => local?,
-            () = &mut ended => return Ok(()),
+            () = signals.next() => return Ok(()),
         };
         println!("listening on {}", local.url());
         if seed {
             print_first_session(&local)?;
         }
-        ended.await;
-        local.shutdown().await;
-        Ok(())
+        signals.next().await;
+        terminal::print(format_args!("ending the functions; once more ends them at once"));
+        // Dropped, it kills what is left.
+        tokio::select! {
+            () = local.shutdown() => Ok(()),
+            () = signals.next() => Err(CutShort.into()),
+        }
     }
 }
 

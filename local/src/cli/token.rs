@@ -4,6 +4,7 @@ use std::error::Error;
 
 use clap::Args;
 use local::issuer::Issuer;
+use local::lock::FolderLock;
 use local::seed;
 use serde::Deserialize;
 
@@ -29,23 +30,35 @@ enum Answer {
     Refusal { error: String, error_description: Option<String> },
 }
 
-/// The token endpoint refuses.
+/// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-#[error("{error}: {description}")]
-struct Refused {
-    error: String,
-    description: String,
+enum NoToken {
+    #[error("{error}: {description}")]
+    Refused { error: String, description: String },
+    #[error(
+        "what listens on port {port} is not a local ({source}); name the port of yours with --port N, or start it there \
+         with cargo run"
+    )]
+    Foreign { port: u16, source: reqwest::Error },
 }
 
 impl Token {
     pub(super) async fn print(self, place: &Place) -> Result<(), Box<dyn Error>> {
         let token = match self.ask(place).await {
-            // Nothing runs there: what will run there, with the data of this workspace, takes the same key.
-            Err(error) if error.is_connect() => self.sign(place)?,
-            Err(error) => return Err(error.into()),
+            // What will run there, with the data of this folder, takes the same key.
+            Err(error) if error.is_connect() => {
+                let token = self.sign(place)?;
+                let port = place.port;
+                eprintln!(
+                    "nothing is listening on port {port}: start it with cargo run; the token will be good there, or name \
+                     another port with --port N"
+                );
+                token
+            }
+            Err(source) => return Err(NoToken::Foreign { port: place.port, source }.into()),
             Ok(Answer::Token { access_token }) => access_token,
             Ok(Answer::Refusal { error, error_description }) => {
-                return Err(Refused { error, description: error_description.unwrap_or_default() }.into());
+                return Err(NoToken::Refused { error, description: error_description.unwrap_or_default() }.into());
             }
         };
         println!("{token}");
@@ -66,8 +79,11 @@ impl Token {
     }
 
     fn sign(&self, place: &Place) -> Result<String, Box<dyn Error>> {
-        let folder = Place::folder(&place.template()?);
-        let issuer = Issuer::open(Some(&folder), &local::base_url(place.port), &seed::names())?;
+        let folder = place.folder(&place.template()?);
+        let base_url = local::base_url(place.port);
+        // Where one runs with this folder on another port, a token for this port would be refused there.
+        let _lock = FolderLock::take(&folder, &base_url)?;
+        let issuer = Issuer::open(Some(&folder), &base_url, &seed::names())?;
         Ok(issuer.token(&self.client, self.scope.as_deref(), self.expires_in, None)?.access_token)
     }
 }

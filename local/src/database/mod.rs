@@ -1,15 +1,17 @@
 //! DynamoDB on this machine: an embedded engine behind its own HTTP listener, or one that is there already.
 
+pub mod engine;
+mod repair;
 mod tables;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use dynoxide::Database as Engine;
 use tokio::net::TcpListener;
 
 use crate::server::Server;
 use crate::template::Table;
+use crate::terminal;
 use tables::Client;
 
 /// The file in the data folder.
@@ -19,7 +21,10 @@ const FILE: &str = "dynamodb.sqlite";
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// Its port cannot be had.
-    #[error("DynamoDB cannot listen on {address}: {source}")]
+    #[error(
+        "the embedded DynamoDB cannot listen on {address}: {source}; it takes the port after local's, so choose another \
+             --port N"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -34,11 +39,26 @@ pub enum DatabaseError {
         /// Why.
         source: std::io::Error,
     },
-    /// The engine does not open its data.
+    /// The engine does not start without data.
     #[error("the embedded DynamoDB does not start: {0}")]
     Engine(#[from] dynoxide::DynoxideError),
+    /// The engine does not open its data.
+    #[error("the embedded DynamoDB cannot open {}: {source}; move the file away to start without data, or use another \
+             folder with --data FOLDER", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The address of another DynamoDB is not one.
+    #[error("`{0}` is not the URL of a DynamoDB; --dynamodb-endpoint takes one like http://127.0.0.1:8000")]
+    Endpoint(String),
     /// A request could not be made or answered.
-    #[error("DynamoDB at {endpoint} cannot be reached: {source}")]
+    #[error(
+        "DynamoDB at {endpoint} cannot be reached: {source}; start it there, or leave --dynamodb-endpoint out to use \
+             the embedded one"
+    )]
     Request {
         /// Where it is.
         endpoint: String,
@@ -55,9 +75,22 @@ pub enum DatabaseError {
         /// What it says.
         message: String,
     },
-    /// A new table does not come to life.
+    /// A new table or index does not come to life.
     #[error("table `{0}` does not become active")]
     Inactive(String),
+    /// There is a table of the name, and it cannot be made into the template's.
+    #[error(
+        "table `{table}` at {endpoint} does not fit the template: {difference} cannot be changed any more; use another \
+             folder with --data FOLDER, or delete the table or the folder if nothing in it is needed"
+    )]
+    Mismatch {
+        /// The table's name.
+        table: String,
+        /// Where it is.
+        endpoint: String,
+        /// What differs.
+        difference: String,
+    },
 }
 
 /// A DynamoDB with the tables of a template.
@@ -70,29 +103,32 @@ pub(crate) struct Database {
 impl Database {
     /// Serves the embedded engine on `port` (0 picks one), with its data in `folder` or in memory.
     pub(crate) async fn embedded(folder: Option<&Path>, port: u16) -> Result<Self, DatabaseError> {
-        let engine = match folder {
+        let opened = match folder {
             Some(folder) => {
                 std::fs::create_dir_all(folder)
                     .map_err(|source| DatabaseError::Folder { path: folder.to_owned(), source })?;
-                Engine::new(&folder.join(FILE).to_string_lossy())?
+                engine::open(&folder.join(FILE))?
             }
-            None => Engine::memory()?,
+            None => engine::memory()?,
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let unusable = |source| DatabaseError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(unusable)?;
         let endpoint = format!("http://{}", listener.local_addr().map_err(unusable)?);
         let server = Server::spawn(|stop| async move {
-            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, engine, stop).await {
-                eprintln!("dynamodb | {error}");
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, opened, stop).await {
+                terminal::print(format_args!("dynamodb | {error}"));
             }
         });
         Ok(Self { endpoint, server: Some(server) })
     }
 
-    /// Uses the one at `endpoint`.
-    pub(crate) fn external(endpoint: String) -> Self {
-        Self { endpoint, server: None }
+    /// Uses the one at `endpoint`, an HTTP URL.
+    pub(crate) fn external(endpoint: String) -> Result<Self, DatabaseError> {
+        let is_url = endpoint.parse::<http::Uri>().is_ok_and(|url| {
+            matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
+        });
+        if is_url { Ok(Self { endpoint, server: None }) } else { Err(DatabaseError::Endpoint(endpoint)) }
     }
 
     /// Where it is.
@@ -100,7 +136,7 @@ impl Database {
         &self.endpoint
     }
 
-    /// Creates the tables that are not there yet.
+    /// Makes the tables what the template says: creates those that are not there, and repairs the others.
     pub(crate) async fn create(&self, tables: &[Table]) -> Result<(), DatabaseError> {
         let client = Client::new(&self.endpoint);
         for table in tables {
@@ -178,9 +214,24 @@ mod tests {
         database.shutdown().await;
     }
 
+    #[test]
+    fn an_endpoint_is_a_url() {
+        for endpoint in ["http://127.0.0.1:8000", "http://localhost:8000/", "https://dynamodb.eu-west-1.amazonaws.com"]
+        {
+            assert!(Database::external(endpoint.to_owned()).is_ok(), "{endpoint}");
+        }
+        for endpoint in
+            ["nonsense", "", "127.0.0.1:8000", "localhost", "http://", "http://:8000", "file:///x", "a b", "é"]
+        {
+            let error = Database::external(endpoint.to_owned()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{endpoint}` is not the URL of a DynamoDB")), "{error}");
+        }
+    }
+
     #[tokio::test]
     async fn nobody_at_the_endpoint_is_told() {
-        let error = Database::external("http://127.0.0.1:1".to_owned()).create(&[table()]).await.unwrap_err();
+        let database = Database::external("http://127.0.0.1:1".to_owned()).unwrap();
+        let error = database.create(&[table()]).await.unwrap_err();
         assert!(error.to_string().starts_with("DynamoDB at http://127.0.0.1:1 cannot be reached"), "{error}");
     }
 }

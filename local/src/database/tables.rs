@@ -12,7 +12,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4::SigningParams;
 use serde_json::{Map, Value, json};
 
-use super::DatabaseError;
+use super::{DatabaseError, repair};
 use crate::template::{REGION, Table};
 
 /// What goes into `CreateTable` as it stands. The rest is about backups, encryption and protection from deletion.
@@ -43,27 +43,60 @@ impl<'a> Client<'a> {
         Self { endpoint, http: reqwest::Client::new() }
     }
 
-    /// Creates the table unless there is one of its name.
+    /// Creates the table, or finds one of its name, and makes it what the template says. What a new table needs after its
+    /// creation is a repair like any other, so a start that was interrupted in between is finished by the next one.
     pub(super) async fn create(&self, table: &Table) -> Result<(), DatabaseError> {
         match self.call("CreateTable", &creation(table)).await {
             Ok(_) => {}
-            Err(DatabaseError::Refused { kind, .. }) if kind == "ResourceInUseException" => return Ok(()),
+            Err(DatabaseError::Refused { kind, .. }) if kind == "ResourceInUseException" => {}
             Err(error) => return Err(error),
         }
-        self.wait(&table.name).await?;
-        let lifetime = &table.properties["TimeToLiveSpecification"];
-        if lifetime.is_object() {
-            let request = json!({"TableName": table.name, "TimeToLiveSpecification": lifetime});
+        let found = self.wait(&table.name).await?;
+        let repairs = repair::updates(table, &found["Table"]).map_err(|difference| DatabaseError::Mismatch {
+            table: table.name.clone(),
+            endpoint: self.endpoint.to_owned(),
+            difference,
+        })?;
+        for repair in repairs {
+            self.call("UpdateTable", &repair).await?;
+            self.wait(&table.name).await?;
+        }
+        self.expire(table).await
+    }
+
+    /// Turns on the expiry of items, if the template wants it.
+    async fn expire(&self, table: &Table) -> Result<(), DatabaseError> {
+        let wanted = &table.properties["TimeToLiveSpecification"];
+        if !wanted.is_object() {
+            return Ok(());
+        }
+        let found = self.call("DescribeTimeToLive", &json!({"TableName": table.name})).await?;
+        let found = &found["TimeToLiveDescription"];
+        let is_on = matches!(found["TimeToLiveStatus"].as_str(), Some("ENABLED" | "ENABLING"));
+        if is_on && found["AttributeName"] != wanted["AttributeName"] {
+            return Err(DatabaseError::Mismatch {
+                table: table.name.clone(),
+                endpoint: self.endpoint.to_owned(),
+                difference: format!("the attribute {} by which items expire", found["AttributeName"]),
+            });
+        }
+        if !is_on {
+            let request = json!({"TableName": table.name, "TimeToLiveSpecification": wanted});
             self.call("UpdateTimeToLive", &request).await?;
         }
         Ok(())
     }
 
-    async fn wait(&self, name: &str) -> Result<(), DatabaseError> {
+    /// Waits until the table and its indexes can be used, and describes them.
+    async fn wait(&self, name: &str) -> Result<Value, DatabaseError> {
         for _ in 0..LOOKS {
             let found = self.call("DescribeTable", &json!({ "TableName": name })).await?;
-            if found["Table"]["TableStatus"] == "ACTIVE" {
-                return Ok(());
+            let table = &found["Table"];
+            let indexes = table["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
+            // Amazon's DynamoDB Local gives indexes of a new table no status.
+            let mut statuses = indexes.filter_map(|index| index["IndexStatus"].as_str());
+            if table["TableStatus"] == "ACTIVE" && statuses.all(|status| status == "ACTIVE") {
+                return Ok(found);
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -122,8 +155,8 @@ fn creation(table: &Table) -> Value {
     let mut request: Map<_, _> =
         TAKEN.iter().filter_map(|name| Some(((*name).to_owned(), table.properties.get(name)?.clone()))).collect();
     request.insert("TableName".to_owned(), json!(table.name));
-    if let Some(kind) = table.properties["StreamSpecification"].get("StreamViewType") {
-        request.insert("StreamSpecification".to_owned(), json!({"StreamEnabled": true, "StreamViewType": kind}));
+    if let Some(stream) = repair::stream(table) {
+        request.insert("StreamSpecification".to_owned(), stream);
     }
     Value::Object(request)
 }

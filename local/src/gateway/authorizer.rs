@@ -105,7 +105,13 @@ impl Authorizer {
                 tracing::warn!(%error, "the authorizer cannot be reached");
                 Err(Refusal::AUTHORIZER_CONFIGURATION)
             }
-            Err(error @ (InvokeError::Timeout | InvokeError::Crashed(_) | InvokeError::Function { .. })) => {
+            Err(
+                error @ (InvokeError::Timeout
+                | InvokeError::Crashed(_)
+                | InvokeError::Throttled
+                | InvokeError::EventTooLarge
+                | InvokeError::Function { .. }),
+            ) => {
                 tracing::warn!(function = self.settings.function, %error, "the authorizer failed");
                 Err(Refusal::AUTHORIZER_FAILURE)
             }

@@ -120,9 +120,15 @@ struct Registry {
 }
 
 impl ApiKeys {
+    /// The file that keeps the keys of a folder.
+    #[must_use]
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(FILE)
+    }
+
     /// The keys that a folder keeps, and will keep.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        let file = folder.join(FILE);
+        let file = Self::file(folder);
         let keys: Vec<ApiKey> = match fs::read(&file) {
             Ok(text) => serde_json::from_slice(&text)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -145,6 +151,13 @@ impl ApiKeys {
             (key.plan, key.enabled) = (Some(plan.to_owned()), true);
             registry.insert(key);
         });
+    }
+
+    /// Makes a key again that was lost, with the id that it had.
+    pub(crate) fn restore(&self, id: &str, value: &str, plan: Option<&str>, enabled: bool) {
+        let new = NewKey { value: Some(value.to_owned()), enabled, ..NewKey::default() };
+        let key = ApiKey { id: id.to_owned(), plan: plan.map(str::to_owned), ..new.into() };
+        self.change(|registry| registry.insert(key));
     }
 
     /// Enables or disables a key, if there is one.

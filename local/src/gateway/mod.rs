@@ -21,6 +21,7 @@ mod event;
 
 mod answer;
 
+mod access;
 mod context;
 mod responses;
 
@@ -36,6 +37,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+pub use self::access::Access;
 pub use self::certificate::CERTIFICATE;
 pub use self::keys::ApiKeys;
 
@@ -102,8 +104,10 @@ impl<F: Invoke> Gateway<F> {
         })
     }
 
-    /// Answers one request of `peer`. Every answer carries the request's id.
+    /// Answers one request of `peer`. Every answer carries the request's id, and in its extensions the [`Access`] that it
+    /// was.
     pub async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let started = Instant::now();
         let (head, body) = request.into_parts();
         let mut context = Context::new(&head, peer, self.router.stage());
         let mut response = match self.answer(&head, body, &mut context).await {
@@ -119,7 +123,7 @@ impl<F: Invoke> Gateway<F> {
                 response.headers_mut().insert(name, value);
             }
         }
-        response
+        access::note(response, &context, started.elapsed()).await
     }
 
     async fn answer(
@@ -176,6 +180,11 @@ impl<F: Invoke> Gateway<F> {
                 Refusal::BAD_GATEWAY
             }),
             Err(InvokeError::Timeout) => Err(Refusal::TIMEOUT),
+            Err(InvokeError::EventTooLarge) => Err(Refusal::BODY_TOO_LARGE),
+            Err(error @ InvokeError::Throttled) => {
+                tracing::warn!(function = route.function, %error, "the function is throttled");
+                Err(Refusal::INTEGRATION_FAILURE)
+            }
             Err(error @ (InvokeError::Crashed(_) | InvokeError::Function { .. } | InvokeError::Unknown(_))) => {
                 tracing::warn!(function = route.function, %error, "the function failed");
                 Err(Refusal::BAD_GATEWAY)

@@ -35,14 +35,16 @@ impl SigningKey {
     /// The key of a folder (PKCS #8, DER, for its owner only), made if there is none.
     pub(super) fn open(folder: &Path) -> Result<Self, IssuerError> {
         let path = folder.join(FILE);
+        let failed = |source| IssuerError::Io { path: path.clone(), source };
         match fs::read(&path) {
-            Ok(der) => Self::from_der(&der),
+            Ok(der) => Self::from_der(&der)
+                .map_err(|source| IssuerError::Kept { path: path.clone(), source: Box::new(source) }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let der = new_der()?;
-                files::replace(&path, der.as_ref())?;
+                files::replace(&path, der.as_ref()).map_err(failed)?;
                 Self::from_der(der.as_ref())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -115,7 +117,7 @@ mod tests {
         assert!(!format!("{first:?}").contains("private"));
 
         fs::write(data.join(FILE), b"not a key").unwrap();
-        assert!(matches!(SigningKey::open(&data), Err(IssuerError::Key(_))));
+        assert!(matches!(SigningKey::open(&data), Err(IssuerError::Kept { .. })));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod key;
 mod routes;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jsonwebtoken::jwk::JwkSet;
@@ -24,34 +24,61 @@ pub const AUDIENCE: &str = "tenantry";
 /// Every scope of a tenant, which a token has that asks for none.
 pub const TENANT_SCOPES: &str = "records:read records:write tokens:manage usage:read";
 
+/// A scope of OpenID Connect that every client may ask for. It allows nothing in the API.
+const OPENID: &str = "openid";
+
 const DEFAULT_EXPIRY_SECONDS: i64 = 3600;
 
 /// Why there is no issuer.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
     /// The key cannot be read or kept.
-    #[error("the issuer's key: {0}")]
-    Io(#[from] std::io::Error),
-    /// The key cannot be made, or what is kept is none.
+    #[error("the issuer's key in {}: {source}", path.display())]
+    Io {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is kept is no key.
+    #[error("the issuer's key in {}: {source}; remove the file to get another key, and other tokens", path.display())]
+    Kept {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<IssuerError>,
+    },
+    /// The key cannot be made.
     #[error("the issuer's key: {0}")]
     Key(String),
 }
 
 /// A request that the token endpoint refuses: RFC 6749, section 5.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// A parameter is missing, malformed or given twice.
     #[error("{0}")]
     InvalidRequest(&'static str),
     /// Neither a demo tenant, nor the operator, nor a tenant id.
-    #[error("client_id is neither a name nor a tenant id")]
+    #[error("there is no such client: use {0}, or the id of a tenant")]
+    UnknownClient(String),
+    /// Credentials that cannot be read, or that are not the named client's.
+    #[error("the credentials are malformed, or name another client than client_id")]
     InvalidClient,
     /// Not `client_credentials`.
     #[error("only client_credentials is supported")]
     UnsupportedGrantType,
-    /// A scope that is malformed, or not for this client.
-    #[error("the scope is malformed or not for this client")]
-    InvalidScope,
+    /// A list of scopes that RFC 6749, section 3.3, does not allow.
+    #[error("the scope has to be words with one space between them")]
+    MalformedScope,
+    /// A scope that does not exist, or not for this client.
+    #[error("there is no scope `{scope}` for this client: it may ask for {known}")]
+    UnknownScope {
+        /// The scope.
+        scope: String,
+        /// Those that the client may ask for, with spaces between them.
+        known: String,
+    },
     /// The key does not sign.
     #[error("the token could not be signed")]
     ServerError,
@@ -138,8 +165,7 @@ impl Issuer {
 
     /// Makes a token for `client`: a name, a tenant id or [`OPERATOR`], which has no tenant.
     ///
-    /// A tenant may ask for any scope but the operator's, even for one that does not exist. The default expiry is an
-    /// hour.
+    /// A tenant may ask for any scope of the API but the operator's. The default expiry is an hour.
     /// With the client's `certificate` the token is bound to it (RFC 8705, section 3).
     pub fn token(
         &self,
@@ -152,8 +178,13 @@ impl Issuer {
         let tenant = self.tenant(client)?;
         let scope = scope.unwrap_or(if tenant.is_some() { TENANT_SCOPES } else { OPERATOR_SCOPE });
         let scopes: Vec<&str> = scope.split(' ').collect();
-        if !scopes.iter().all(|scope| is_scope_token(scope)) || (tenant.is_some() && scopes.contains(&OPERATOR_SCOPE)) {
-            return Err(TokenError::InvalidScope);
+        if !scopes.iter().all(|scope| is_scope_token(scope)) {
+            return Err(TokenError::MalformedScope);
+        }
+        let own = if tenant.is_some() { TENANT_SCOPES.to_owned() } else { format!("{OPERATOR_SCOPE} {TENANT_SCOPES}") };
+        if let Some(scope) = scopes.iter().find(|scope| **scope != OPENID && !own.split(' ').any(|own| own == **scope))
+        {
+            return Err(TokenError::UnknownScope { scope: (*scope).to_owned(), known: own });
         }
         let expires_in = expires_in.unwrap_or(DEFAULT_EXPIRY_SECONDS);
         let now = OffsetDateTime::now_utc().unix_timestamp();
@@ -187,7 +218,11 @@ impl Issuer {
         }
         // In its canonical form only: a tenant id is compared as text everywhere else.
         let canonical = client.parse::<Ulid>().is_ok_and(|id| id.to_string() == client);
-        if canonical { Ok(Some(client)) } else { Err(TokenError::InvalidClient) }
+        if canonical {
+            return Ok(Some(client));
+        }
+        let names = self.inner.tenants.iter().map(|(name, _)| name.as_str()).chain([OPERATOR]);
+        Err(TokenError::UnknownClient(names.collect::<Vec<_>>().join(", ")))
     }
 
     fn jwks(&self) -> JwkSet {
@@ -251,12 +286,18 @@ mod tests {
 
     #[test]
     fn scopes_are_well_formed_and_the_operators_is_not_a_tenants() {
-        let scope = |client, scope| issuer().token(client, Some(scope), None, None).map(|token| token.scope);
+        let scope =
+            |client: &str, scope: &str| issuer().token(client, Some(scope), None, None).map(|token| token.scope);
         assert_eq!(scope("acme", "records:read").unwrap(), "records:read");
-        assert_eq!(scope("acme", "no:such thing").unwrap(), "no:such thing");
-        assert_eq!(scope(OPERATOR, "tenants:admin other").unwrap(), "tenants:admin other");
-        for bad in ["", " ", "a  b", " a", "a\\b", "a\"b", "é", "a\nb", "a tenants:admin"] {
-            assert_eq!(scope("acme", bad), Err(TokenError::InvalidScope), "{bad:?}");
+        assert_eq!(scope("acme", "openid").unwrap(), "openid");
+        assert_eq!(scope(OPERATOR, "tenants:admin records:read").unwrap(), "tenants:admin records:read");
+        for bad in ["", " ", "a  b", " a", "a\\b", "a\"b", "é", "a\nb"] {
+            assert_eq!(scope("acme", bad), Err(TokenError::MalformedScope), "{bad:?}");
+        }
+        for (client, bad) in [("acme", "tenants:admin"), ("acme", "records:rea"), (OPERATOR, "tenants")] {
+            let error = scope(client, &format!("records:read {bad}")).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("there is no scope `{bad}` for this client: ")), "{error}");
+            assert!(error.contains("records:read records:write"), "{error}");
         }
     }
 
@@ -265,7 +306,9 @@ mod tests {
         for client in
             ["", "unknown", "01jd0000000000000000000000", "01JD000000000000000000000", "81JD0000000000000000000000"]
         {
-            assert_eq!(issuer().token(client, None, None, None).unwrap_err(), TokenError::InvalidClient, "{client}");
+            let error = issuer().token(client, None, None, None).unwrap_err();
+            let message = "there is no such client: use acme, operator, or the id of a tenant";
+            assert_eq!(error.to_string(), message, "{client}");
         }
     }
 

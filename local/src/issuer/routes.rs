@@ -72,7 +72,7 @@ async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: Bytes) ->
     match token {
         Ok(token) => (uncached, Json(token)).into_response(),
         Err(error) => {
-            let (status, code) = code(error);
+            let (status, code) = code(&error);
             let body = Json(json!({ "error": code, "error_description": error.to_string() }));
             let mut response = (status, uncached, body).into_response();
             if status == StatusCode::UNAUTHORIZED {
@@ -118,12 +118,12 @@ fn basic_client(headers: &HeaderMap) -> Result<Option<String>, TokenError> {
     client().map(Some).ok_or(TokenError::InvalidClient)
 }
 
-fn code(error: TokenError) -> (StatusCode, &'static str) {
+fn code(error: &TokenError) -> (StatusCode, &'static str) {
     match error {
         TokenError::InvalidRequest(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
-        TokenError::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        TokenError::UnknownClient(_) | TokenError::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
         TokenError::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
-        TokenError::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope"),
+        TokenError::MalformedScope | TokenError::UnknownScope { .. } => (StatusCode::BAD_REQUEST, "invalid_scope"),
         TokenError::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
     }
 }
@@ -171,6 +171,7 @@ mod tests {
             (FORM, "grant_type=password&client_id=acme", 400, "unsupported_grant_type"),
             (FORM, "grant_type=client_credentials&client_id=nobody", 401, "invalid_client"),
             (FORM, "grant_type=client_credentials&client_id=acme&scope=tenants:admin", 400, "invalid_scope"),
+            (FORM, "grant_type=client_credentials&client_id=acme&scope=no:such", 400, "invalid_scope"),
         ] {
             let (got, headers, body) = post(content_type, form).await;
             assert_eq!((got.as_u16(), &body["error"]), (status, &json!(code)), "{form}");

@@ -19,8 +19,9 @@ use super::pool::{Event, Pool, ProcessId};
 use super::{ATTACHED, FunctionStats, Functions, InvokeError};
 use crate::template::{ACCOUNT, REGION};
 
-/// What a function may answer: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
-const RESPONSE_LIMIT: usize = 6 * 1024 * 1024;
+/// The largest response of a synchronous invocation, in bytes. AWS's page on quotas says 6 MB for requests and responses
+/// alike; the runtime's own error message says that a response may have 100 bytes more.
+const RESPONSE_LIMIT: usize = super::REQUEST_LIMIT + 100;
 
 /// What an extension is known by, from its registration on.
 const EXTENSION: &str = "lambda-extension-identifier";

@@ -1,8 +1,11 @@
 //! Lambda on this machine: processes that take their events from the Runtime API.
 //!
 //! [`Functions`] holds a `pool` for each function. An event goes to a process that waits for one, else to a process that
-//! is started for it. A process asks for events over HTTP (`api`), under a path of its own, and is watched (`process`)
-//! until it ends.
+//! is started for it, up to the number that the function may have; beyond that events wait. A process asks for events
+//! over HTTP (`api`), under a path of its own, and is watched (`process`) until it ends.
+//!
+//! Lambda does not let events wait: beyond a function's reserved concurrency it refuses them. A burst that one laptop
+//! takes a second longer for is not an error, so here an event is refused only after it has waited for a while.
 
 mod api;
 mod pool;
@@ -14,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use crate::template::Function;
 use pool::Pool;
@@ -34,6 +38,12 @@ pub enum InvokeError {
     /// Its process ended before it answered.
     #[error("the process ended: {0}")]
     Crashed(String),
+    /// Every execution environment that the function may have was busy for too long.
+    #[error("no execution environment became free in {} s", WAIT.as_secs())]
+    Throttled,
+    /// The event is larger than Lambda takes.
+    #[error("the event is larger than {REQUEST_LIMIT} bytes")]
+    EventTooLarge,
     /// The function answered with an error: `{"errorType", "errorMessage"}`.
     #[error("{error_type}: {message}")]
     Function {
@@ -70,6 +80,8 @@ pub struct RuntimeOptions {
     pub base_url: String,
     /// The DynamoDB of the functions.
     pub dynamodb_endpoint: String,
+    /// How many execution environments a function has whose template reserves no number of them.
+    pub environments: usize,
     /// Whether what functions print is dropped.
     pub quiet: bool,
     /// How functions write what they print.
@@ -99,14 +111,35 @@ impl LogFormat {
 /// How much a pool bears.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Processes of one function at once; more events wait.
-    processes: usize,
+    /// The execution environments of a function whose template reserves no number of them.
+    environments: usize,
     /// The time from a process's start to its first request for an event.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
     init: Duration,
+    /// How long an event waits for an execution environment.
+    wait: Duration,
 }
 
-const LIMITS: Limits = Limits { processes: 64, init: Duration::from_secs(10) };
+/// Longer than the init phase may take, so that a slow start is not reported as a lack of environments, and with a
+/// function's own timeout still less than API Gateway's 29 s.
+const WAIT: Duration = Duration::from_secs(15);
+
+/// The largest event of a synchronous invocation, in bytes.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const REQUEST_LIMIT: usize = 6 * 1024 * 1024;
+
+/// How many execution environments a function has whose template does not set `ReservedConcurrentExecutions`.
+///
+/// Lambda would start one for each request that comes while the others are busy, on machines that have nothing else to
+/// do. Here all of them share one machine: more processes than it has cores to run them on make every one of them
+/// slower, until they miss their own deadlines. A function waits for the database most of the time, hence two for each
+/// core.
+#[must_use]
+pub fn default_environments() -> usize {
+    const RANGE: std::ops::RangeInclusive<usize> = 4..=16;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (2 * cores).clamp(*RANGE.start(), *RANGE.end())
+}
 
 /// What a process is called that a person started.
 pub const ATTACHED: &str = "attached";
@@ -120,7 +153,8 @@ pub struct Functions {
 impl Functions {
     /// The given functions, each with its binary. Nothing is started yet.
     pub fn new(functions: impl IntoIterator<Item = (Function, PathBuf)>, options: &RuntimeOptions) -> Self {
-        Self::with_limits(functions, options, LIMITS)
+        let limits = Limits { environments: options.environments, init: Duration::from_secs(10), wait: WAIT };
+        Self::with_limits(functions, options, limits)
     }
 
     fn with_limits(
@@ -163,15 +197,19 @@ impl Functions {
 
     /// Ends every process, as Lambda does, and waits for that. Events that are under way fail, and so do later ones.
     pub async fn shutdown(&self) {
+        let mut closing = JoinSet::new();
         for pool in self.pools.values() {
-            pool.close().await;
+            let pool = Arc::clone(pool);
+            closing.spawn(async move { pool.close().await });
         }
+        closing.join_all().await;
     }
 }
 
 impl Invoke for Functions {
     async fn invoke(&self, function: &str, event: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
         match self.pools.get(function) {
+            Some(_) if event.len() > REQUEST_LIMIT => Err(InvokeError::EventTooLarge),
             Some(pool) => pool.invoke(event).await,
             None => Err(InvokeError::Unknown(function.to_owned())),
         }

@@ -138,17 +138,41 @@ impl Pool {
     }
 
     pub(super) async fn invoke(self: &Arc<Self>, body: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
+        let request_id = request_id();
         {
             let mut state = self.lock();
             if state.closed {
                 return Err(closing());
             }
             state.invocations += 1;
-            state.queue.push_back(Work { request_id: request_id(), body, reply });
+            if self.environments() == 0 {
+                state.errors += 1;
+                return Err(InvokeError::Throttled);
+            }
+            state.queue.push_back(Work { request_id: request_id.clone(), body, reply });
             self.balance(&mut state);
         }
+        match tokio::time::timeout(self.limits.wait, &mut answer).await {
+            Ok(answer) => return answer.unwrap_or_else(|_| Err(closing())),
+            Err(_elapsed) => self.give_up(&request_id),
+        }
+        // It was given up, or a process works on it and has the function's own timeout for that.
         answer.await.unwrap_or_else(|_| Err(closing()))
+    }
+
+    /// How many execution environments the function may have.
+    fn environments(&self) -> usize {
+        self.function.reserved_concurrency.unwrap_or(self.limits.environments)
+    }
+
+    /// Refuses an event that still waits for an execution environment.
+    fn give_up(&self, request_id: &str) {
+        let mut state = self.lock();
+        let waiting = state.queue.iter().position(|work| work.request_id == request_id);
+        if let Some(work) = waiting.and_then(|waiting| state.queue.remove(waiting)) {
+            state.answer(work.reply, Err(InvokeError::Throttled));
+        }
     }
 
     /// A process asks for its next event. `None` where the pool does not know it (any more).
@@ -318,7 +342,7 @@ impl Pool {
         let coming =
             state.processes.values().filter(|process| matches!(process.phase, Phase::Starting | Phase::Finishing));
         let missing = state.queue.len().saturating_sub(coming.count());
-        let room = self.limits.processes.saturating_sub(state.processes.len());
+        let room = self.environments().saturating_sub(state.processes.len());
         for _ in 0..missing.min(room) {
             self.start(state);
         }

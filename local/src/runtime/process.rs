@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use super::RuntimeOptions;
-use crate::management;
 use crate::template::{Function, REGION};
+use crate::{management, terminal};
 
 /// What a process keeps of local's own environment: what finds programs, and what makes a panic readable.
 const KEPT: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
@@ -62,6 +62,9 @@ pub(super) fn command(program: &Path, function: &Function, options: &RuntimeOpti
         .stdin(Stdio::null())
         .stdout(output())
         .stderr(output())
+        // A group of its own: Ctrl-C on a terminal interrupts the whole group in front of it, and a function that dies
+        // with local cannot return the units that it holds. Local ends its functions in order instead.
+        .process_group(0)
         .kill_on_drop(true);
     command
 }
@@ -99,7 +102,7 @@ pub(super) async fn watch(mut command: Command, name: &str, quiet: bool, stop: o
     }
     let reason = status.map_or_else(|error| error.to_string(), |status| status.to_string());
     if !told && !quiet {
-        eprintln!("{name} | ended: {reason}");
+        terminal::print(format_args!("{name} | ended: {reason}"));
     }
     reason
 }
@@ -117,7 +120,7 @@ async fn relay(stream: impl AsyncRead + Unpin, name: String) {
     let mut lines = BufReader::new(stream);
     let mut line = Vec::new();
     while let Ok(1..) = lines.read_until(b'\n', &mut line).await {
-        eprintln!("{name} | {}", String::from_utf8_lossy(line.trim_ascii_end()));
+        terminal::print(format_args!("{name} | {}", String::from_utf8_lossy(line.trim_ascii_end())));
         line.clear();
     }
 }

@@ -16,6 +16,10 @@ const HANGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/h
 /// Writes a word to the file `$LAST_WORDS` when it is asked to end.
 const LEAVES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/leave");
 
+fn limits(environments: usize) -> Limits {
+    Limits { environments, init: Duration::from_mins(1), wait: Duration::from_mins(1) }
+}
+
 struct Lambda {
     functions: Functions,
     base_url: String,
@@ -33,22 +37,37 @@ impl Lambda {
         limits: Limits,
         environment: BTreeMap<String, String>,
     ) -> Self {
+        Self::start_function(program, limits, |function| {
+            (function.timeout, function.environment) = (timeout, environment);
+        })
+        .await
+    }
+
+    /// With this many environments reserved, or four without.
+    async fn reserved(environments: Option<usize>) -> Self {
+        Self::start_function(HANGS, limits(4), |function| function.reserved_concurrency = environments).await
+    }
+
+    async fn start_function(program: &str, limits: Limits, change: impl FnOnce(&mut Function)) -> Self {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let options = RuntimeOptions {
             base_url: base_url.clone(),
             dynamodb_endpoint: "http://127.0.0.1:1".to_owned(),
+            environments: limits.environments,
             quiet: true,
             log_format: LogFormat::Text,
         };
-        let function = Function {
+        let mut function = Function {
             name: "echo".to_owned(),
             logical_id: "EchoFunction".to_owned(),
-            timeout,
+            timeout: Duration::from_mins(1),
             memory_mb: 128,
-            environment,
+            reserved_concurrency: None,
+            environment: BTreeMap::new(),
             schedules: Vec::new(),
         };
+        change(&mut function);
         let functions = Functions::with_limits([(function, program.into())], &options, limits);
         let router = functions.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -56,7 +75,7 @@ impl Lambda {
     }
 
     async fn patient() -> Self {
-        Self::start(HANGS, Duration::from_mins(1), Limits { processes: 4, init: Duration::from_mins(1) }).await
+        Self::start(HANGS, Duration::from_mins(1), limits(4)).await
     }
 
     fn invoke(&self, event: &str) -> JoinHandle<Result<Vec<u8>, InvokeError>> {
@@ -146,7 +165,7 @@ async fn events_at_once_get_a_process_each_up_to_the_limit_and_then_wait() {
 
 #[tokio::test]
 async fn a_process_that_takes_too_long_is_killed_and_replaced() {
-    let limits = Limits { processes: 1, init: Duration::from_mins(1) };
+    let limits = limits(1);
     let lambda = Lambda::start(HANGS, Duration::from_millis(50), limits).await;
     let late = lambda.invoke("late");
     lambda.handed_in(1).await;
@@ -190,7 +209,7 @@ async fn a_process_that_is_killed_fails_its_event_and_the_next_gets_another() {
 
 #[tokio::test]
 async fn a_process_that_never_asks_for_an_event_fails_the_one_it_was_started_for() {
-    let limits = Limits { processes: 4, init: Duration::from_millis(50) };
+    let limits = Limits { init: Duration::from_millis(50), ..limits(4) };
     let lambda = Lambda::start(HANGS, Duration::from_mins(1), limits).await;
     let (first, second) = (lambda.invoke("1"), lambda.invoke("2"));
     assert!(matches!(first.await.unwrap(), Err(InvokeError::Timeout)));
@@ -199,7 +218,7 @@ async fn a_process_that_never_asks_for_an_event_fails_the_one_it_was_started_for
 
 #[tokio::test]
 async fn a_process_that_exits_fails_its_event_at_once() {
-    let limits = Limits { processes: 4, init: Duration::from_mins(1) };
+    let limits = limits(4);
     for program in ["/bin/false", "/nowhere"] {
         let lambda = Lambda::start(program, Duration::from_mins(1), limits).await;
         let answer = lambda.functions.invoke("echo", Vec::new()).await;
@@ -240,9 +259,58 @@ async fn an_answer_larger_than_lambda_takes_is_an_error() {
     let answer = lambda.invoke("{}");
     lambda.handed_in(1).await;
     let request = request_of(&lambda.next("1").await);
-    let large = vec![b'x'; 6 * 1024 * 1024 + 1];
+    let large = vec![b'x'; 6 * 1024 * 1024 + 101];
     assert_eq!(lambda.post("1", &format!("invocation/{request}/response"), large).await, 413);
     assert!(matches!(answer.await.unwrap(), Err(InvokeError::Function { .. })));
+}
+
+#[tokio::test]
+async fn an_event_larger_than_lambda_takes_is_refused_without_an_invocation() {
+    let lambda = Lambda::patient().await;
+    let largest = lambda.invoke(&"x".repeat(REQUEST_LIMIT));
+    lambda.handed_in(1).await;
+    lambda.echo("1").await;
+    assert_eq!(largest.await.unwrap().unwrap().len(), REQUEST_LIMIT);
+    let refused = lambda.functions.invoke("echo", vec![b'x'; REQUEST_LIMIT + 1]).await;
+    assert!(matches!(refused, Err(InvokeError::EventTooLarge)), "{refused:?}");
+    assert_eq!(lambda.stats().invocations, 1);
+}
+
+#[tokio::test]
+async fn an_event_that_finds_no_environment_for_too_long_is_throttled_and_the_next_one_is_not() {
+    let limits = Limits { wait: Duration::from_secs(1), ..limits(1) };
+    let lambda = Lambda::start(HANGS, Duration::from_mins(1), limits).await;
+    // The first one is longer under way than any event may wait, because a process works on it.
+    let first = lambda.invoke("first");
+    lambda.handed_in(1).await;
+    let request = request_of(&lambda.next("1").await);
+    let second = lambda.invoke("second").await.unwrap();
+    assert!(matches!(second, Err(InvokeError::Throttled)), "{second:?}");
+    assert!(!first.is_finished());
+    assert_eq!(lambda.post("1", &format!("invocation/{request}/response"), "done").await, 202);
+    assert_eq!(first.await.unwrap().unwrap(), b"done");
+
+    let (third, ()) = tokio::join!(lambda.invoke("third"), lambda.echo("1"));
+    assert_eq!(third.unwrap().unwrap(), b"third");
+    let stats = lambda.stats();
+    assert_eq!((stats.cold_starts, stats.invocations, stats.errors), (1, 3, 1));
+}
+
+#[tokio::test]
+async fn a_function_has_as_many_environments_as_its_template_reserves() {
+    for (reserved, started) in [(None, 4), (Some(2), 2), (Some(5), 5)] {
+        let lambda = Lambda::reserved(reserved).await;
+        let _answers: Vec<_> = (0..6).map(|_| lambda.invoke("{}")).collect();
+        lambda.handed_in(6).await;
+        assert_eq!(lambda.stats().processes, started, "{reserved:?}");
+    }
+    let none = Lambda::reserved(Some(0)).await;
+    assert!(matches!(none.functions.invoke("echo", Vec::new()).await, Err(InvokeError::Throttled)));
+}
+
+#[test]
+fn a_machine_has_a_sensible_number_of_environments_by_default() {
+    assert!((4..=16).contains(&default_environments()));
 }
 
 #[tokio::test]
@@ -306,7 +374,7 @@ async fn shutdown_ends_processes_and_events() {
 
 /// A process that waits for its first event, with an extension or without one.
 async fn waiting(program: &str, file: &std::path::Path, extended: bool) -> (Lambda, JoinHandle<StatusCode>) {
-    let limits = Limits { processes: 1, init: Duration::from_mins(1) };
+    let limits = limits(1);
     let environment = BTreeMap::from([("LAST_WORDS".to_owned(), file.to_str().unwrap().to_owned())]);
     let lambda = Lambda::start_with(program, Duration::from_mins(1), limits, environment).await;
     let answer = lambda.invoke("{}");

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::{ACCOUNT, API_ID, REGION};
+use super::parameters::{self, ParameterError};
+use super::{ACCOUNT, API_ID, REGION, TemplateError};
 
 /// The name that the stack would have, for `AWS::StackName`.
 const STACK: &str = "local";
@@ -17,12 +18,6 @@ const CONDITION_DEPTH: u8 = 32;
 /// Why a value of the template cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum IntrinsicError {
-    /// A parameter has neither a default nor an override.
-    #[error("parameter `{0}` has no value")]
-    NoParameterValue(String),
-    /// An override is for a parameter that the template does not have.
-    #[error("there is no parameter `{0}`")]
-    UnknownParameter(String),
     /// A reference leads nowhere.
     #[error("`{0}` is neither a parameter nor a resource")]
     UnknownReference(String),
@@ -55,21 +50,30 @@ static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$\{([^}]*)\
 
 impl<'a> Resolver<'a> {
     /// For the template `document`, with `overrides` in place of the defaults of its parameters.
-    pub(super) fn new(document: &'a Value, overrides: &BTreeMap<String, String>) -> Result<Self, IntrinsicError> {
+    pub(super) fn new(document: &'a Value, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let section = |name: &str| document[name].as_object().unwrap_or(&NONE);
-        let declared = section("Parameters");
-        if let Some(name) = overrides.keys().find(|name| !declared.contains_key(*name)) {
-            return Err(IntrinsicError::UnknownParameter(name.clone()));
+        let parameters = parameters::values(section("Parameters"), overrides)?;
+        let resolver = Self { parameters, conditions: section("Conditions"), resources: section("Resources") };
+        for (name, rule) in section("Rules") {
+            let holds = resolver.rule(rule);
+            holds.map_err(|source| TemplateError::Intrinsic { resource: name.clone(), source })??;
         }
-        let mut parameters = BTreeMap::new();
-        for (name, declaration) in declared {
-            let value = match overrides.get(name) {
-                Some(value) => value.clone(),
-                None => text(&declaration["Default"]).ok_or_else(|| IntrinsicError::NoParameterValue(name.clone()))?,
-            };
-            parameters.insert(name.as_str(), value);
+        Ok(resolver)
+    }
+
+    /// Holds the parameters to a rule.
+    /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/rules-section-structure.html>
+    fn rule(&self, rule: &Value) -> Result<Result<(), ParameterError>, IntrinsicError> {
+        if rule.get("RuleCondition").map(|condition| self.test(condition, 0)).transpose()? == Some(false) {
+            return Ok(Ok(()));
         }
-        Ok(Self { parameters, conditions: section("Conditions"), resources: section("Resources") })
+        for assertion in rule["Assertions"].as_array().into_iter().flatten() {
+            if !self.test(&assertion["Assert"], 0)? {
+                let description = assertion["AssertDescription"].as_str().unwrap_or("a rule of the template fails");
+                return Ok(Err(ParameterError::Rule(description.to_owned())));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// `value` without intrinsic functions; `None` where it is `AWS::NoValue`.
@@ -260,7 +264,7 @@ fn single(members: &Map<String, Value>) -> Option<(&str, &Value)> {
 }
 
 /// A scalar as CloudFormation passes it on: parameters and references are texts.
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -297,7 +301,7 @@ Resources:
     fn resolve(value: &str, overrides: &[(&str, &str)]) -> Result<Option<Value>, IntrinsicError> {
         let document = yaml::parse(TEMPLATE).unwrap();
         let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Resolver::new(&document, &overrides)?.resolve(&yaml::parse(value).unwrap())
+        Resolver::new(&document, &overrides).unwrap().resolve(&yaml::parse(value).unwrap())
     }
 
     fn resolved(value: &str, overrides: &[(&str, &str)]) -> Value {
@@ -348,12 +352,11 @@ Resources:
 
     #[test]
     fn what_leads_nowhere_is_named() {
-        let message = |value: &str, overrides: &[(&str, &str)]| resolve(value, overrides).unwrap_err().to_string();
-        assert_eq!(message("!Ref Nobody", &[]), "`Nobody` is neither a parameter nor a resource");
-        assert_eq!(message("!If [Never, 1, 2]", &[]), "there is no condition `Never`");
-        assert_eq!(message("!If [Circle, 1, 2]", &[]), "condition `Circle` refers to itself");
-        assert_eq!(message("!ImportValue x", &[]), "`Fn::ImportValue` is not supported by local");
-        assert_eq!(message("1", &[("Nobody", "1")]), "there is no parameter `Nobody`");
-        assert_eq!(message("!Sub [1, 2]", &[]), "`Fn::Sub` has arguments that make no sense");
+        let message = |value: &str| resolve(value, &[]).unwrap_err().to_string();
+        assert_eq!(message("!Ref Nobody"), "`Nobody` is neither a parameter nor a resource");
+        assert_eq!(message("!If [Never, 1, 2]"), "there is no condition `Never`");
+        assert_eq!(message("!If [Circle, 1, 2]"), "condition `Circle` refers to itself");
+        assert_eq!(message("!ImportValue x"), "`Fn::ImportValue` is not supported by local");
+        assert_eq!(message("!Sub [1, 2]"), "`Fn::Sub` has arguments that make no sense");
     }
 }

@@ -2,6 +2,7 @@
 
 mod intrinsics;
 mod model;
+mod parameters;
 mod properties;
 pub mod yaml;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use intrinsics::IntrinsicError;
+pub use parameters::ParameterError;
 pub use yaml::YamlError;
 
 /// The account that everything on this machine belongs to.
@@ -48,6 +50,8 @@ pub struct Function {
     pub timeout: Duration,
     /// Told to the function as `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`; not enforced.
     pub memory_mb: u32,
+    /// `ReservedConcurrentExecutions`: how many execution environments it may have.
+    pub reserved_concurrency: Option<usize>,
     /// `Environment.Variables`, resolved.
     pub environment: BTreeMap<String, String>,
     /// How often it is invoked by its `Schedule` events.
@@ -178,8 +182,8 @@ pub enum TemplateError {
     #[error("the template is not readable: {0}")]
     Yaml(#[from] YamlError),
     /// The parameters do not fit.
-    #[error("the template's parameters: {0}")]
-    Parameters(IntrinsicError),
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
     /// A value of a resource cannot be resolved.
     #[error("resource `{resource}`: {source}")]
     Intrinsic {
@@ -207,6 +211,14 @@ pub enum TemplateError {
     /// There is not exactly one `AWS::Serverless::Api`.
     #[error("one AWS::Serverless::Api is wanted, not {0}")]
     Apis(usize),
+    /// What the file says cannot be used.
+    #[error("{}: {source}", path.display())]
+    In {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<TemplateError>,
+    },
 }
 
 impl Template {
@@ -214,7 +226,8 @@ impl Template {
     pub fn read(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| TemplateError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, overrides)
+        let named = |source| TemplateError::In { path: path.to_owned(), source: Box::new(source) };
+        Self::parse(&text, overrides).map_err(named)
     }
 
     /// Reads a template from its text, as [`Template::read`] does.

@@ -21,7 +21,7 @@ struct Resource<'a> {
 
 /// Builds the model of a whole document.
 pub(super) fn build(document: &Value, overrides: &BTreeMap<String, String>) -> Result<Template, TemplateError> {
-    let resolver = Resolver::new(document, overrides).map_err(TemplateError::Parameters)?;
+    let resolver = Resolver::new(document, overrides)?;
     let builder = Builder { resolver, globals: &document["Globals"]["Function"] };
 
     let mut resources: BTreeMap<&str, Vec<Resource<'_>>> = BTreeMap::new();
@@ -87,7 +87,7 @@ impl Builder<'_> {
             return Err(resource.wrong("Metadata.BuildProperties.Binary is missing"));
         };
         let merged = merge(self.globals, &resource.body["Properties"]);
-        let names = ["Timeout", "MemorySize", "Environment", "LoggingConfig", "Events"];
+        let names = ["Timeout", "MemorySize", "ReservedConcurrentExecutions", "Environment", "LoggingConfig", "Events"];
         let properties: FunctionProperties = self.properties(resource, &merged, &names)?;
 
         let mut environment: BTreeMap<_, _> =
@@ -114,6 +114,7 @@ impl Builder<'_> {
             logical_id: resource.id.to_owned(),
             timeout: Duration::from_secs(properties.timeout.0),
             memory_mb: properties.memory_size.0,
+            reserved_concurrency: properties.reserved_concurrent_executions.map(|Lenient(number)| number),
             environment,
             schedules,
         };

@@ -31,6 +31,7 @@ pub(super) struct FunctionProperties {
     pub(super) timeout: Lenient<u64>,
     #[serde(default = "least_memory")]
     pub(super) memory_size: Lenient<u32>,
+    pub(super) reserved_concurrent_executions: Option<Lenient<usize>>,
     #[serde(default)]
     pub(super) environment: Environment,
     #[serde(default)]

@@ -19,6 +19,18 @@ async fn a_body_over_ten_megabytes_is_413() {
 }
 
 #[tokio::test]
+async fn an_event_over_six_megabytes_is_413_though_its_body_has_fewer() {
+    let probe = Probe::start().await;
+    let six_megabytes = 6 * 1024 * 1024;
+    for (body, status) in [("x".repeat(six_megabytes - 100_000), 200), ("\"".repeat(six_megabytes / 2), 413)] {
+        let response = probe.request(Method::POST, "/open?do=process").body(body).send().await.unwrap();
+        assert_eq!(response.status(), status);
+    }
+    assert_eq!(probe.invocations().await.1, 1);
+    probe.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_head_over_ten_kilobytes_is_431() {
     let probe = Probe::start().await;
     let request = probe.request(Method::GET, "/open").header("x-long", "a".repeat(10_240));

@@ -53,7 +53,6 @@ async fn ten_thousand_creates_make_ten_thousand_records_while_functions_die() {
     let deaths = Arc::new(deaths(&mut random));
     let ample = ["ProRate", "ProBurst"].map(|name| (name.to_owned(), "1000000".to_owned()));
     let table = DynamoDb::start().await;
-    table.make_table_without_stream().await;
     let start = Api::start_with(|options| {
         options.overrides = BTreeMap::from(ample);
         options.dynamodb_endpoint = Some(table.past_the_proxy().to_owned());

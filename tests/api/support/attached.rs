@@ -38,6 +38,7 @@ impl Attached {
         let options = RuntimeOptions {
             base_url: api.local.base_url().to_owned(),
             dynamodb_endpoint: api.local.dynamodb_endpoint().to_owned(),
+            environments: 1,
             quiet: true,
             log_format,
         };

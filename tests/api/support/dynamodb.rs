@@ -94,7 +94,7 @@ impl DynamoDb {
     pub(crate) async fn start() -> Self {
         let engine = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = format!("http://{}", engine.local_addr().unwrap());
-        let database = dynoxide::Database::memory().unwrap();
+        let database = local::engine::memory().unwrap();
         let engine = tokio::spawn(async move { dynoxide::server::serve_on(engine, database).await });
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -143,17 +143,6 @@ impl DynamoDb {
     /// The engine, for tests that send more than is to be remembered.
     pub(crate) fn past_the_proxy(&self) -> &str {
         &self.upstream
-    }
-
-    /// Makes the template's table without its stream, before the API does: the engine goes through the whole stream with
-    /// every write, which takes minutes where there are thousands.
-    pub(crate) async fn make_table_without_stream(&self) {
-        let template = local::template::yaml::parse(&super::read("template.yaml")).unwrap();
-        let mut table = template["Resources"]["Table"]["Properties"].clone();
-        let kept = ["AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"];
-        table.as_object_mut().unwrap().retain(|name, _| kept.contains(&name.as_str()));
-        table["TableName"] = json!("Table");
-        self.ask("CreateTable", &table).await;
     }
 
     /// Makes the items of a table whose partition key has this in it expire now, past the proxy.

@@ -1,0 +1,176 @@
+//! The values of a template's parameters, held to their declarations as CloudFormation would.
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::intrinsics::text;
+
+/// Why a template cannot be used with some values for its parameters.
+#[derive(Debug, thiserror::Error)]
+pub enum ParameterError {
+    /// A parameter has neither a default nor an override.
+    #[error("the parameter `{0}` has no default: give it a value with --parameter-overrides {0}=...")]
+    NoValue(String),
+    /// An override is for a parameter that the template does not have.
+    #[error("there is no parameter `{name}`; there are: {}", known.join(", "))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A value is not what its parameter takes.
+    #[error("the parameter `{name}` cannot be `{value}`: {reason}")]
+    Value {
+        /// The parameter.
+        name: String,
+        /// The value.
+        value: String,
+        /// Why.
+        reason: String,
+    },
+    /// The values do not fit together, as one of the template's rules says.
+    #[error("the parameters do not fit together: {0}")]
+    Rule(String),
+}
+
+/// The value of each declared parameter: its override, or its default.
+pub(super) fn values<'a>(
+    declared: &'a Map<String, Value>,
+    overrides: &BTreeMap<String, String>,
+) -> Result<BTreeMap<&'a str, String>, ParameterError> {
+    if let Some(name) = overrides.keys().find(|name| !declared.contains_key(*name)) {
+        return Err(ParameterError::Unknown { name: name.clone(), known: declared.keys().cloned().collect() });
+    }
+    let mut values = BTreeMap::new();
+    for (name, declaration) in declared {
+        let value = overrides.get(name).cloned().or_else(|| text(&declaration["Default"]));
+        let value = value.ok_or_else(|| ParameterError::NoValue(name.clone()))?;
+        if let Err(reason) = check(declaration, &value) {
+            return Err(ParameterError::Value { name: name.clone(), value, reason });
+        }
+        values.insert(name.as_str(), value);
+    }
+    Ok(values)
+}
+
+/// Holds a value to its declaration.
+fn check(declaration: &Value, value: &str) -> Result<(), String> {
+    let kind = declaration["Type"].as_str().unwrap_or("String");
+    let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
+    let items: Vec<&str> = if is_list { value.split(',').map(str::trim).collect() } else { vec![value] };
+    for item in items {
+        if matches!(kind, "Number" | "List<Number>") {
+            check_number(declaration, item)?;
+        }
+        check_text(declaration, item)?;
+    }
+    Ok(())
+}
+
+fn check_number(declaration: &Value, item: &str) -> Result<(), String> {
+    let number = item.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or("it has to be a number")?;
+    let limit = |name: &str| text(&declaration[name]).and_then(|limit| Some((limit.parse::<f64>().ok()?, limit)));
+    match (limit("MinValue"), limit("MaxValue")) {
+        (Some((least, text)), _) if number < least => Err(format!("it has to be at least {text}")),
+        (_, Some((most, text))) if number > most => Err(format!("it has to be at most {text}")),
+        _ => Ok(()),
+    }
+}
+
+fn check_text(declaration: &Value, item: &str) -> Result<(), String> {
+    if let Some(allowed) = declaration["AllowedValues"].as_array() {
+        let allowed: Vec<_> = allowed.iter().filter_map(text).collect();
+        if !allowed.iter().any(|allowed| allowed == item) {
+            return Err(format!("it has to be one of {}", allowed.join(", ")));
+        }
+    }
+    if let Some(pattern) = declaration["AllowedPattern"].as_str() {
+        // CloudFormation compares the whole value.
+        let whole = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())?;
+        if !whole.is_match(item) {
+            let described = declaration["ConstraintDescription"].as_str().map(str::to_owned);
+            return Err(described.unwrap_or_else(|| format!("it has to match {pattern}")));
+        }
+    }
+    let limit = |name: &str| text(&declaration[name]).and_then(|limit| limit.parse::<usize>().ok());
+    let length = item.chars().count();
+    match (limit("MinLength"), limit("MaxLength")) {
+        (Some(least), _) if length < least => Err(format!("it has to have at least {least} characters")),
+        (_, Some(most)) if length > most => Err(format!("it has to have at most {most} characters")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Template, yaml};
+    use super::*;
+
+    fn checked(declaration: &str, value: &str) -> Result<(), String> {
+        check(&yaml::parse(declaration).unwrap(), value)
+    }
+
+    #[test]
+    fn a_value_is_held_to_its_declaration() {
+        let cases = [
+            ("{Type: Number, MinValue: 1, MaxValue: 5}", "1", Ok(())),
+            ("{Type: Number, MinValue: 1, MaxValue: 5}", "5.0", Ok(())),
+            ("{Type: Number, MinValue: 1}", "0", Err("it has to be at least 1")),
+            ("{Type: Number, MaxValue: 5}", "6", Err("it has to be at most 5")),
+            ("{Type: Number}", "many", Err("it has to be a number")),
+            ("{Type: Number}", "NaN", Err("it has to be a number")),
+            ("{Type: Number, AllowedValues: [1, 3]}", "3", Ok(())),
+            ("{Type: Number, AllowedValues: [1, 3]}", "2", Err("it has to be one of 1, 3")),
+            ("{Type: String, AllowedValues: ['true', 'false']}", "true", Ok(())),
+            ("{Type: String, AllowedValues: ['true', 'false']}", "yes", Err("it has to be one of true, false")),
+            ("{Type: String, AllowedPattern: '[a-z]+'}", "abc", Ok(())),
+            ("{Type: String, AllowedPattern: '[a-z]+'}", "abc1", Err("it has to match [a-z]+")),
+            ("{Type: String, AllowedPattern: a, ConstraintDescription: only a}", "b", Err("only a")),
+            ("{Type: String, MinLength: 2}", "é", Err("it has to have at least 2 characters")),
+            ("{Type: String, MaxLength: 2}", "éé", Ok(())),
+            ("{Type: String, MaxLength: 2}", "abc", Err("it has to have at most 2 characters")),
+            ("{Type: CommaDelimitedList, AllowedValues: [a, b]}", "a, b", Ok(())),
+            ("{Type: CommaDelimitedList, AllowedValues: [a, b]}", "a,c", Err("it has to be one of a, b")),
+            ("{Type: List<Number>}", "1,x", Err("it has to be a number")),
+        ];
+        for (declaration, value, expected) in cases {
+            assert_eq!(checked(declaration, value), expected.map_err(str::to_owned), "{declaration} {value}");
+        }
+    }
+
+    fn refused(name: &str, value: &str) -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+        let overrides = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        Template::read(path.as_ref(), &overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_error_names_the_file_the_parameter_and_what_it_takes() {
+        let error = refused("UserPool", "perhaps");
+        assert!(error.contains("template.yaml: "), "{error}");
+        assert!(
+            error.ends_with("the parameter `UserPool` cannot be `perhaps`: it has to be one of true, false"),
+            "{error}"
+        );
+        let error = refused("FreeRate", "0");
+        assert!(error.ends_with("the parameter `FreeRate` cannot be `0`: it has to be at least 1"), "{error}");
+        let error = refused("CorsAllowedOrigin", "app.example");
+        assert!(
+            error.contains("the parameter `CorsAllowedOrigin` cannot be `app.example`: it has to match "),
+            "{error}"
+        );
+        let error = refused("freerate", "1");
+        assert!(error.contains("there is no parameter `freerate`; there are: "), "{error}");
+        assert!(error.contains("FreeRate, "), "{error}");
+    }
+
+    #[test]
+    fn the_rules_of_the_template_hold() {
+        let error = refused("DomainName", "api.example.com");
+        assert!(error.ends_with("do not fit together: DomainName and CertificateArn come together."), "{error}");
+    }
+}
