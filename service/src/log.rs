@@ -4,12 +4,13 @@
 //! format, which `local` sets, it is one for people. `docs/operations.md` describes its members.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
+mod lines;
+
 use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lambda_http::tracing::init_default_subscriber;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -96,8 +97,8 @@ pub struct Entry<'a> {
 /// Starts logging, before anything else: `function` is the package's name. How is in Lambda's own variables
 /// `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`; `METRICS_NAMESPACE` is the namespace of the metrics.
 pub fn init(function: &'static str) {
-    init_default_subscriber();
     let json = optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+    lines::init(function, json, optional("AWS_LAMBDA_LOG_LEVEL").as_deref());
     let namespace = optional("METRICS_NAMESPACE");
     let directives = json.then(|| directives(namespace.as_deref().unwrap_or(NAMESPACE))).flatten();
     // A second call changes nothing.

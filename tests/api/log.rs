@@ -1,5 +1,7 @@
 //! The lines that the real binaries leave for CloudWatch: one for each event, in the embedded metric format.
 
+mod secrets;
+
 use std::sync::LazyLock;
 
 use jsonschema::Validator;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use local::runtime::{ATTACHED, LogFormat, RuntimeOptions, environment};
 use local::template::Template;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
 
 use super::{Api, binaries, workspace};
 
@@ -17,15 +19,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Attached {
     /// Killed with this.
-    _child: Child,
-    output: Lines<BufReader<ChildStdout>>,
-    /// All that was read.
+    child: Child,
+    /// The lines of its standard output, which is read on: a full pipe would hold it up.
+    output: UnboundedReceiver<String>,
+    errors: JoinHandle<String>,
+    /// All that was taken of the output.
     pub(crate) read: String,
 }
 
 impl Attached {
     /// Starts a function that the API hands its next events to, and waits until it asks for them.
     pub(crate) async fn start(api: &Api, function: &str, log_format: LogFormat) -> Self {
+        Self::start_with(api, function, log_format, &[]).await
+    }
+
+    /// The same with other values of variables.
+    pub(crate) async fn start_with(api: &Api, function: &str, log_format: LogFormat, changes: &[(&str, &str)]) -> Self {
         let functions = api.local.functions();
         let processes = || functions.stats().into_iter().find(|one| one.name == function).unwrap().processes;
         // An idle process would be given events while this one turns to the next.
@@ -47,22 +56,37 @@ impl Attached {
         let mut child = Command::new(binaries().await.join(function))
             .env_clear()
             .envs(variables)
+            .envs(changes.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, output) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut stream = child.stderr.take().unwrap();
+        let errors = tokio::spawn(async move {
+            let mut errors = Vec::new();
+            stream.read_to_end(&mut errors).await.unwrap();
+            String::from_utf8_lossy(&errors).into_owned()
+        });
         while processes() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Self { _child: child, output, read: String::new() }
+        Self { child, output, errors, read: String::new() }
     }
 
     /// The next line.
     pub(crate) async fn line(&mut self) -> String {
-        let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await.unwrap().unwrap().unwrap();
+        let line = tokio::time::timeout(PATIENCE, self.output.recv()).await.unwrap().unwrap();
         self.read.push_str(&line);
         line
     }
@@ -75,5 +99,16 @@ impl Attached {
                 return line;
             }
         }
+    }
+
+    /// Ends the process, and gives all that it has written, errors included.
+    pub(crate) async fn everything(mut self) -> String {
+        self.child.kill().await.unwrap();
+        let mut all = self.read;
+        while let Some(line) = self.output.recv().await {
+            all.push_str(&line);
+            all.push('\n');
+        }
+        all + &self.errors.await.unwrap()
     }
 }
