@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use service::issuer::{TenantIssuer, is_plausible};
+use service::issuer::{PlainHttp, TenantIssuer, is_plausible};
 use service::store::{Fault, Store};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::rows::Rows;
 
-/// How many times the table is asked in each [`INTERVAL`]: whoever makes up issuers cannot make it read in a loop.
+/// How many times the table is asked in each [`INTERVAL`] for issuers that are not known: made-up issuers cannot make the
+/// authorizer read in a loop. An issuer that is known is read once a minute, whatever strangers do.
 const MOST_READS: u32 = 10;
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -19,9 +20,10 @@ pub(crate) struct TenantIssuers {
     store: Store,
     rows: Rows<String, Arc<TenantIssuer>>,
     reads: Mutex<Reads>,
+    plain_http: PlainHttp,
 }
 
-/// The reads since a time.
+/// The reads of unknown issuers since a time.
 #[derive(Debug)]
 struct Reads {
     since: Instant,
@@ -29,26 +31,29 @@ struct Reads {
 }
 
 impl TenantIssuers {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store, rows: Rows::default(), reads: Mutex::new(Reads { since: Instant::now(), count: 0 }) }
+    pub(crate) fn new(store: Store, plain_http: PlainHttp) -> Self {
+        let reads = Mutex::new(Reads { since: Instant::now(), count: 0 });
+        Self { store, rows: Rows::default(), reads, plain_http }
     }
 
     /// The issuer with that `iss`, which nobody has verified yet.
     pub(crate) async fn get(&self, iss: &str) -> Result<Option<Arc<TenantIssuer>>, Fault> {
-        if !is_plausible(iss) {
+        if !is_plausible(iss, self.plain_http) {
             return Ok(None);
         }
-        self.rows.get(&iss.to_owned(), self.read(iss)).await
+        let iss = iss.to_owned();
+        let is_known = self.rows.has(&iss).await;
+        self.rows.get(&iss, self.read(&iss, is_known)).await
     }
 
-    async fn read(&self, iss: &str) -> Result<Option<Arc<TenantIssuer>>, Fault> {
-        if !self.may_read().await {
+    async fn read(&self, iss: &str, is_known: bool) -> Result<Option<Arc<TenantIssuer>>, Fault> {
+        if !is_known && !self.may_read_stranger().await {
             return Err(Fault::Unavailable("too many issuers are looked up".to_owned()));
         }
         Ok(self.store.tenant_issuer(iss).await?.map(Arc::new))
     }
 
-    async fn may_read(&self) -> bool {
+    async fn may_read_stranger(&self) -> bool {
         let mut reads = self.reads.lock().await;
         let now = Instant::now();
         if now >= reads.since + INTERVAL {

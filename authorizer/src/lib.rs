@@ -8,6 +8,7 @@
 
 mod contract;
 mod issuers;
+mod json;
 mod keys;
 mod machine;
 mod notes;
@@ -24,7 +25,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use lambda_runtime::Diagnostic;
 use service::caller::context;
 use service::capacity::measured;
-use service::issuer::Issuers;
+use service::config::IssuersConfig;
 use service::store::Store;
 use service::tenant::{Status, Tenant};
 
@@ -78,10 +79,11 @@ pub struct Authorizer {
 impl Authorizer {
     /// An authorizer for the tokens of these issuers, and for this store's tenants and their own issuers.
     #[must_use]
-    pub fn new(issuers: Issuers, store: Store, connector: Option<SharedHttpConnector>) -> Self {
+    pub fn new(config: IssuersConfig, store: Store, connector: Option<SharedHttpConnector>) -> Self {
+        let IssuersConfig { issuers, plain_http } = config;
         Self {
-            keys: Keys::new(issuers, connector),
-            tenant_issuers: TenantIssuers::new(store.clone()),
+            keys: Keys::new(issuers, connector, plain_http),
+            tenant_issuers: TenantIssuers::new(store.clone(), plain_http),
             machines: Machines::new(store.clone()),
             tenants: Tenants::new(store),
         }
@@ -205,13 +207,14 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
 }
 
 /// Whether who made the token may speak for the tenant. A machine token is the tenant's own, whoever its issuers are; an
-/// issuer of one tenant is this tenant's alone, as long as the tenant lists it.
+/// issuer of one tenant is this tenant's alone, as long as the tenant lists it. An issuer of the stack speaks for tenants
+/// that list it, and for those that list none only if its entry says so: its tokens could name every one of these.
 fn may_speak_for(verified: &Verified, tenant: &Tenant) -> bool {
     let listed = tenant.issuers.contains(&verified.issuer);
     match (&verified.machine, &verified.owner) {
         (Some(_), _) => true,
         (None, Some(owner)) => *owner == tenant.id && listed,
-        (None, None) => listed || tenant.issuers.is_empty(),
+        (None, None) => listed || (tenant.issuers.is_empty() && verified.by_default),
     }
 }
 

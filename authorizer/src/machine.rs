@@ -55,6 +55,7 @@ impl Machines {
         Ok(Verified {
             issuer: ISSUER.to_owned(),
             owner: None,
+            by_default: false,
             party: Party::Tenant(Some(tenant)),
             subject: format!("token:{}", token.as_str()),
             scopes: scopes.as_slice().iter().filter(|scope| contract::is_known(scope, false)).cloned().collect(),

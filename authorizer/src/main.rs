@@ -2,8 +2,7 @@
 
 use authorizer::Authorizer;
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use service::config::{Config, required};
-use service::issuer::Issuers;
+use service::config::{Config, IssuersConfig};
 use service::store::Store;
 use service::{aws, log};
 
@@ -11,7 +10,7 @@ use service::{aws, log};
 async fn main() -> Result<(), lambda_runtime::Error> {
     log::init(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
-    let issuers = Issuers::parse(&required("ISSUERS")?)?.with(Issuers::parse(&required("USER_POOL_ISSUERS")?)?)?;
+    let issuers = IssuersConfig::from_env()?;
     let connector = aws::connector();
     let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
     let authorizer = &Authorizer::new(issuers, store, connector);

@@ -76,6 +76,11 @@ impl<K: Clone + Eq + Hash, V: Clone> Rows<K, V> {
         Ok(value)
     }
 
+    /// Whether there was a row when the table was asked the last time.
+    pub(crate) async fn has(&self, key: &K) -> bool {
+        self.0.lock().await.get(key).is_some_and(|row| row.value.is_some())
+    }
+
     /// Changes a row that is kept, until it is read again. `None` if none is.
     pub(crate) async fn change<R>(&self, key: &K, change: impl FnOnce(&mut V) -> R) -> Option<R> {
         self.0.lock().await.get_mut(key)?.value.as_mut().map(change)

@@ -7,7 +7,9 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+    RSA_PSS_SHA512, RsaEncoding,
 };
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -16,8 +18,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use service::aws;
-use service::config::AwsConfig;
-use service::issuer::Issuers;
+use service::config::{AwsConfig, IssuersConfig};
+use service::issuer::{Issuers, PlainHttp};
 use service::machine::Secret;
 use service::store::Store;
 
@@ -40,33 +42,57 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-pub(crate) static RSA: LazyLock<Signer> = LazyLock::new(|| rsa("rsa"));
-pub(crate) static OTHER_RSA: LazyLock<Signer> = LazyLock::new(|| rsa("rsa"));
+pub(crate) static RSA: LazyLock<Signer> = LazyLock::new(|| rsa(&RSA_PAIR, "rsa", "RS256"));
+pub(crate) static OTHER_RSA: LazyLock<Signer> = LazyLock::new(|| rsa(&OTHER_RSA_PAIR, "rsa", "RS256"));
+pub(crate) static EC: LazyLock<Signer> = LazyLock::new(|| ec(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256", "ec", "ES256"));
+pub(crate) static EC_384: LazyLock<Signer> =
+    LazyLock::new(|| ec(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384", "ec-384", "ES384"));
 
-fn rsa(kid: &str) -> Signer {
-    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+static RSA_PAIR: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
+static OTHER_RSA_PAIR: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
+
+/// A signer for each algorithm. Those of RSA share the key of [`RSA`].
+pub(crate) fn every_signer() -> [&'static Signer; 9] {
+    static OF_RSA: LazyLock<[Signer; 5]> = LazyLock::new(|| {
+        ["RS384", "RS512", "PS256", "PS384", "PS512"].map(|algorithm| rsa(&RSA_PAIR, "rsa", algorithm))
+    });
+    let [rs384, rs512, ps256, ps384, ps512] = &*OF_RSA;
+    [&RSA, rs384, rs512, ps256, ps384, ps512, &EC, &EC_384, &ED]
+}
+
+fn rsa(pair: &'static KeyPair, kid: &str, algorithm: &'static str) -> Signer {
     let part = |number: aws_lc_rs::io::Positive<'_>| encode(number.big_endian_without_leading_zero());
     let (n, e) = (part(pair.public_key().modulus()), part(pair.public_key().exponent()));
+    let encoding: &'static dyn RsaEncoding = match algorithm {
+        "RS256" => &RSA_PKCS1_SHA256,
+        "RS384" => &RSA_PKCS1_SHA384,
+        "RS512" => &RSA_PKCS1_SHA512,
+        "PS256" => &RSA_PSS_SHA256,
+        "PS384" => &RSA_PSS_SHA384,
+        "PS512" => &RSA_PSS_SHA512,
+        other => panic!("{other}"),
+    };
     Signer {
-        algorithm: "RS256",
+        algorithm,
         public: json!({"kty": "RSA", "kid": kid, "n": n, "e": e}),
         sign: Box::new(move |input| {
             let mut signature = vec![0; pair.public_modulus_len()];
-            pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input, &mut signature).unwrap();
+            pair.sign(encoding, &SystemRandom::new(), input, &mut signature).unwrap();
             signature
         }),
     }
 }
 
-pub(crate) static EC: LazyLock<Signer> = LazyLock::new(|| {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    let point = pair.public_key().as_ref().to_vec();
+fn ec(signing: &'static EcdsaSigningAlgorithm, curve: &str, kid: &str, algorithm: &'static str) -> Signer {
+    let pair = EcdsaKeyPair::generate(signing).unwrap();
+    let point = pair.public_key().as_ref()[1..].to_vec();
+    let (x, y) = point.split_at(point.len() / 2);
     Signer {
-        algorithm: "ES256",
-        public: json!({"kty": "EC", "kid": "ec", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..])}),
+        algorithm,
+        public: json!({"kty": "EC", "kid": kid, "crv": curve, "x": encode(x), "y": encode(y)}),
         sign: Box::new(move |input| pair.sign(&SystemRandom::new(), input).unwrap().as_ref().to_vec()),
     }
-});
+}
 
 pub(crate) static ED: LazyLock<Signer> = LazyLock::new(|| {
     let pair = Ed25519KeyPair::generate().unwrap();
@@ -84,7 +110,12 @@ impl Signer {
 
     /// A token with this header and these claims, signed by this key.
     pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
-        let input = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+        self.token_of(&header.to_string(), &claims.to_string())
+    }
+
+    /// The same of texts, which need not be what a library would write.
+    pub(crate) fn token_of(&self, header: &str, claims: &str) -> String {
+        let input = format!("{}.{}", encode(header), encode(claims));
         let signature = (self.sign)(input.as_bytes());
         format!("{input}.{}", encode(signature))
     }
@@ -112,6 +143,8 @@ pub(crate) struct State {
     pub(crate) issuers: HashMap<String, Value>,
     /// The keys of issuers of tenants, by address.
     pub(crate) other_keys: HashMap<String, Vec<Value>>,
+    /// The addresses of issuers that never answer.
+    pub(crate) hanging: Vec<String>,
     /// The grants of machine tokens, by partition.
     pub(crate) grants: HashMap<String, Value>,
     /// The updates of items, as DynamoDB gets them.
@@ -160,7 +193,7 @@ impl World {
         let mut issuer = json!({"issuer": ISSUER, "jwksUri": JWKS_URI, "audiences": ["tenantry"]});
         let changes = settings.as_object().cloned().unwrap_or_default();
         issuer.as_object_mut().unwrap().extend(changes);
-        Authorizer::new(Issuers::parse(&json!([issuer]).to_string()).unwrap(), self.store(), Some(self.connector()))
+        Authorizer::new(stack(&json!([issuer])), self.store(), Some(self.connector()))
     }
 }
 
@@ -168,6 +201,9 @@ impl HttpConnector for World {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut state = self.state();
         state.asked.push(request.uri().to_owned());
+        if state.hanging.iter().any(|uri| uri == request.uri()) {
+            return HttpConnectorFuture::new(std::future::pending());
+        }
         let (status, body) = if request.uri().contains("dynamodb") {
             let body: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
             let is_update = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with("UpdateItem"));
@@ -197,6 +233,12 @@ impl HttpConnector for World {
         let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string()));
         HttpConnectorFuture::ready(Ok(response))
     }
+}
+
+/// The issuers of a stack on Lambda.
+pub(crate) fn stack(issuers: &Value) -> IssuersConfig {
+    let plain_http = PlainHttp::Refused;
+    IssuersConfig { issuers: Issuers::parse(&issuers.to_string(), plain_http).unwrap(), plain_http }
 }
 
 /// A tenant's row.
@@ -246,7 +288,7 @@ pub(crate) fn machine_token(world: &World, changes: &Value) -> (String, String) 
 /// A world in which all is well.
 pub(crate) fn fine_world() -> World {
     let world = World::default();
-    world.state().keys = Some([&RSA, &EC, &ED].map(|signer| signer.public.clone()).to_vec());
+    world.state().keys = Some([&RSA, &EC, &EC_384, &ED].map(|signer| signer.public.clone()).to_vec());
     world.state().tenant = Some(row("active", ISSUER));
     world
 }

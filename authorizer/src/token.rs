@@ -1,30 +1,26 @@
 //! Access tokens: JWTs (RFC 7519) as RFC 8725 and RFC 9068 want them checked.
 
+mod claims;
+mod kind;
+mod signature;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Validation, decode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use service::certificate::Thumbprint;
-use service::issuer::Issuer;
+use service::issuer::Algorithm;
 use service::machine::Digest;
 use service::tenant::TenantId;
-use service::tenant_key;
 use tracing::warn;
 
-use crate::contract;
 use crate::issuers::TenantIssuers;
+use crate::json::{NoObject, object};
 use crate::keys::{Keys, NoKey};
+use claims::text;
 
 /// The longest token, in bytes. API Gateway takes 10,240 bytes of headers in all.
 const MAX_BYTES: usize = 8 * 1024;
-
-/// How far clocks may differ, in seconds.
-const LEEWAY: u64 = 30;
-
-type Claims = Map<String, Value>;
 
 /// What a valid token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +28,8 @@ pub(crate) struct Verified {
     pub(crate) issuer: String,
     /// The tenant whose alone the issuer is, if it is not one of the stack's.
     pub(crate) owner: Option<TenantId>,
+    /// Whether the issuer, which is one of the stack's, speaks for tenants that list no issuers.
+    pub(crate) by_default: bool,
     pub(crate) party: Party,
     /// `sub`, or the client's id where a token has none.
     pub(crate) subject: String,
@@ -63,6 +61,10 @@ pub(crate) enum Rejection {
     TooLong,
     #[error("the token is no JWT")]
     NoJwt,
+    #[error("a member of the token's header or claims is named twice")]
+    DuplicateMember,
+    #[error("the token's typ says that it is not an access token")]
+    OtherType,
     #[error("the algorithm is not allowed")]
     AlgorithmNotAllowed,
     #[error("the token has critical header parameters")]
@@ -111,7 +113,7 @@ pub(crate) enum Rejection {
 struct Header {
     alg: String,
     kid: Option<String>,
-    crit: Option<Value>,
+    typ: Option<String>,
 }
 
 /// Checks the value of an `Authorization` header.
@@ -126,19 +128,17 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys, tenants: &TenantIss
     else {
         return Err(Rejection::NoJwt);
     };
-    let Header { alg, kid, crit } = json(header)?;
-    let algorithm = match alg.as_str() {
-        "RS256" => Algorithm::RS256,
-        "ES256" => Algorithm::ES256,
-        "EdDSA" => Algorithm::EdDSA,
-        _ => return Err(Rejection::AlgorithmNotAllowed),
-    };
-    if crit.is_some() {
+    let header = json(header)?;
+    let is_critical = header.contains_key("crit");
+    let header: Header = serde_json::from_value(Value::Object(header)).map_err(|_| Rejection::NoJwt)?;
+    let algorithm = Algorithm::of_name(&header.alg).ok_or(Rejection::AlgorithmNotAllowed)?;
+    if is_critical {
         return Err(Rejection::Critical);
     }
-    let kid = kid.ok_or(Rejection::NoKeyId)?;
-    // Not verified yet: it only says whose keys to verify with.
-    let iss = text(&json::<Claims>(payload)?, "iss")?;
+    let kid = header.kid.ok_or(Rejection::NoKeyId)?;
+    // Not verified yet: until it is, the claims only say whose keys to verify them with.
+    let claims = json(payload)?;
+    let iss = text(&claims, "iss")?;
     let found;
     let (issuer, owner) = if let Some(issuer) = keys.issuer(&iss) {
         (issuer, None)
@@ -150,49 +150,27 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys, tenants: &TenantIss
         let found = found.as_deref().ok_or(Rejection::UnknownIssuer)?;
         (&found.issuer, Some(&found.tenant))
     };
+    kind::check_type(issuer, header.typ.as_deref())?;
+    if !issuer.algorithms.is_empty() && !issuer.algorithms.contains(&algorithm) {
+        return Err(Rejection::AlgorithmNotAllowed);
+    }
     let key = keys.key(issuer, &kid).await.map_err(|none| match none {
         NoKey::Unknown => Rejection::UnknownKey,
         NoKey::Unavailable => Rejection::KeysUnavailable,
     })?;
-    if key.algorithm != algorithm {
+    if !key.is_for(algorithm, issuer) {
         return Err(Rejection::OtherAlgorithm);
     }
+    signature::verify(token, &key, algorithm, &iss)?;
 
-    let mut validation = Validation::new(algorithm);
-    validation.leeway = LEEWAY;
-    validation.validate_nbf = true;
-    validation.set_issuer(&[&iss]);
-    validation.set_required_spec_claims(&["exp", "iss"]);
-    // Checked below: where there is no `aud`, the client has to be one of ours.
-    validation.validate_aud = false;
-    let claims = decode::<Claims>(token, &key.decoding, &validation).map_err(|error| rejection(error.kind()))?.claims;
-
-    check_audience(issuer, &claims)?;
-    let certificate = binding(&claims)?;
+    claims::check_audience(issuer, &claims)?;
+    kind::check_claims(issuer, header.typ.as_deref(), &claims)?;
+    let certificate = claims::binding(&claims)?;
     let subject = text(&claims, "sub").or_else(|_| text(&claims, "client_id"))?;
-    let party = party(issuer, owner, &claims)?;
-    let scopes = scopes(issuer, &claims, party == Party::Operator);
-    Ok(Verified { issuer: iss, owner: owner.cloned(), party, subject, scopes, machine: None, certificate })
-}
-
-/// Whom the claims name, or whom the issuer is there for.
-fn party(issuer: &Issuer, owner: Option<&TenantId>, claims: &Claims) -> Result<Party, Rejection> {
-    match (&issuer.tenant_claim, owner) {
-        (None, owner) => Ok(Party::Tenant(owner.cloned())),
-        (Some(claim), None) if !claims.contains_key(claim) && is_operators(issuer, claims) => Ok(Party::Operator),
-        (Some(claim), _) => {
-            let text = text(claims, claim)?;
-            Ok(match (issuer.tenant_keys, tenant_key::digest(&text)) {
-                (false, _) => Party::Tenant(TenantId::parse(&text).ok()),
-                (true, Some(digest)) => Party::Key(digest),
-                (true, None) => Party::Tenant(None),
-            })
-        }
-    }
-}
-
-fn is_operators(issuer: &Issuer, claims: &Claims) -> bool {
-    client(claims).is_some_and(|client| issuer.operator_clients.iter().any(|one| one == client))
+    let party = claims::party(issuer, owner, &claims)?;
+    let scopes = claims::scopes(issuer, &claims, party == Party::Operator);
+    let (owner, by_default) = (owner.cloned(), issuer.default_for_tenants);
+    Ok(Verified { issuer: iss, owner, by_default, party, subject, scopes, machine: None, certificate })
 }
 
 /// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter.
@@ -201,96 +179,11 @@ pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
 }
 
-fn json<T: DeserializeOwned>(part: &str) -> Result<T, Rejection> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::NoJwt)?;
-    serde_json::from_slice(&bytes).map_err(|_| Rejection::NoJwt)
-}
-
-fn text(claims: &Claims, name: &str) -> Result<String, Rejection> {
-    match claims.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        _ => Err(Rejection::BadClaim(name.to_owned())),
-    }
-}
-
-fn rejection(kind: &ErrorKind) -> Rejection {
-    match kind {
-        ErrorKind::InvalidSignature => Rejection::BadSignature,
-        ErrorKind::ExpiredSignature => Rejection::Expired,
-        ErrorKind::ImmatureSignature => Rejection::NotYetValid,
-        ErrorKind::InvalidIssuer => Rejection::UnknownIssuer,
-        ErrorKind::MissingRequiredClaim(name) | ErrorKind::InvalidClaimFormat(name) => {
-            Rejection::BadClaim(name.clone())
-        }
-        ErrorKind::InvalidAlgorithm => Rejection::OtherAlgorithm,
-        _ => Rejection::NoJwt,
-    }
-}
-
-/// What the token is bound to (RFC 7800, section 3.1). A client certificate (RFC 8705, section 3.1) is all that can be
-/// checked: a token that is bound to anything else, or to more, must not pass as one that whoever holds it may use.
-fn binding(claims: &Claims) -> Result<Option<Thumbprint>, Rejection> {
-    let Some(confirmation) = claims.get("cnf") else { return Ok(None) };
-    let members = confirmation.as_object().filter(|members| members.len() == 1);
-    let thumbprint = members.and_then(|members| members.get("x5t#S256")).and_then(Value::as_str);
-    let thumbprint = thumbprint.and_then(|text| Thumbprint::parse(text).ok());
-    thumbprint.map(Some).ok_or(Rejection::UnknownBinding)
-}
-
-/// A token has to be for this API: by its audience (RFC 9068, section 4), or, where it has none, as access tokens of
-/// Cognito, by a client that is only used for this API.
-fn check_audience(issuer: &Issuer, claims: &Claims) -> Result<(), Rejection> {
-    // Cognito tells its access tokens from its ID tokens by this.
-    if claims.get("token_use").is_some_and(|used| used != "access") {
-        return Err(Rejection::NoAccessToken);
-    }
-    let listed = |list: &[String], value: &Value| value.as_str().is_some_and(|text| list.iter().any(|one| one == text));
-    match claims.get("aud") {
-        Some(Value::Array(audiences)) if audiences.iter().any(|aud| listed(&issuer.audiences, aud)) => {}
-        Some(aud) if listed(&issuer.audiences, aud) => {}
-        Some(_) => return Err(Rejection::OtherAudience),
-        None if issuer.client_ids.is_empty() => return Err(Rejection::OtherAudience),
-        None => {}
-    }
-    let allowed = |client: &str| issuer.client_ids.iter().any(|one| one == client);
-    if issuer.client_ids.is_empty() || client(claims).is_some_and(allowed) {
-        Ok(())
-    } else {
-        Err(Rejection::OtherClient)
-    }
-}
-
-/// The client that the token was issued to. `azp` is what some issuers call it.
-fn client(claims: &Claims) -> Option<&str> {
-    claims.get("client_id").or_else(|| claims.get("azp"))?.as_str()
-}
-
-/// The scopes that the contract knows for operators or for tenants, from the scope claim and from roles.
-fn scopes(issuer: &Issuer, claims: &Claims, operator: bool) -> Vec<String> {
-    let direct = words(claims.get(&issuer.scope_claim));
-    let direct = direct.into_iter().filter_map(|scope| scope.strip_prefix(&issuer.scope_prefix));
-    let roles = words(issuer.role_claim.as_deref().and_then(|name| pointed(claims, name)));
-    let by_role = roles.into_iter().filter_map(|role| issuer.role_scopes.get(role)).flatten().map(String::as_str);
-    let mut scopes: Vec<String> =
-        direct.chain(by_role).filter(|scope| contract::is_known(scope, operator)).map(ToOwned::to_owned).collect();
-    scopes.sort_unstable();
-    scopes.dedup();
-    scopes
-}
-
-/// A claim by its name, or by a JSON Pointer (RFC 6901).
-fn pointed<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
-    let Some(path) = name.strip_prefix('/') else { return claims.get(name) };
-    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    let value = claims.get(first)?;
-    if rest.is_empty() { Some(value) } else { value.pointer(&format!("/{rest}")) }
-}
-
-/// The words of a string with spaces, or the strings of an array.
-fn words(claim: Option<&Value>) -> Vec<&str> {
-    match claim {
-        Some(Value::String(text)) => text.split(' ').filter(|word| !word.is_empty()).collect(),
-        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    }
+/// The object of a segment, in which no member may be named twice.
+fn json(segment: &str) -> Result<Map<String, Value>, Rejection> {
+    let bytes = URL_SAFE_NO_PAD.decode(segment).map_err(|_| Rejection::NoJwt)?;
+    object(&bytes).map_err(|none| match none {
+        NoObject::NotJson => Rejection::NoJwt,
+        NoObject::Duplicate => Rejection::DuplicateMember,
+    })
 }

@@ -317,6 +317,7 @@ pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BT
         "audiences": [AUDIENCE],
         "operatorClients": [seed::OPERATOR],
         "tenantClaim": "tenant",
+        "defaultForTenants": true,
     }]);
     overrides.entry("Issuers".to_owned()).or_insert_with(|| issuers.to_string());
     overrides.entry("UserPool".to_owned()).or_insert_with(|| "false".to_owned());

@@ -2,6 +2,7 @@
 
 use std::env;
 
+use crate::issuer::{Issuers, IssuersError, PlainHttp};
 use crate::quota::Quotas;
 
 /// What every function is told.
@@ -118,6 +119,37 @@ impl MeterConfig {
 pub fn quotas() -> Result<Quotas, ConfigError> {
     const QUOTAS: &str = "QUOTAS";
     serde_json::from_str(&required(QUOTAS)?).map_err(|_| ConfigError::Invalid(QUOTAS))
+}
+
+/// The issuers of the stack, and whether one may be asked for its keys over plain HTTP.
+#[derive(Debug, Clone)]
+pub struct IssuersConfig {
+    /// `ISSUERS`, those of the operator's choice, and `USER_POOL_ISSUERS`, the stack's user pool.
+    pub issuers: Issuers,
+    /// `AWS_SAM_LOCAL`: whether the function runs on a developer's machine. SAM CLI says `true` in its containers, and
+    /// `local` to its processes; Lambda does not.
+    pub plain_http: PlainHttp,
+}
+
+/// The issuers cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuersConfigError {
+    /// A variable is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingVariable),
+    /// An issuer cannot be trusted.
+    #[error(transparent)]
+    Issuers(#[from] IssuersError),
+}
+
+impl IssuersConfig {
+    /// Reads the environment.
+    pub fn from_env() -> Result<Self, IssuersConfigError> {
+        let is_development = optional("AWS_SAM_LOCAL").as_deref() == Some("true");
+        let plain_http = if is_development { PlainHttp::ThisMachine } else { PlainHttp::Refused };
+        let read = |name| Ok::<_, IssuersConfigError>(Issuers::parse(&required(name)?, plain_http)?);
+        Ok(Self { issuers: read("ISSUERS")?.with(read("USER_POOL_ISSUERS")?)?, plain_http })
+    }
 }
 
 /// A variable that has to be there and not be empty.

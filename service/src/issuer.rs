@@ -3,12 +3,23 @@
 //! Those of the stack are in the variables `ISSUERS`, for those of the operator's choice, and `USER_POOL_ISSUERS`, for
 //! the user pool. Those that an operator adds for one tenant are in the table.
 
+mod address;
+mod algorithm;
+mod error;
+mod pinned;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::tenant::TenantId;
+use address::check_name;
+
+pub use address::{AddressError, PlainHttp, check_address};
+pub use algorithm::Algorithm;
+pub use error::IssuersError;
+pub use pinned::PinnedError;
 
 /// The most bytes of an `iss`.
 pub const MAX_ISS: usize = 200;
@@ -24,6 +35,19 @@ pub struct Issuer {
     /// Where its keys are; by default `<issuer>/.well-known/jwks.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
+    /// The keys themselves, as a JWKS (RFC 7517). They are never fetched then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Value>,
+    /// The algorithms that its tokens may be signed with. Without any, a key verifies the algorithm that it names, or
+    /// the usual one of its type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub algorithms: Vec<Algorithm>,
+    /// The values of the header `typ` that its access tokens have. Without any, they have none or a usual one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_types: Vec<String>,
+    /// Whether its ID tokens are accepted in place of access tokens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_id_tokens: bool,
     /// The values of `aud` that mean this API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
@@ -33,6 +57,9 @@ pub struct Issuer {
     /// The clients whose tokens are operators', where they have no tenant claim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operator_clients: Vec<String>,
+    /// Whether its tokens may speak for every tenant that lists no issuers. Only an issuer of the stack may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub default_for_tenants: bool,
     /// The claim that holds the tenant's id. `None` for a tenant's issuer, whose tokens need not name the tenant.
     #[serde(default = "tenant_claim", skip_serializing_if = "Option::is_none")]
     pub tenant_claim: Option<String>,
@@ -75,41 +102,17 @@ pub struct TenantIssuer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuers(Vec<Issuer>);
 
-/// An issuer cannot be trusted as it is given.
-#[derive(Debug, thiserror::Error)]
-pub enum IssuersError {
-    /// It is not of the form.
-    #[error("the value is not a JSON array of issuers: {0}")]
-    Malformed(#[from] serde_json::Error),
-    /// Two entries would compete for the same tokens.
-    #[error("the issuer {0} is listed twice")]
-    Twice(String),
-    /// Its tokens for other APIs would be taken for ours.
-    #[error("the issuer {0} has neither audiences nor clientIds")]
-    NoAudience(String),
-    /// Anybody on the way could replace its keys.
-    #[error("the issuer {0} does not give its keys over HTTPS: {1}")]
-    NotHttps(String, String),
-    /// Its tokens would speak for nobody: only a tenant's issuer need not name the tenant, and not with `tenantKeys`.
-    #[error("the issuer {0} has no tenantClaim")]
-    NoTenantClaim(String),
-    /// The operators of the stack come from the stack's issuers.
-    #[error("the issuer {0} is a tenant's and has operatorClients")]
-    Operators(String),
-    /// It is too long to be kept with a tenant.
-    #[error("an issuer is too long: its name has at most {MAX_ISS} bytes, the whole at most {MAX_JSON}")]
-    TooLong,
-}
-
 impl Issuers {
     /// Reads a variable.
-    pub fn parse(json: &str) -> Result<Self, IssuersError> {
+    pub fn parse(json: &str, plain_http: PlainHttp) -> Result<Self, IssuersError> {
         let issuers: Vec<Issuer> = serde_json::from_str(json)?;
         for (index, issuer) in issuers.iter().enumerate() {
             if issuers[..index].iter().any(|other| other.issuer == issuer.issuer) {
                 return Err(IssuersError::Twice(issuer.issuer.clone()));
             }
+            check_name(&issuer.issuer).map_err(|cause| IssuersError::Name(issuer.issuer.clone(), cause))?;
             issuer.check()?;
+            issuer.check_keys(plain_http)?;
             if issuer.tenant_claim.is_none() {
                 return Err(IssuersError::NoTenantClaim(issuer.issuer.clone()));
             }
@@ -140,18 +143,28 @@ impl Issuers {
 }
 
 impl Issuer {
-    /// Reads an issuer of one tenant. Without `tenantClaim` its tokens need not name the tenant.
-    pub fn of_tenant(mut members: Map<String, Value>) -> Result<Self, IssuersError> {
-        members.entry("tenantClaim").or_insert(Value::Null);
-        let issuer: Self = serde_json::from_value(Value::Object(members))?;
+    /// Reads an issuer that an operator adds for one tenant. Without `tenantClaim` its tokens need not name the tenant.
+    pub fn of_tenant(members: Map<String, Value>, plain_http: PlainHttp) -> Result<Self, IssuersError> {
+        let issuer = Self::stored(members)?;
         if issuer.issuer.len() > MAX_ISS || issuer.to_json()?.len() > MAX_JSON {
             return Err(IssuersError::TooLong);
         }
+        check_address(&issuer.issuer, plain_http)
+            .map_err(|cause| IssuersError::Address(issuer.issuer.clone(), issuer.issuer.clone(), cause))?;
+        issuer.check_keys(plain_http)?;
+        Ok(issuer)
+    }
+
+    /// Reads an issuer of one tenant as it was stored. Its addresses are not checked: rules that came later must not
+    /// make a tenant's row unreadable, and the authorizer checks every address before it uses it.
+    pub fn stored(mut members: Map<String, Value>) -> Result<Self, IssuersError> {
+        members.entry("tenantClaim").or_insert(Value::Null);
+        let issuer: Self = serde_json::from_value(Value::Object(members))?;
         if !issuer.operator_clients.is_empty() {
             return Err(IssuersError::Operators(issuer.issuer));
         }
-        if !may_be_asked(&issuer.issuer) {
-            return Err(IssuersError::NotHttps(issuer.issuer.clone(), issuer.issuer));
+        if issuer.default_for_tenants {
+            return Err(IssuersError::Default(issuer.issuer));
         }
         if issuer.tenant_keys && issuer.tenant_claim.is_none() {
             return Err(IssuersError::NoTenantClaim(issuer.issuer));
@@ -169,14 +182,22 @@ impl Issuer {
         if self.audiences.is_empty() && self.client_ids.is_empty() {
             return Err(IssuersError::NoAudience(self.issuer.clone()));
         }
-        let uri = self.jwks_uri();
-        if !may_be_asked(&uri) {
-            return Err(IssuersError::NotHttps(self.issuer.clone(), uri));
-        }
         Ok(())
     }
 
-    /// Where the issuer's keys are.
+    /// Checks where the keys come from: an address, or the issuer's entry itself.
+    fn check_keys(&self, plain_http: PlainHttp) -> Result<(), IssuersError> {
+        if let Some(jwks) = &self.jwks {
+            if self.jwks_uri.is_some() {
+                return Err(IssuersError::TwoKeySources(self.issuer.clone()));
+            }
+            return pinned::check(jwks).map_err(|cause| IssuersError::PinnedKeys(self.issuer.clone(), cause));
+        }
+        let uri = self.jwks_uri();
+        check_address(&uri, plain_http).map_err(|cause| IssuersError::Address(self.issuer.clone(), uri, cause))
+    }
+
+    /// Where the issuer's keys are, unless they are pinned.
     #[must_use]
     pub fn jwks_uri(&self) -> String {
         let default = || format!("{}/.well-known/jwks.json", self.issuer.trim_end_matches('/'));
@@ -184,115 +205,11 @@ impl Issuer {
     }
 }
 
-/// Whether an `iss` can be that of a tenant's issuer: what is not need not be looked up.
+/// Whether an `iss` can be that of a tenant's issuer: one that cannot be need not be looked up.
 #[must_use]
-pub fn is_plausible(iss: &str) -> bool {
-    iss.len() <= MAX_ISS && may_be_asked(iss)
-}
-
-fn may_be_asked(uri: &str) -> bool {
-    uri.starts_with("https://") || is_this_machine(uri)
-}
-
-/// Plain HTTP is for development: to this machine, or to it from a container of `sam local`.
-fn is_this_machine(uri: &str) -> bool {
-    let Some(rest) = uri.strip_prefix("http://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    // What stands before an `@` is a user's name: the host comes after it, and is on no list here.
-    !authority.contains('@') && ["127.0.0.1", "localhost", "[::1]", "host.docker.internal"].contains(&host)
+pub fn is_plausible(iss: &str, plain_http: PlainHttp) -> bool {
+    iss.len() <= MAX_ISS && check_address(iss, plain_http).is_ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_issuer_has_defaults() {
-        let issuers = Issuers::parse(r#"[{"issuer":"https://a.example/","audiences":["api"]}]"#).unwrap().into_vec();
-        assert_eq!(issuers[0].jwks_uri(), "https://a.example/.well-known/jwks.json");
-        assert_eq!((issuers[0].tenant_claim.as_deref(), &issuers[0].scope_claim[..]), (Some("tenant"), "scope"));
-        assert_eq!(Issuers::parse("[]").unwrap().into_vec(), []);
-    }
-
-    #[test]
-    fn what_cannot_be_trusted_is_refused() {
-        for (json, error) in [
-            ("", "not a JSON array"),
-            ("{}", "not a JSON array"),
-            (r#"[{"issuer":"https://a.example","audiences":["api"],"audience":"x"}]"#, "unknown field"),
-            (r#"[{"issuer":"https://a","audiences":["a"],"tenantClaim":null}]"#, "has no tenantClaim"),
-            (r#"[{"issuer":"https://a.example"}]"#, "neither audiences nor clientIds"),
-            (r#"[{"issuer":"http://a.example","audiences":["api"]}]"#, "not give its keys over HTTPS"),
-            (r#"[{"issuer":"x","jwksUri":"http://localhost.evil/","audiences":["a"]}]"#, "over HTTPS"),
-            (r#"[{"issuer":"x","jwksUri":"http://localhost:1@evil/","audiences":["a"]}]"#, "over HTTPS"),
-            (r#"[{"issuer":"x","jwksUri":"http://127.0.0.1:80:x@e/","audiences":["a"]}]"#, "over HTTPS"),
-            (
-                r#"[{"issuer":"https://a","audiences":["a"]},{"issuer":"https://a","clientIds":["b"]}]"#,
-                "https://a is listed twice",
-            ),
-        ] {
-            let message = Issuers::parse(json).unwrap_err().to_string();
-            assert!(message.contains(error), "{json}: {message}");
-        }
-    }
-
-    #[test]
-    fn an_issuer_is_in_one_of_two_variables() {
-        let of = |names: &[&str]| {
-            let list: Vec<_> = names.iter().map(|name| json!({"issuer": name, "audiences": ["api"]})).collect();
-            Issuers::parse(&json!(list).to_string()).unwrap()
-        };
-        let both = of(&["https://a", "https://b"]);
-        assert_eq!(of(&["https://a"]).with(of(&["https://b"])).unwrap(), both);
-        assert_eq!(both.clone().with(of(&[])).unwrap(), both);
-        let twice = both.with(of(&["https://c", "https://b"])).unwrap_err();
-        assert_eq!(twice.to_string(), "the issuer https://b is listed twice");
-    }
-
-    #[test]
-    fn keys_on_this_machine_may_come_over_http() {
-        for uri in ["http://127.0.0.1:3000/_local/jwks.json", "http://localhost/k", "http://host.docker.internal:1/k"] {
-            let json = format!(r#"[{{"issuer":"https://a.example","jwksUri":"{uri}","audiences":["api"]}}]"#);
-            assert_eq!(Issuers::parse(&json).unwrap().into_vec()[0].jwks_uri(), uri);
-        }
-    }
-
-    fn of_tenant(value: Value) -> Result<Issuer, IssuersError> {
-        let Value::Object(members) = value else { panic!("{value}") };
-        Issuer::of_tenant(members)
-    }
-
-    #[test]
-    fn an_issuer_of_a_tenant_need_not_name_the_tenant_and_comes_back() {
-        for (value, claim) in [
-            (json!({"issuer": "https://a", "audiences": ["api"]}), None),
-            (json!({"issuer": "https://a", "clientIds": ["c"], "tenantClaim": null}), None),
-            (json!({"issuer": "https://a", "audiences": ["api"], "tenantClaim": "org"}), Some("org")),
-            (json!({"issuer": "https://a", "audiences": ["api"], "roleScopes": {"a": ["b"]}, "roleClaim": "r"}), None),
-        ] {
-            let issuer = of_tenant(value).unwrap();
-            assert_eq!(issuer.tenant_claim.as_deref(), claim);
-            assert_eq!(of_tenant(serde_json::from_str(&issuer.to_json().unwrap()).unwrap()).unwrap(), issuer);
-        }
-    }
-
-    #[test]
-    fn an_issuer_of_a_tenant_makes_no_operators() {
-        for (value, error) in [
-            (json!({"issuer": "https://a", "audiences": ["api"], "operatorClients": ["x"]}), "has operatorClients"),
-            (json!({"issuer": "https://a", "audiences": ["api"], "tenantKeys": true}), "no tenantClaim"),
-            (json!({"issuer": "https://a"}), "neither audiences nor clientIds"),
-            (json!({"issuer": "a", "audiences": ["api"], "jwksUri": "https://a"}), "over HTTPS"),
-            (json!({"issuer": "https://a", "audiences": ["api"], "jwksUri": "http://a"}), "over HTTPS"),
-            (json!({"issuer": format!("https://{}", "a".repeat(193)), "audiences": ["api"]}), "too long"),
-            (json!({"issuer": "https://a", "audiences": ["a".repeat(2048)]}), "too long"),
-            (json!({"issuer": "https://a", "audiences": ["api"], "tenant": "x"}), "unknown field"),
-        ] {
-            let message = of_tenant(value.clone()).unwrap_err().to_string();
-            assert!(message.contains(error), "{value}: {message}");
-        }
-    }
-}
+mod tests;

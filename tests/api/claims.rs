@@ -8,7 +8,7 @@ use local::runtime::{Invoke, InvokeError};
 use local::template::{Template, yaml};
 use serde_json::{Value, json};
 use service::aws;
-use service::issuer::Issuers;
+use service::issuer::{Issuers, PlainHttp};
 
 use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, read, workspace};
@@ -145,9 +145,11 @@ fn the_authorizer_accepts_the_pool_beside_the_operators_issuers() {
     let authorizer = template.functions.iter().find(|function| function.name == "authorizer").unwrap();
     let pool = &authorizer.environment["USER_POOL_ISSUERS"];
     let own = r#"[{"issuer":"https://login.example.com","audiences":["tenantry"]}]"#;
-    assert!(Issuers::parse(own).unwrap().with(Issuers::parse(pool).unwrap()).is_ok());
+    let parse = |json| Issuers::parse(json, PlainHttp::Refused).unwrap();
+    assert!(parse(own).with(parse(pool)).is_ok());
     let [pool] = &serde_json::from_str::<Vec<Value>>(pool).unwrap()[..] else { panic!("{pool}") };
     assert_eq!(pool["scopePrefix"], scopes::PREFIX);
+    assert_eq!(pool["defaultForTenants"], true, "tenants that list no issuers sign in with the pool");
 }
 
 /// What the rules of the trigger rest on.

@@ -143,6 +143,54 @@ async fn made_up_issuers_cannot_make_it_read_in_a_loop() {
     assert!(world.state().asked.iter().all(|uri| !uri.contains("://0.example")), "nor is a made-up issuer asked");
 }
 
+/// Whoever makes up issuers keeps new ones waiting, but nobody who has signed in here before.
+#[tokio::test(start_paused = true)]
+async fn strangers_do_not_use_up_the_reads_of_issuers_that_are_known() {
+    let world = world_of(ACME);
+    let authorizer = world.authorizer(&json!({}));
+    assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()));
+    // Each time the row is due to be read again, a flood came first.
+    for minute in 0..3 {
+        tokio::time::advance(Duration::from_secs(61)).await;
+        for n in 0..50 {
+            let made_up = token(&json!({"iss": format!("https://{minute}-{n}.example")}));
+            assert!(authorize(&authorizer, &made_up).await.is_err());
+        }
+        let before = world.table_reads();
+        assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()));
+        assert_eq!(world.table_reads() - before, 2, "the issuer and its tenant are read, and not taken as they were");
+    }
+    // So a change of it is seen in time.
+    add_issuer(&world, ACME, OWN, &EC, &json!({"clientIds": ["another"]}));
+    tokio::time::advance(Duration::from_secs(61)).await;
+    for n in 0..50 {
+        assert!(authorize(&authorizer, &token(&json!({"iss": format!("https://{n}.example")}))).await.is_err());
+    }
+    assert_eq!(rejection(&authorizer, &token(&json!({}))).await, Some(Rejection::OtherClient));
+}
+
+#[tokio::test]
+async fn its_keys_may_be_pinned() {
+    let world = world_of(ACME);
+    let mut settings = EC.public.clone();
+    settings["kid"] = "pinned".into();
+    add_issuer(&world, ACME, OWN, &EC, &json!({"jwks": {"keys": [settings]}}));
+    let authorizer = world.authorizer(&json!({}));
+    let claims = claims(&json!({"iss": OWN, "tenant": null}));
+    let pinned = format!("Bearer {}", EC.token(&header(&EC, &json!({"kid": "pinned"})), &claims));
+    assert!(allows(&authorize(&authorizer, &pinned).await.unwrap()));
+    assert_eq!(rejection(&authorizer, &token(&json!({}))).await, Some(Rejection::UnknownKey));
+    assert!(world.state().asked.iter().all(|uri| !uri.contains("login.acme.example")));
+}
+
+#[tokio::test]
+async fn it_is_never_the_default_of_tenants_even_if_the_table_says_so() {
+    let world = world_of(GLOBEX);
+    add_issuer(&world, GLOBEX, OWN, &EC, &json!({"defaultForTenants": true, "tenantClaim": "tenant"}));
+    let theirs = authorize(&world.authorizer(&json!({})), &token(&json!({"tenant": ACME}))).await;
+    assert!(matches!(theirs, Err(Refusal::Unavailable)), "{theirs:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_the_table_fails_it_is_not_the_token_that_is_wrong() {
     let world = world_of(ACME);

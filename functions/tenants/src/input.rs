@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use service::config::IssuersConfig;
 use service::http::{Body, Code, Inbound, Problem, WholeNumber};
-use service::issuer::{Issuer, Issuers, IssuersError, MAX_ISS};
+use service::issuer::{Issuer, IssuersError, PlainHttp, is_plausible};
 use service::managed::KeyKind;
 use service::tenant::TenantId;
 
@@ -69,7 +70,7 @@ pub(crate) struct Patch {
 }
 
 impl NewTenant {
-    pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &Issuers) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &IssuersConfig) -> Result<Self, Problem> {
         let body = request.body(JSON, &["id", "name", "plan", "issuers", "labels", "key", "quota"])?;
         let missing = |name: &str| invalid(&format!("The member `{name}` is missing."));
         let id = match member::<String>(&body, "id", "a string")? {
@@ -97,7 +98,7 @@ impl NewTenant {
 }
 
 impl Patch {
-    pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &Issuers) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &IssuersConfig) -> Result<Self, Problem> {
         let body = request.body(MERGE_PATCH, &["name", "plan", "issuers", "labels", "quota"])?;
         Ok(Self {
             name: name(&body)?,
@@ -197,7 +198,7 @@ pub(crate) fn check_quota(requests: u64, plan: &str, plans: &Plans) -> Result<u6
 }
 
 /// The issuers: a name is one of the stack, an object one that is to be the tenant's alone.
-fn issuers(body: &Body<'_>, stack: &Issuers) -> Result<Option<Bound>, Problem> {
+fn issuers(body: &Body<'_>, stack: &IssuersConfig) -> Result<Option<Bound>, Problem> {
     let Some(members) = member::<Vec<Value>>(body, "issuers", "an array")? else { return Ok(None) };
     if members.len() > MAX_ISSUERS {
         return Err(invalid(&format!("There are at most {MAX_ISSUERS} issuers.")));
@@ -205,11 +206,17 @@ fn issuers(body: &Body<'_>, stack: &Issuers) -> Result<Option<Bound>, Problem> {
     let mut bound = Bound::default();
     for member in members {
         let name = match member {
-            Value::String(name) if name.starts_with("https://") && name.len() <= MAX_ISS => name,
-            Value::String(_) => return Err(invalid_issuer("An issuer is an address that starts with https://.")),
+            Value::String(name) if stack.issuers.has(&name) => name,
+            // It may become one of the stack's, in a later deployment.
+            Value::String(name) if is_plausible(&name, PlainHttp::Refused) => name,
+            Value::String(_) => {
+                let detail = "A string names an issuer of the stack, or another one by its address, which is a valid \
+                              URI and starts with https://.";
+                return Err(invalid_issuer(detail));
+            }
             Value::Object(members) => {
-                let issuer = Issuer::of_tenant(members).map_err(|error| issuer_problem(&error))?;
-                if stack.has(&issuer.issuer) {
+                let issuer = Issuer::of_tenant(members, stack.plain_http).map_err(|error| issuer_problem(&error))?;
+                if stack.issuers.has(&issuer.issuer) {
                     let detail = "The issuer is one of the stack: name it by its address alone.";
                     return Err(Problem::new(Code::IssuerTaken, detail));
                 }

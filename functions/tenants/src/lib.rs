@@ -11,8 +11,8 @@ use std::time::Duration;
 use lambda_http::http::StatusCode;
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use service::caller::Operator;
+use service::config::IssuersConfig;
 use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
-use service::issuer::Issuers;
 use service::managed::{Managed, Refused};
 use service::page::Page;
 use service::store::Store;
@@ -41,13 +41,13 @@ const JSON_LINES: &[&str] = &[PLAIN_TEXT, "application/jsonl"];
 pub struct Tenants {
     saga: Saga,
     /// Those of the stack, which no tenant can have for itself.
-    issuers: Issuers,
+    issuers: IssuersConfig,
 }
 
 impl Tenants {
     /// A function on this store and this API, in a stack of these issuers.
     #[must_use]
-    pub fn new(store: Store, gateway: ApiGateway, issuers: Issuers) -> Self {
+    pub fn new(store: Store, gateway: ApiGateway, issuers: IssuersConfig) -> Self {
         Self { saga: Saga { store, gateway }, issuers }
     }
 }

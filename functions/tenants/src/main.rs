@@ -1,7 +1,6 @@
 //! Starts the function.
 
-use service::config::{Config, required};
-use service::issuer::Issuers;
+use service::config::{Config, IssuersConfig, required};
 use service::store::Store;
 use service::{aws, http, log};
 use tenants::{ApiGateway, Plans, Tenants};
@@ -11,7 +10,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     log::init(env!("CARGO_PKG_NAME"));
     let config = Config::from_env()?;
     let plans = Plans::parse(&required("BACKSTOPS")?)?;
-    let issuers = Issuers::parse(&required("ISSUERS")?)?.with(Issuers::parse(&required("USER_POOL_ISSUERS")?)?)?;
+    let issuers = IssuersConfig::from_env()?;
     let connector = aws::connector();
     let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
     let gateway = ApiGateway::new(&config.aws, connector, plans, required("STACK")?);

@@ -43,6 +43,8 @@ pub fn environment(function: &Function, options: &RuntimeOptions, process: &str)
         ("AWS_LAMBDA_LOG_STREAM_NAME", process.to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", format!("{}/_local/runtime/{name}/{process}", options.base_url)),
         ("AWS_REGION", REGION.to_owned()),
+        // As SAM CLI says it: keys of issuers may come from this machine over plain HTTP.
+        ("AWS_SAM_LOCAL", "true".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ("TZ", ":UTC".to_owned()),
         ("_HANDLER", "bootstrap".to_owned()),

@@ -397,7 +397,7 @@ mod tests {
         managed.settle(Timestamp::from_millis(2));
         (managed.key_id, managed.placed_in) = (Some("k".into()), Some("free".into()));
         let own = serde_json::json!({"issuer": "https://own.example", "audiences": ["api"]});
-        managed.own_issuers = vec![Issuer::of_tenant(own.as_object().unwrap().clone()).unwrap()];
+        managed.own_issuers = vec![Issuer::stored(own.as_object().unwrap().clone()).unwrap()];
         let digest = crate::tenant_key::digest(&crate::tenant_key::generate()).unwrap();
         managed.rotate_keys(digest, std::time::Duration::ZERO, Timestamp::from_millis(3)).unwrap();
         (managed.reason, managed.purged, managed.revision) = (Some("why".into()), 3, 4);

@@ -37,7 +37,7 @@ pub(super) fn to_text(issuer: &Issuer) -> Result<String, Fault> {
 /// Checked as it was when it was written: an item that somebody else wrote makes no operators.
 pub(super) fn from_text(text: &str) -> Result<Issuer, Fault> {
     let members = serde_json::from_str(text).map_err(|_| Fault::corrupt(CONFIG))?;
-    Issuer::of_tenant(members).map_err(|_| Fault::corrupt(CONFIG))
+    Issuer::stored(members).map_err(|_| Fault::corrupt(CONFIG))
 }
 
 fn from_item(mut item: Item) -> Result<TenantIssuer, Fault> {

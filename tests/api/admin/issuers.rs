@@ -1,6 +1,11 @@
 //! Issuers of one tenant.
 
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
 use local::issuer::Issuer;
+use local::runtime::{ATTACHED, LogFormat, RuntimeOptions, environment};
+use local::template::Template;
 use serde_json::{Value, json};
 use service::aws;
 use service::store::Store;
@@ -8,10 +13,11 @@ use service::tenant::TenantId;
 use service::tenant_key;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use super::{NOTE, TENANTS, onboard, operator};
-use crate::support::{Api, Caller};
+use crate::support::{Api, Caller, binaries, workspace};
 
 /// An issuer that the stack does not know, on a port of its own.
 struct Own {
@@ -116,6 +122,94 @@ async fn an_issuer_is_one_tenants_until_it_is_dropped_or_offboarded() {
     api.shutdown().await;
 }
 
+/// The local issuer is one of the stack, and has no HTTPS.
+#[tokio::test]
+async fn an_issuer_of_the_stack_is_named_by_its_address_whatever_that_is() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let stack = api.local.issuer().url();
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "pro", "issuers": [stack]})).await;
+    api.caller(&id).await.get(NOTE).await.expect_problem(404, "record_not_found");
+    let path = format!("{TENANTS}/{id}");
+    operator.patch(&path, &json!({"issuers": ["https://login.example", stack]})).await.expect(200);
+    assert_eq!(operator.get(&path).await.json()["issuers"], json!(["https://login.example", stack]));
+    for other in [
+        format!("{stack}/"),
+        format!("{stack}x"),
+        "http://127.0.0.1:1/_local".to_owned(),
+        "https://login.example@evil.example".to_owned(),
+        "https://login.example/#a".to_owned(),
+        "https://login.example/ ".to_owned(),
+        "login.example".to_owned(),
+    ] {
+        operator.patch(&path, &json!({"issuers": [other]})).await.expect_problem(400, "invalid_issuer");
+    }
+    api.shutdown().await;
+}
+
+/// As a customer's directory that the operator lists in the stack, which could name any tenant.
+#[tokio::test]
+async fn a_stacks_issuer_speaks_for_tenants_without_issuers_only_if_it_says_so() {
+    let own = Own::start().await;
+    let mut customers = own.config(&json!({"tenantClaim": "tenant"}));
+    let globex = local::seed::DEMO[1].id;
+    for (default, status) in [(None, 403), (Some(false), 403), (Some(true), 404)] {
+        if let Some(default) = default {
+            customers["defaultForTenants"] = json!(default);
+        }
+        let issuers = json!([customers]).to_string();
+        let api = Api::start_with_parameter("Issuers", &issuers).await;
+        let answer = own.caller(&api, globex).get(NOTE).await.expect(status);
+        assert_eq!(answer.json()["code"], if status == 403 { "tenant_unknown" } else { "record_not_found" });
+        api.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn its_tokens_may_be_signed_with_the_algorithms_that_it_lists() {
+    let (api, own) = (Api::start().await, Own::start().await);
+    let operator = operator(&api).await;
+    let [lists_it, lists_another] =
+        [json!(["RS256", "PS256"]), json!(["PS256"])].map(|list| own.config(&json!({"algorithms": list})));
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "pro", "issuers": [lists_it]})).await;
+    own.caller(&api, &id).get(NOTE).await.expect_problem(404, "record_not_found");
+    let path = format!("{TENANTS}/{id}");
+    let shown = operator.patch(&path, &json!({"issuers": [lists_another]})).await.expect(200).json();
+    assert_eq!(shown["issuers"][0]["algorithms"], json!(["PS256"]));
+    // The authorizer keeps what it read for a minute.
+    api.local.functions().kill("authorizer");
+    own.caller(&api, &id).get(NOTE).await.expect_problem(401, "unauthorized");
+    let wrong = json!({"issuers": [own.config(&json!({"algorithms": ["HS256"]}))]});
+    operator.patch(&path, &wrong).await.expect_problem(400, "invalid_issuer");
+    api.shutdown().await;
+}
+
+/// On Lambda, it would reach the Runtime API, which has the requests of all tenants.
+#[tokio::test]
+async fn a_function_does_not_start_with_keys_over_plain_http_unless_it_is_in_development() {
+    let api = Api::start().await;
+    let parameters = local::overrides(BTreeMap::new(), api.local.issuer());
+    let template = Template::read(&workspace().join("template.yaml"), &parameters).unwrap();
+    let options = RuntimeOptions {
+        base_url: api.local.base_url().to_owned(),
+        dynamodb_endpoint: api.local.dynamodb_endpoint().to_owned(),
+        environments: 1,
+        quiet: true,
+        log_format: LogFormat::Json,
+    };
+    for function in ["authorizer", "tenants"] {
+        let definition = template.functions.iter().find(|one| one.name == function).unwrap();
+        let mut variables = environment(definition, &options, ATTACHED);
+        assert_eq!(variables.remove("AWS_SAM_LOCAL").as_deref(), Some("true"));
+        let mut command = Command::new(binaries().await.join(function));
+        let ended = command.env_clear().envs(variables).stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
+        assert!(!ended.status.success(), "{function}");
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert!(errors.contains("NotHttps") && errors.contains(&api.local.issuer().jwks_url()), "{function}: {errors}");
+    }
+    api.shutdown().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_trusted_is_not_added() {
     let (api, own) = (Api::start().await, Own::start().await);
@@ -126,6 +220,9 @@ async fn what_cannot_be_trusted_is_not_added() {
         (json!([of_the_stack]), 409, "issuer_taken"),
         (json!([changed(json!({"operatorClients": ["operator"]}))]), 400, "invalid_issuer"),
         (json!([changed(json!({"audiences": []}))]), 400, "invalid_issuer"),
+        (json!([changed(json!({"defaultForTenants": true}))]), 400, "invalid_issuer"),
+        (json!([changed(json!({"jwksUri": "https://user@keys.example"}))]), 400, "invalid_issuer"),
+        (json!([changed(json!({"jwks": {"keys": []}, "jwksUri": null}))]), 400, "invalid_issuer"),
         (json!([changed(json!({"jwksUri": "http://keys.example"}))]), 400, "invalid_issuer"),
         (json!([changed(json!({"issuer": "login.example"}))]), 400, "invalid_issuer"),
         (json!([changed(json!({"tenant": "x"}))]), 400, "invalid_issuer"),

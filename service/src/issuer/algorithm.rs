@@ -1,0 +1,50 @@
+//! The algorithms that tokens may be signed with (RFC 7518, section 3.1, and RFC 8037, section 3.1).
+
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
+use serde::{Deserialize, Serialize};
+
+/// An asymmetric algorithm: an issuer's public key verifies it, and cannot sign. There is none with a shared secret here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RS256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RS384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RS512,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
+    /// RSASSA-PSS with SHA-384.
+    PS384,
+    /// RSASSA-PSS with SHA-512.
+    PS512,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// ECDSA on P-384 with SHA-384.
+    ES384,
+    /// Ed25519.
+    EdDSA,
+}
+
+impl Algorithm {
+    /// The algorithm of a header's `alg`, which is compared to the letter.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let name: StrDeserializer<'_, Error> = name.into_deserializer();
+        Self::deserialize(name).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_algorithm_is_known_by_its_name_to_the_letter() {
+        assert_eq!(Algorithm::of_name("PS384"), Some(Algorithm::PS384));
+        for name in ["none", "None", "", "HS256", "HS384", "HS512", "rs256", "ES256K", "ES512", "Ed25519", "RSA1_5"] {
+            assert_eq!(Algorithm::of_name(name), None, "{name}");
+        }
+    }
+}
