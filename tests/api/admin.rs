@@ -252,7 +252,7 @@ async fn a_patch_merges_labels_and_removes_what_is_null() {
         assert_eq!(changed["labels"], expected, "{patch}");
         assert_eq!(operator.get(&path).await.json()["labels"], expected, "{patch}");
     }
-    for labels in [json!({"a": 1}), json!({"a": ""}), json!({"": "a"}), json!(["a"]), json!("a")] {
+    for labels in [json!({"a": 1}), json!({"a": ""}), json!({"": "a"}), json!({"": null}), json!(["a"]), json!("a")] {
         operator.patch(&path, &json!({"labels": labels})).await.expect_problem(400, "invalid_body");
     }
     let without = operator.patch(&path, &json!({"issuers": null})).await.expect(200).json();

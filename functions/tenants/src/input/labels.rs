@@ -27,7 +27,8 @@ pub(crate) enum LabelsPatch {
 pub(super) fn all(body: &Body<'_>) -> Result<Labels, Problem> {
     let labels: Labels = member(body, "labels", "an object of strings")?.unwrap_or_default();
     for (name, value) in &labels {
-        check(name, value)?;
+        text("labels", name.clone())?;
+        text("labels", value.clone())?;
     }
     check_count(&labels)?;
     Ok(labels)
@@ -44,8 +45,9 @@ impl LabelsPatch {
             return Ok(Self::Keep);
         };
         for (name, value) in &changes {
+            text("labels", name.clone())?;
             if let Some(value) = value {
-                check(name, value)?;
+                text("labels", value.clone())?;
             }
         }
         Ok(Self::Merge(changes))
@@ -67,12 +69,6 @@ impl LabelsPatch {
         }
         check_count(labels)
     }
-}
-
-fn check(name: &str, value: &str) -> Result<(), Problem> {
-    text("labels", name.to_owned())?;
-    text("labels", value.to_owned())?;
-    Ok(())
 }
 
 fn check_count(labels: &Labels) -> Result<(), Problem> {

@@ -1,0 +1,125 @@
+"""What schemathesis has to know beside the contract: values that a schema cannot describe, and findings that are none.
+
+Each finding that is not one is in `EXPLAINED`, with its reason. A run says at its end how often each was met.
+"""
+
+import atexit
+import datetime
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies
+
+YEAR = datetime.timedelta(days=366)
+
+# A time in a request is one in the future, to the second.
+schemathesis.openapi.format(
+    "date-time",
+    strategies.datetimes(
+        datetime.datetime.now() + YEAR, datetime.datetime(9998, 1, 1), timezones=strategies.just(datetime.UTC)
+    ).map(lambda time: time.isoformat(timespec="seconds").replace("+00:00", "Z")),
+)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A finding that is a defect neither of the service nor of the contract."""
+
+    name: str
+    reason: str
+    applies: Callable[[str, Any, dict[str, Any]], bool]
+
+
+def rejected(code: str, detail: str = "") -> Callable[[str, Any, dict[str, Any]], bool]:
+    """A request that fits the schema was rejected with this code, and with a detail that contains this text."""
+    return lambda finding, case, problem: (
+        finding == "RejectedPositiveData" and problem.get("code") == code and detail in problem.get("detail", "")
+    )
+
+
+EXPLAINED = [
+    Explained(
+        "cursor",
+        "A cursor is opaque and of one list: only one that a page gave is accepted, which no pattern says.",
+        rejected("invalid_cursor"),
+    ),
+    Explained(
+        "plan",
+        "The plans are those of the stack, so the contract does not list them.",
+        rejected("unknown_plan"),
+    ),
+    Explained(
+        "month to come",
+        "A month of usage has begun, which no pattern says.",
+        rejected("invalid_parameter", "`period` is a month that has begun."),
+    ),
+    Explained(
+        "key used before",
+        "An idempotency key is of one request. Generated keys are short, and meet again.",
+        rejected("idempotency_key_reused"),
+    ),
+    Explained(
+        "time gone by",
+        "An expiry is in the future. Times are also taken from responses, and those have passed.",
+        rejected("invalid_body", "`expiresAt` must be in the future."),
+    ),
+    Explained(
+        "backstop",
+        "A tenant's own quota is at most the backstop of its plan, which is a parameter of the stack.",
+        rejected("invalid_body", "where API Gateway stops the plan"),
+    ),
+    Explained(
+        "entity tags",
+        "`0` is sent as an ETag, which does not fit the pattern: what generates it does not hold itself to that.",
+        lambda finding, case, problem: (
+            finding == "RejectedPositiveData"
+            and problem.get("code") == "invalid_parameter"
+            and "0" in ((case.headers or {}).get("If-Match"), (case.headers or {}).get("If-None-Match"))
+        ),
+    ),
+    Explained(
+        "issuer",
+        "An issuer is an HTTPS address with an audience or a client, which takes more than a schema that generators like.",
+        rejected("invalid_issuer"),
+    ),
+    Explained(
+        "one record twice",
+        "Each operation of a transaction is on a record of its own, which no schema says.",
+        rejected("invalid_body", "is on the same record as"),
+    ),
+    Explained(
+        "tombstone",
+        "An offboarded tenant stays readable for operators, with its status: its id never comes back.",
+        lambda finding, case, problem: finding in ("UseAfterFree", "EnsureResourceAvailability")
+        and case.operation.path.startswith("/admin/tenants"),
+    ),
+    Explained(
+        "method not allowed",
+        "API Gateway has no 405: a method that a path does not take is a 404 `route_not_found`.",
+        lambda finding, case, problem: finding == "UnsupportedMethodResponse" and problem.get("code") == "route_not_found",
+    ),
+]
+
+met: Counter[str] = Counter()
+
+
+@schemathesis.hook
+def filter_failure(context, failure, case, response) -> bool:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    for explained in EXPLAINED:
+        if explained.applies(type(failure).__name__, case, problem if isinstance(problem, dict) else {}):
+            met[explained.name] += 1
+            return False
+    return True
+
+
+@atexit.register
+def tell() -> None:
+    print("explained findings:", json.dumps(met))
