@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::record::Version;
+
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
@@ -77,8 +79,30 @@ impl Order {
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
+    /// What belongs to the page and cannot be shown. It is told, so that the rest of the list can be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
     /// The cursor of the next page; `None` on the last.
     pub next: Option<String>,
+}
+
+/// An item of a list that is not stored as this service writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// What the item is called in its list: its id, or a collection's name.
+    pub id: String,
+    /// A record's version, where that much can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+}
+
+impl<T> Page<T> {
+    /// The page with other items in the place of these, or with fewer.
+    #[must_use]
+    pub fn with_items<U>(self, change: impl FnOnce(Vec<T>) -> Vec<U>) -> Page<U> {
+        let Self { items, unreadable, next } = self;
+        Page { items: change(items), unreadable, next }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `/admin/tenants`: the whole life of a tenant, for operators.
 
+mod export;
 mod gateway;
 mod input;
 mod plans;
@@ -111,8 +112,8 @@ impl Tenants {
         let filter =
             TenantFilter { plan: input::known_plan(plan, self.saga.gateway.plans())?, status: status.transpose()? };
         let page = query.page()?;
-        let Page { items, next } = self.saga.store.managed_tenants(operator, &page, &filter).await?;
-        let found = Page { items: items.iter().map(View::from).collect(), next };
+        let Page { items, unreadable, next } = self.saga.store.managed_tenants(operator, &page, &filter).await?;
+        let found = Page { items: items.iter().map(View::from).collect(), unreadable, next };
         query.paged(request.path(), &found)
     }
 
@@ -200,18 +201,14 @@ impl Tenants {
     async fn export(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         let query = request.query(&["cursor"])?;
         let managed = self.read(request, operator).await?;
-        let page = self.saga.store.export(operator, managed.id(), query.get("cursor")).await?;
-        let mut lines = String::new();
-        for record in &page.items {
-            lines.push_str(&serde_json::to_string(record).map_err(|error| Problem::internal(error.to_string()))?);
-            lines.push('\n');
-        }
+        let export = self.saga.store.export(operator, managed.id(), query.get("cursor")).await?;
+        let lines = export::lines(&export)?;
         // An `Accept` that names none of them was always accepted, and RFC 9110 allows to ignore it.
         let media_type = request.preferred(JSON_LINES).unwrap_or(PLAIN_TEXT);
         let content_type =
             if media_type == PLAIN_TEXT { format!("{PLAIN_TEXT}; charset=utf-8") } else { media_type.to_owned() };
         let reply = Reply::text(StatusCode::OK, lines).header(CONTENT_TYPE, &content_type).header(VARY, "Accept");
-        Ok(query.link(reply, request.path(), page.next.as_deref()))
+        Ok(query.link(reply, request.path(), export.next.as_deref()))
     }
 
     async fn read(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Managed, Problem> {

@@ -12,8 +12,8 @@ use service::caller::UsageRead;
 use service::http::{Code, Handler, Inbound, Problem, Query, Reply};
 use service::managed::Managed;
 use service::month::Month;
-use service::page::Page;
-use service::quota::Quotas;
+use service::page::{Page, Unreadable};
+use service::quota::{Quotas, Row};
 use service::store::Store;
 use service::store::admin::TenantFilter;
 use service::tenant::Status;
@@ -72,19 +72,25 @@ impl Usage {
         let media_type = request.preferred(&[JSON, CSV])?;
         let found = self.store.managed_tenants(&operator, &page, &TenantFilter::default()).await?;
         let mut used = self.store.usage_of(&operator, found.items.iter().map(Managed::id), month).await?;
-        let shown = found.items.iter().filter_map(|Managed { tenant, .. }| {
-            let row = used.remove(&tenant.id);
-            if row.is_none() && tenant.status == Status::Offboarded {
+        let Page { items, mut unreadable, next } = found;
+        let mut shown = Vec::with_capacity(items.len());
+        for Managed { tenant, .. } in &items {
+            let row = match used.remove(&tenant.id) {
+                Some(Some(row)) => row,
+                Some(None) => {
+                    unreadable.push(Unreadable { id: tenant.id.to_string(), version: None });
+                    continue;
+                }
                 // It was gone before the month.
-                return None;
-            }
-            let row = row.unwrap_or_default();
+                None if tenant.status == Status::Offboarded => continue,
+                None => Row::default(),
+            };
             let limit = self.quotas.limit(&row.terms, &tenant.plan, tenant.quota).ok();
-            Some(OfTenant::of(tenant, month, limit, &row, &self.prices))
-        });
-        let found = Page { items: shown.collect::<Vec<_>>(), next: found.next };
+            shown.push(OfTenant::of(tenant, month, limit, &row, &self.prices));
+        }
+        let found = Page { items: shown, unreadable, next };
         let reply = if media_type == CSV {
-            let table = table::csv(&found.items)?;
+            let table = table::csv(&found)?;
             let reply = Reply::text(StatusCode::OK, if bom { format!("{BYTE_ORDER_MARK}{table}") } else { table });
             // RFC 4180, section 3.
             let reply = reply.header(CONTENT_TYPE, "text/csv; charset=utf-8; header=present");

@@ -2,6 +2,7 @@
 
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use service::http::Problem;
+use service::page::{Page, Unreadable};
 
 use crate::cost::{Cost, Estimated, Measured};
 use crate::view::{Counted, OfTenant};
@@ -35,14 +36,23 @@ const COLUMNS: [&str; 25] = [
     "total",
 ];
 
-/// A header and a line for each tenant.
-pub(crate) fn csv(rows: &[OfTenant<'_>]) -> Result<String, Problem> {
+/// What stands for the status of a tenant whose figures cannot be read.
+const UNREADABLE: &str = "unreadable";
+
+/// A header and a line for each tenant. One whose figures cannot be read has a line without any, so that nobody takes
+/// the sum of the others for all.
+pub(crate) fn csv(page: &Page<OfTenant<'_>>) -> Result<String, Problem> {
     // All texts in quotes: a spreadsheet that parts cells by a semicolon keeps a name with one in it whole.
     let mut writer =
         WriterBuilder::new().terminator(Terminator::CRLF).quote_style(QuoteStyle::NonNumeric).from_writer(Vec::new());
     writer.write_record(COLUMNS).map_err(defect)?;
-    for row in rows {
+    for row in &page.items {
         writer.write_record(cells(row)).map_err(defect)?;
+    }
+    for Unreadable { id, version: _ } in &page.unreadable {
+        let mut cells = [""; COLUMNS.len()];
+        (cells[0], cells[2]) = (id, UNREADABLE);
+        writer.write_record(cells).map_err(defect)?;
     }
     let bytes = writer.into_inner().map_err(defect)?;
     String::from_utf8(bytes).map_err(defect)
@@ -121,7 +131,7 @@ mod tests {
         let used = Row { leased: 5, ..Row::default() };
         let month = Month::parse("2026-11").unwrap();
         let row = OfTenant::of(&tenant, month, quota, &used, &Prices::parse("").unwrap());
-        csv(&[row]).unwrap()
+        csv(&Page { items: vec![row], unreadable: vec![], next: None }).unwrap()
     }
 
     #[test]
@@ -140,6 +150,16 @@ mod tests {
         assert_eq!(reader.headers().unwrap().len(), COLUMNS.len());
         assert_eq!(reader.records().next().unwrap().unwrap().get(1), Some("Acme, \"the\" first"));
         assert!(line("Acme", None).contains("\"2026-11\",\"\",\"\",0,"), "no limit is an empty cell");
+    }
+
+    #[test]
+    fn a_tenant_without_readable_figures_has_a_line_without_any() {
+        let unreadable = vec![Unreadable { id: "01K0ACME000000000000000000".into(), version: None }];
+        let text = csv(&Page { items: vec![], unreadable, next: None }).unwrap();
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let line = reader.records().next().unwrap().unwrap();
+        assert_eq!((line.get(0), line.get(2)), (Some("01K0ACME000000000000000000"), Some("unreadable")));
+        assert_eq!(line.iter().filter(|cell| !cell.is_empty()).count(), 2);
     }
 
     #[test]

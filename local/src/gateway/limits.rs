@@ -11,7 +11,7 @@ use super::responses::Refusal;
 /// How long a function may take, whatever its own timeout is.
 pub(super) const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
-const BODY_BYTES: usize = 10 * 1024 * 1024;
+pub(super) const BODY_BYTES: usize = 10 * 1024 * 1024;
 /// "Total combined size of request line and header values". The pages name no status: 431 is the one made for it.
 const HEAD_BYTES: usize = 10_240;
 const METHOD_ARN_BYTES: usize = 1600;

@@ -6,6 +6,8 @@
 
 mod limits;
 
+mod coding;
+
 mod router;
 
 mod cors;
@@ -79,6 +81,7 @@ pub struct Gateway<F> {
     authorizer: Option<Authorizer>,
     meters: Meters,
     binary_media_types: Vec<String>,
+    minimum_compression_size: Option<usize>,
     integration_timeout: Duration,
     responses: Responses,
 }
@@ -99,6 +102,7 @@ impl<F: Invoke> Gateway<F> {
             authorizer: api.authorizer.clone().map(Authorizer::new).transpose()?,
             meters: Meters::new(template.plans.clone(), keys),
             binary_media_types: api.binary_media_types.clone(),
+            minimum_compression_size: api.minimum_compression_size,
             integration_timeout: limits::INTEGRATION_TIMEOUT,
             responses: Responses::new(api.gateway_responses.clone()),
         })
@@ -135,7 +139,7 @@ impl<F: Invoke> Gateway<F> {
         // Read first, whatever comes of it: an answer before the end of the body reaches few clients.
         let body = limits::body(body).await;
         limits::head(head)?;
-        let body = body?;
+        let body = coding::decode(&head.headers, body?, self.minimum_compression_size)?;
 
         let found = self.router.find(head.uri.path()).ok_or(Refusal::ROUTE)?;
         context.resource_path = Some(found.resource.path.clone());
@@ -175,10 +179,17 @@ impl<F: Invoke> Gateway<F> {
     ) -> Result<Response<Body>, Refusal> {
         let answer = tokio::time::timeout(self.integration_timeout, self.functions.invoke(&route.function, event));
         match answer.await.unwrap_or(Err(InvokeError::Timeout)) {
-            Ok(bytes) => answer::response(&bytes, &head.headers, &self.binary_media_types).map_err(|error| {
-                tracing::warn!(function = route.function, %error, "malformed Lambda proxy response");
-                Refusal::BAD_GATEWAY
-            }),
+            Ok(bytes) => {
+                let response = answer::response(&bytes, &head.headers, &self.binary_media_types).map_err(|error| {
+                    tracing::warn!(function = route.function, %error, "malformed Lambda proxy response");
+                    Refusal::BAD_GATEWAY
+                })?;
+                let compressed = coding::encode(response, &head.headers, self.minimum_compression_size).await;
+                compressed.map_err(|error| {
+                    tracing::warn!(function = route.function, %error, "the response cannot be compressed");
+                    Refusal::BAD_GATEWAY
+                })
+            }
             Err(InvokeError::Timeout) => Err(Refusal::TIMEOUT),
             Err(InvokeError::EventTooLarge) => Err(Refusal::BODY_TOO_LARGE),
             Err(error @ InvokeError::Throttled) => {

@@ -38,6 +38,7 @@ pub(super) enum ResponseType {
     RequestTooLarge,
     Throttled,
     Unauthorized,
+    UnsupportedMediaType,
 }
 
 impl ResponseType {
@@ -57,6 +58,7 @@ impl ResponseType {
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
             Self::Throttled => "THROTTLED",
             Self::Unauthorized => "UNAUTHORIZED",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
         }
     }
 }
@@ -107,6 +109,10 @@ impl Refusal {
         Self::new(ResponseType::IntegrationTimeout, StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out");
     pub(super) const UNAUTHORIZED: Self =
         Self::new(ResponseType::Unauthorized, StatusCode::UNAUTHORIZED, "Unauthorized");
+
+    /// A body whose `Content-Encoding` is not known, or not what the body is in.
+    pub(super) const UNSUPPORTED_MEDIA_TYPE: Self =
+        Self::new(ResponseType::UnsupportedMediaType, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type");
 
     const fn new(kind: ResponseType, status: StatusCode, message: &'static str) -> Self {
         Self { kind, status, message }
@@ -264,6 +270,7 @@ mod tests {
             Refusal::THROTTLED,
             Refusal::TIMEOUT,
             Refusal::UNAUTHORIZED,
+            Refusal::UNSUPPORTED_MEDIA_TYPE,
         ] {
             let response = responses.render(&refusal, &context);
             let status = response.status().as_u16();

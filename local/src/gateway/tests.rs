@@ -82,6 +82,7 @@ fn template() -> Template {
                 max_age: Some("7200".to_owned()),
             }),
             binary_media_types: vec!["application/octet-stream".to_owned()],
+            minimum_compression_size: Some(0),
         },
         tables: Vec::new(),
         plans: vec![Plan { name: "free".to_owned(), rate: 1.0, burst: 2, ..Plan::default() }],

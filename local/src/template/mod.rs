@@ -73,6 +73,8 @@ pub struct Api {
     pub cors: Option<Cors>,
     /// `BinaryMediaTypes`, as media types (`application/octet-stream`).
     pub binary_media_types: Vec<String>,
+    /// `MinimumCompressionSize`, in bytes: with it, responses are compressed for clients that accept it.
+    pub minimum_compression_size: Option<usize>,
 }
 
 /// An `Api` event of a function.

@@ -127,7 +127,7 @@ impl Builder<'_> {
         functions: &[Function],
         events: Vec<(String, &Resource<'_>, ApiEvent)>,
     ) -> Result<Api, TemplateError> {
-        let names = ["StageName", "Auth", "Cors", "GatewayResponses", "BinaryMediaTypes"];
+        let names = ["StageName", "Auth", "Cors", "GatewayResponses", "BinaryMediaTypes", "MinimumCompressionSize"];
         let properties: ApiProperties = self.properties(resource, &resource.body["Properties"], &names)?;
         let ApiAuth { default_authorizer, api_key_required, mut authorizers } = properties.auth;
 
@@ -166,6 +166,7 @@ impl Builder<'_> {
             cors: properties.cors.map(Cors::from),
             // SAM writes the slash as in a JSON pointer.
             binary_media_types: properties.binary_media_types.iter().map(|kind| kind.replace("~1", "/")).collect(),
+            minimum_compression_size: properties.minimum_compression_size.map(|Lenient(bytes)| bytes),
         })
     }
 
@@ -408,6 +409,7 @@ mod tests {
         assert_eq!(template.tables[0].name, "Table");
         assert_eq!(template.tables[0].properties["KeySchema"][0]["KeyType"], "HASH");
         assert_eq!(template.api.binary_media_types, ["application/octet-stream"]);
+        assert_eq!(template.api.minimum_compression_size, Some(0));
     }
 
     #[test]

@@ -97,6 +97,7 @@ pub(super) struct ApiProperties {
     pub(super) gateway_responses: BTreeMap<String, GatewayResponseProperties>,
     #[serde(default)]
     pub(super) binary_media_types: Vec<String>,
+    pub(super) minimum_compression_size: Option<Lenient<usize>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,5 +1,7 @@
 //! Exactness and merge patch, by the RFC's table and by properties.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -18,7 +20,7 @@ fn what_was_written_is_what_is_read() {
     for text in [
         r"{}",
         r#"{"n":[0,-0,1.0,1.10,1E400,123456789012345678901234567890,0.1e-7]}"#,
-        r#"{"s":"\u00e9é\ud83d\ude00😀\/\u0000","":"","null":null,"t":true}"#,
+        r#"{"s":"é😀/ \" \\ \b\f\n\r\t\u0000\u001f\ufffd","":"","null":null,"t":true}"#,
         r#"{"b":1,"a":{"$serde_json::private::RawValue":"1"},"$serde_json::private::Number":"1"}"#,
     ] {
         let kept = data(text).unwrap();
@@ -30,6 +32,79 @@ fn what_was_written_is_what_is_read() {
 #[test]
 fn white_space_is_not_kept() {
     assert_eq!(data(" {\n \"a b\" : [ 1 ,\t2 ] }\r\n").unwrap().as_str(), r#"{"a b":[1,2]}"#);
+}
+
+#[test]
+fn each_text_has_one_spelling() {
+    for (text, canonical) in [
+        (r#"{"a":"\u00e9\u00E9\ud83d\ude00\uD83D\uDE00\/\u0041"}"#, r#"{"a":"éé😀😀/A"}"#),
+        (r#"{"a":"\u0022\u005c\u002f\u0008\u000C\u000a\u000d\u0009"}"#, r#"{"a":"\"\\/\b\f\n\r\t"}"#),
+        (r#"{"a":"\u001F\u007f\u0080\u2028\uFFFE"}"#, "{\"a\":\"\\u001f\u{7f}\u{80}\u{2028}\u{fffe}\"}"),
+        ("{\"a\":\"x\u{fffd}\\uFFFDy\u{fffd}\",\"\u{fffd}\":1}", r#"{"a":"x\ufffd\ufffdy\ufffd","\ufffd":1}"#),
+        (r#"{"\u0061":{"\ud83d\ude00":[]}}"#, r#"{"a":{"😀":[]}}"#),
+    ] {
+        assert_eq!(data(text).unwrap().as_str(), canonical, "{text}");
+    }
+}
+
+#[test]
+fn the_size_does_not_depend_on_the_spelling() {
+    let text = "漢".repeat((MAX_BYTES - 8) / 3);
+    let escaped = text.replace('漢', "\\u6f22");
+    assert!(escaped.len() > MAX_BYTES);
+    assert_eq!(data(&format!(r#"{{"a":"{escaped}"}}"#)), data(&format!(r#"{{"a":"{text}"}}"#)));
+    assert!(data(&format!(r#"{{"a":"{escaped}"}}"#)).is_ok());
+    let more = format!(r#"{{"a":"{escaped}\u6f22"}}"#);
+    assert!(matches!(data(&more), Err(DataError::TooLarge(bytes)) if bytes < MAX_BYTES + 4));
+}
+
+#[test]
+fn stored_text_of_an_earlier_version_is_read() {
+    let stored = r#"{"a":"\u00e9\/","\u0062":{"c":1.0}}"#;
+    let read = Data::from_stored(stored.to_owned()).unwrap();
+    assert_eq!(read.as_str(), stored);
+    let patch: Box<RawValue> = serde_json::from_str(r#"{"b":{"c":null,"d":2}}"#).unwrap();
+    assert_eq!(read.merge(&patch).unwrap().as_str(), r#"{"a":"é/","b":{"d":2}}"#);
+    let replaced = Data::from_stored("{\"a\":\"\u{fffd}\"}".to_owned()).unwrap();
+    assert_eq!(replaced.as_str(), r#"{"a":"\ufffd"}"#);
+}
+
+#[test]
+fn what_is_not_json_is_not_read_from_the_table() {
+    for text in
+        ["", "{", "{}}", "[]", "null", "\"{}\"", r#"{"a":1,}"#, r#"{"a":01}"#, r#"{"a":"\x"}"#, "{\"a\":\"\n\"}"]
+    {
+        assert_eq!(Data::from_stored(text.to_owned()), None, "{text}");
+    }
+}
+
+/// The least of several times, so that what else the machine does is left out.
+fn duration(work: impl Fn()) -> Duration {
+    let time = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    (0..5).map(time).min().unwrap_or_default()
+}
+
+#[test]
+fn a_text_is_read_once_however_deep_it_is() {
+    let text = |levels: usize| {
+        let value = format!(r#""{}""#, "x".repeat(MAX_BYTES - 300));
+        let text = format!(r"{}{value}{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        serde_json::from_str::<Box<RawValue>>(&text).unwrap()
+    };
+    let (flat, deep) = (text(1), text(MAX_DEPTH));
+    let kept = |raw: &RawValue| Data::new(raw).unwrap();
+    let merged = |raw: &RawValue| kept(raw).merge(raw).unwrap();
+    for (flat, deep) in [
+        (duration(|| drop(kept(&flat))), duration(|| drop(kept(&deep)))),
+        (duration(|| drop(merged(&flat))), duration(|| drop(merged(&deep)))),
+    ] {
+        // Once for each level would be 30 times.
+        assert!(deep < 6 * flat, "{deep:?} is much longer than {flat:?}");
+    }
 }
 
 #[test]
@@ -116,6 +191,72 @@ fn merge_by_the_rfc(target: Value, patch: &Value) -> Value {
     Value::Object(target)
 }
 
+/// A character in any of the ways that JSON has for it.
+fn any_spelling() -> impl Strategy<Value = String> {
+    let character =
+        prop_oneof![any::<char>(), prop::sample::select("\"\\/\n\u{0}\u{7f}a\u{fffd}😀".chars().collect::<Vec<_>>())];
+    (character, 0..4_u8).prop_map(|(character, spelling)| {
+        let units = |upper| -> String {
+            let escape = |unit: &u16| if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
+            character.encode_utf16(&mut [0; 2]).iter().map(escape).collect()
+        };
+        match (spelling, character) {
+            (0, '"' | '\\' | '/') => format!("\\{character}"),
+            (0, '\n') => "\\n".to_owned(),
+            (0 | 1, '\0'..' ' | '"' | '\\') | (2, _) => units(false),
+            (3, _) => units(true),
+            _ => character.to_string(),
+        }
+    })
+}
+
+fn any_string() -> impl Strategy<Value = String> {
+    prop::collection::vec(any_spelling(), 0..6).prop_map(|characters| format!("\"{}\"", characters.concat()))
+}
+
+/// JSON text of an object in any spelling, with white space.
+fn any_text() -> impl Strategy<Value = String> {
+    let number = "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?";
+    let leaf = prop_oneof![Just("null".to_owned()), Just("true".to_owned()), number, any_string()];
+    let space = || "[ \t\r\n]{0,2}";
+    let object = move |value: BoxedStrategy<String>| {
+        let member = (any_string(), space(), space(), value).prop_map(|(name, before, after, value)| {
+            (serde_json::from_str::<String>(&name).unwrap(), format!("{name}{before}:{after}{value}"))
+        });
+        let members = prop::collection::vec(member, 0..4).prop_map(|members| {
+            let members: std::collections::BTreeMap<_, _> = members.into_iter().collect();
+            members.into_values().collect::<Vec<_>>().join(" , ")
+        });
+        (space(), members, space()).prop_map(|(before, members, after)| format!("{{{before}{members}{after}}}"))
+    };
+    let value = leaf.prop_recursive(3, 24, 4, move |inner| {
+        let array =
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|elements| format!("[ {}]", elements.join(",\n")));
+        prop_oneof![object(inner.boxed()), array]
+    });
+    object(value.boxed())
+}
+
+/// The numbers of a text, in their order, digit by digit.
+fn numbers(text: &str) -> Vec<String> {
+    let mut strings = false;
+    let mut rest = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => {
+                characters.next();
+            }
+            '"' => strings = !strings,
+            _ if strings => {}
+            '-' | '+' | '.' | 'e' | 'E' | '0'..='9' => rest.push(character),
+            _ => rest.push(' '),
+        }
+    }
+    // An `e` alone is of `true`.
+    rest.split_whitespace().filter(|number| *number != "e").map(ToOwned::to_owned).collect()
+}
+
 fn any_object() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -134,6 +275,30 @@ fn any_object() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    /// What is accepted can be read from the table and written into a response: the same value, number by number.
+    #[test]
+    fn what_is_accepted_can_be_written(text in any_text()) {
+        let kept = data(&text).unwrap();
+        let read = Data::from_stored(kept.as_str().to_owned()).unwrap();
+        let written = serde_json::to_string(&read).unwrap();
+        prop_assert_eq!(&written, kept.as_str());
+        prop_assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
+        prop_assert_eq!(numbers(&written), numbers(&text));
+        // It is canonical, and a request may have it as it is.
+        let again = data(&written).unwrap();
+        prop_assert_eq!(again.as_str(), &written);
+        prop_assert!(!written.contains(char::REPLACEMENT_CHARACTER));
+    }
+
+    #[test]
+    fn a_merge_of_any_texts_can_be_written(target in any_text(), patch in any_text()) {
+        let merged = merge(&target, &patch);
+        let again = data(&merged).unwrap();
+        prop_assert_eq!(again.as_str(), &merged);
+        let expected = merge_by_the_rfc(serde_json::from_str(&target).unwrap(), &serde_json::from_str(&patch).unwrap());
+        prop_assert_eq!(serde_json::from_str::<Value>(&merged).unwrap(), expected);
+    }
+
     #[test]
     fn any_object_comes_back(value in any_object()) {
         let kept = data(&value.to_string()).unwrap();
@@ -148,6 +313,8 @@ proptest! {
 
     #[test]
     fn an_empty_patch_changes_nothing(target in any_object()) {
-        prop_assert_eq!(merge(&target.to_string(), &json!({}).to_string()), target.to_string());
+        let target = target.to_string();
+        let kept = data(&target).unwrap();
+        prop_assert_eq!(merge(&target, &json!({}).to_string()), kept.as_str());
     }
 }

@@ -3,10 +3,10 @@
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::value::RawValue;
 
-use super::{Code, Problem};
+use super::{Code, Problem, encoding};
 use crate::data::Members;
 use crate::record::ExpiryChange;
-use crate::time::{Expiry, Timestamp};
+use crate::time::{Expiry, InvalidExpiry, Timestamp};
 
 /// The most bytes of a body. Data has at most 350 KiB, and may be written with escapes that are longer than the
 /// characters they stand for.
@@ -20,14 +20,15 @@ impl<'a> Body<'a> {
     pub fn of(request: &'a lambda_http::Request, media_types: &[&str], allowed: &[&str]) -> Result<Self, Problem> {
         check_media_type(request.headers().get(CONTENT_TYPE), media_types)?;
         let bytes: &[u8] = request.body();
+        encoding::check_coding(request.headers(), bytes)?;
         if bytes.len() > MAX_BYTES {
             let detail = format!("The body has {} bytes; the most is {MAX_BYTES}.", bytes.len());
             return Err(Problem::new(Code::BodyTooLarge, detail));
         }
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| malformed(&format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
+        let text = encoding::text(bytes)?;
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
-            malformed(&format!("it goes wrong at line {}, column {}", error.line(), error.column()))
+            let place = format!("line {}, column {}", error.line(), error.column());
+            Problem::new(Code::MalformedJson, format!("The body is not valid JSON: it goes wrong at {place}."))
         })?;
         if !raw.get().starts_with('{') {
             return Err(Problem::new(Code::InvalidBody, "The body must be a JSON object."));
@@ -73,16 +74,15 @@ impl<'a> Body<'a> {
         let text: Option<String> = serde_json::from_str(raw.get())
             .map_err(|_| invalid("`expiresAt` must be a string with an RFC 3339 date and time."))?;
         let Some(text) = text else { return Ok(ExpiryChange::End) };
-        let expiry = Expiry::parse(&text).map_err(|_| invalid("`expiresAt` must be an RFC 3339 date and time."))?;
+        let expiry = Expiry::parse(&text).map_err(|error| match error {
+            InvalidExpiry::Form => invalid("`expiresAt` must be an RFC 3339 date and time."),
+            InvalidExpiry::Range => invalid("`expiresAt` must be in the future, and not after 9999-12-31T23:59:59Z."),
+        })?;
         if expiry.is_past(Timestamp::now()) {
             return Err(invalid("`expiresAt` must be in the future."));
         }
         Ok(ExpiryChange::Set(expiry))
     }
-}
-
-fn malformed(place: &str) -> Problem {
-    Problem::new(Code::MalformedJson, format!("The body is not valid JSON: {place}."))
 }
 
 /// Enough of a name to find it.

@@ -3,6 +3,7 @@
 mod accept;
 mod body;
 pub mod conditional;
+mod encoding;
 mod number;
 mod once;
 mod problem;

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_kept_without_the_data_that_a_repeat_brings_along() {
-        let data = Data::from_stored(r#"{"a":"{}"}"#.to_owned());
+        let data = Data::from_stored(r#"{"a":"{}"}"#.to_owned()).unwrap();
         let reply =
             |body: &str| Reply::text(StatusCode::CREATED, body.to_owned()).header(CONTENT_TYPE, "application/json");
         let kept = reply(r#"{"id":"x","data":{"a":"{}"}}"#).keep_around(&data).unwrap();

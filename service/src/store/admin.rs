@@ -159,7 +159,7 @@ impl Store {
             condition = condition.and("#status = :status").value(":status", AttributeValue::S(status.as_str().into()));
         }
         let index = Partition::of_index("Tenants", (LISTED, IN_INDEX), keys::TENANT_SK);
-        query(self, &index, page, Some(condition), from_item).await
+        query(self, &index, page, Some(condition), |item| from_item(item).map(Some)).await
     }
 
     /// The tenants with a change under way, some of them.

@@ -48,7 +48,7 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<Collection>, ListError> {
         let partition = keys::collections(access.tenant());
-        query(self, &Partition::of_table(&partition), page, None, from_item).await
+        query(self, &Partition::of_table(&partition), page, None, |item| from_item(item).map(Some)).await
     }
 
     /// Makes sure that collections have their rows.
@@ -92,8 +92,12 @@ impl Store {
     }
 }
 
-pub(super) fn from_item(mut item: Item) -> Result<Collection, Fault> {
+fn from_item(mut item: Item) -> Result<Collection, Fault> {
     let created_at = Timestamp::from_millis(read_number(&item, attribute::CREATED_AT)?);
-    let name = CollectionName::parse(&take_string(&mut item, SK)?).map_err(|_| Fault::corrupt(SK))?;
-    Ok(Collection { name, created_at })
+    Ok(Collection { name: take_name(&mut item)?, created_at })
+}
+
+/// The name in a collection's row, which is all that it takes to find the collection's records.
+pub(super) fn take_name(item: &mut Item) -> Result<CollectionName, Fault> {
+    CollectionName::parse(&take_string(item, SK)?).map_err(|_| Fault::corrupt(SK))
 }

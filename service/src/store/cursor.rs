@@ -12,6 +12,11 @@ use crate::page::Order;
 
 const TAG_BYTES: usize = 9;
 
+/// The most bytes of a sort key. DynamoDB refuses a request with a longer one, or an empty one, as malformed, so a cursor
+/// with one is not from here, whatever its hash says.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const MAX_KEY_BYTES: usize = 1024;
+
 /// Writes the cursor for the page after the item with this sort key.
 pub(super) fn encode(partition: &str, order: Order, last: &str) -> String {
     let mut bytes = tag(partition, order, last).to_vec();
@@ -23,7 +28,7 @@ pub(super) fn encode(partition: &str, order: Order, last: &str) -> String {
 pub(super) fn decode(partition: &str, order: Order, cursor: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (found, last) = bytes.split_at_checked(TAG_BYTES)?;
-    let last = std::str::from_utf8(last).ok()?;
+    let last = std::str::from_utf8(last).ok().filter(|last| (1..=MAX_KEY_BYTES).contains(&last.len()))?;
     (found == tag(partition, order, last)).then(|| last.to_owned())
 }
 
@@ -54,6 +59,12 @@ mod tests {
             let cursor = encode(&partition, order, &last);
             prop_assert!(cursor.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'));
             prop_assert_eq!(decode(&partition, order, &cursor), Some(last));
+        }
+
+        #[test]
+        fn a_cursor_has_a_key_that_the_table_takes(bytes in prop_oneof![0..2_usize, 1020..1030_usize]) {
+            let decoded = decode("T#x#R#notes", Order::Asc, &encode("T#x#R#notes", Order::Asc, &"x".repeat(bytes)));
+            prop_assert_eq!(decoded.is_some(), (1..=1024).contains(&bytes));
         }
 
         #[test]

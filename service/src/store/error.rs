@@ -12,9 +12,12 @@ pub enum Fault {
     /// happened.
     #[error("the table is unavailable: {0}")]
     Unavailable(String),
-    /// It refused the request, or answered what nobody can have written: a defect, here or in the deployment.
+    /// It refused the request: a defect, here or in the deployment.
     #[error("the table cannot be used: {0}")]
     Broken(String),
+    /// An item is not stored as this service writes it. Others can be used.
+    #[error("an item's attribute `{0}` is missing, or is not what it has to be")]
+    Corrupt(String),
 }
 
 /// Why there is no record to read.
@@ -141,9 +144,9 @@ impl Fault {
         Self::Broken(error.to_string())
     }
 
-    /// An item that lacks an attribute, or has another type of it.
+    /// An item that lacks an attribute, or has another value of it than it can have.
     pub(super) fn corrupt(attribute: &str) -> Self {
-        Self::Broken(format!("an item's attribute `{attribute}` is missing or of the wrong type"))
+        Self::Corrupt(attribute.to_owned())
     }
 }
 

@@ -3,23 +3,30 @@
 use super::query::{Partition, query};
 use super::{ListError, Store, collections, keys, records};
 use crate::caller::Operator;
-use crate::page::{Limit, Order, Page, PageRequest};
+use crate::page::{Limit, Order, Page, PageRequest, Unreadable};
 use crate::record::Record;
 use crate::tenant::TenantId;
+use crate::time::Timestamp;
 
 /// Between the parts of an export's cursor. No cursor has it in it.
 const SEPARATOR: char = '.';
+
+/// A part of an export.
+#[derive(Debug)]
+pub struct Export {
+    /// The records.
+    pub records: Vec<Record>,
+    /// What cannot be read: a collection, by its name, or one of its records.
+    pub unreadable: Vec<(String, Option<Unreadable>)>,
+    /// The cursor of the next part; `None` on the last.
+    pub next: Option<String>,
+}
 
 impl Store {
     /// Reads the next records of all collections. A page may be empty while there is more: `next` says so.
     ///
     /// Expired records that the table still has are left out.
-    pub async fn export(
-        &self,
-        _: &Operator,
-        tenant: &TenantId,
-        cursor: Option<&str>,
-    ) -> Result<Page<Record>, ListError> {
+    pub async fn export(&self, _: &Operator, tenant: &TenantId, cursor: Option<&str>) -> Result<Export, ListError> {
         // The collection that is being read, as the page of one that it is on, and the place in it.
         let (collection_cursor, record_cursor) = match cursor.map(|cursor| cursor.split_once(SEPARATOR)) {
             None => (None, None),
@@ -29,22 +36,24 @@ impl Store {
         let page = |limit, cursor| PageRequest { limit, order: Order::Asc, cursor, consistent: true };
         let partition = keys::collections(tenant);
         let listed = Partition::of_table(&partition);
-        let found =
-            query(self, &listed, &page(Limit::ONE, collection_cursor.clone()), None, collections::from_item).await?;
-        let Some(collection) = found.items.into_iter().next() else { return Ok(Page { items: vec![], next: None }) };
-
-        let partition = keys::records(tenant, &collection.name);
-        let filter = records::live();
-        let from_item = |item| records::from_item(&collection.name, item);
-        let page = page(Limit::MOST, record_cursor);
-        let Page { items, next } =
-            query(self, &Partition::of_table(&partition), &page, Some(filter), from_item).await?;
-        let next = match (next, found.next) {
-            (Some(record), _) => Some(format!("{}{SEPARATOR}{record}", collection_cursor.unwrap_or_default())),
-            (None, Some(collection)) => Some(format!("{collection}{SEPARATOR}")),
-            (None, None) => None,
+        let name = |mut item| collections::take_name(&mut item).map(Some);
+        let found = query(self, &listed, &page(Limit::ONE, collection_cursor.clone()), None, name).await?;
+        let next_collection = found.next.map(|cursor| format!("{cursor}{SEPARATOR}"));
+        let Some(collection) = found.items.into_iter().next() else {
+            // There is no collection any more, or one whose name cannot be one.
+            let unreadable = found.unreadable.into_iter().map(|Unreadable { id, .. }| (id, None)).collect();
+            return Ok(Export { records: Vec::new(), unreadable, next: next_collection });
         };
-        Ok(Page { items, next })
+
+        let partition = keys::records(tenant, &collection);
+        let now = Timestamp::now();
+        let from_item = |item| records::live_from_item(&collection, item, now);
+        let page = page(Limit::MOST, record_cursor);
+        let Page { items, unreadable, next } =
+            query(self, &Partition::of_table(&partition), &page, None, from_item).await?;
+        let next = next.map(|record| format!("{}{SEPARATOR}{record}", collection_cursor.unwrap_or_default()));
+        let unreadable = unreadable.into_iter().map(|record| (collection.as_str().to_owned(), Some(record))).collect();
+        Ok(Export { records: items, unreadable, next: next.or(next_collection) })
     }
 }
 

@@ -9,8 +9,10 @@ use super::item::number;
 use crate::precondition::{Precondition, Versions};
 use crate::time::Timestamp;
 
-/// There is a record, or there is nothing: the item is not one past its expiry.
-pub(super) const NOT_EXPIRED: &str = "(attribute_not_exists(#expiresAt) OR #expiresAt > :nowSecs)";
+/// There is a record, or there is nothing: the item is not one past its expiry. An expiry that is not a number, which no
+/// version of this service has written, has not come: the record can be replaced and deleted.
+const NOT_EXPIRED: &str =
+    "(attribute_not_exists(#expiresAt) OR #expiresAt > :nowSecs OR NOT attribute_type(#expiresAt, :isNumber))";
 /// There is an item; with [`NOT_EXPIRED`], a record.
 pub(super) const EXISTS: &str = "attribute_exists(#pk)";
 /// There is no item.
@@ -44,7 +46,8 @@ impl Condition {
     }
 
     pub(super) fn not_expired(self, now: Timestamp) -> Self {
-        self.and(NOT_EXPIRED).value(":nowSecs", secs(now))
+        let is_number = AttributeValue::S("N".to_owned());
+        self.and(NOT_EXPIRED).value(":nowSecs", secs(now)).value(":isNumber", is_number)
     }
 
     pub(super) fn vacant(self, now: Timestamp) -> Self {

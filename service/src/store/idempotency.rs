@@ -247,7 +247,7 @@ mod tests {
             for name in names {
                 let (mut item, _) = item(&once, body.clone());
                 item.remove(*name);
-                assert!(matches!(answered(&once, "mark", item), Err(OnceError::Fault(Fault::Broken(_)))), "{name}");
+                assert!(matches!(answered(&once, "mark", item), Err(OnceError::Fault(Fault::Corrupt(_)))), "{name}");
             }
         }
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::error::Fault;
+use crate::time::Expiry;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -43,4 +44,8 @@ pub(super) fn optional_number<N: FromStr>(item: &Item, name: &str) -> Result<Opt
         Some(AttributeValue::N(digits)) => digits.parse().map(Some).map_err(|_| Fault::corrupt(name)),
         Some(_) => Err(Fault::corrupt(name)),
     }
+}
+
+pub(super) fn read_expiry(item: &Item) -> Result<Option<Expiry>, Fault> {
+    Ok(optional_number(item, attribute::EXPIRES_AT)?.map(Expiry::from_secs))
 }

@@ -51,6 +51,7 @@ mod usages;
 use aws_sdk_dynamodb::Client;
 
 pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
+pub use export::Export;
 
 /// The table, and the client to reach it with.
 #[derive(Debug, Clone)]

@@ -7,10 +7,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
 use super::expression::names;
 use super::item::{Item, take_string};
 use super::keys::{self, PK, SK};
-use super::tokens::DIGEST;
+use super::tokens::{DIGEST, take_digest};
 use super::{Fault, Store};
 use crate::caller::Operator;
-use crate::machine::Digest;
 use crate::record::CollectionName;
 use crate::tenant::TenantId;
 
@@ -25,9 +24,12 @@ impl Store {
     pub async fn purge(&self, _: &Operator, tenant: &TenantId) -> Result<usize, Fault> {
         let tokens = self.some_of(&keys::tokens(tenant), BATCH / 2).await?;
         if !tokens.is_empty() {
-            let grants = tokens.iter().cloned().map(grant_of).collect::<Result<Vec<_>, _>>()?;
-            // The grants first: a token whose row is gone could not be revoked any more.
-            self.delete(grants).await?;
+            // The grants first: a token whose row is gone could not be revoked any more. A row that does not say where its
+            // grant is must not stand in the way of all the others.
+            let grants: Vec<_> = tokens.iter().cloned().filter_map(grant_of).collect();
+            if !grants.is_empty() {
+                self.delete(grants).await?;
+            }
             return self.delete(tokens).await;
         }
         let collections = self.some_of(&keys::collections(tenant), 1).await?;
@@ -85,7 +87,6 @@ impl Store {
     }
 }
 
-fn grant_of(mut token: Item) -> Result<Item, Fault> {
-    let digest = Digest::parse(&take_string(&mut token, DIGEST)?).ok_or_else(|| Fault::corrupt(DIGEST))?;
-    Ok(keys::grant(&digest).into_map())
+fn grant_of(mut token: Item) -> Option<Item> {
+    take_digest(&mut token).ok().map(|digest| keys::grant(&digest).into_map())
 }

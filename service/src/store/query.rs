@@ -1,12 +1,14 @@
 //! Pages of a partition.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use tracing::warn;
 
 use super::expression::{Condition, names};
-use super::item::Item;
-use super::keys::{PK, SK};
+use super::item::{Item, attribute, read_number};
+use super::keys::{self, PK, SK};
 use super::{Fault, ListError, Store, cursor};
-use crate::page::{Order, Page, PageRequest};
+use crate::page::{Order, Page, PageRequest, Unreadable};
+use crate::record::Version;
 
 /// What a list reads: one partition, of the table or of an index.
 pub(super) struct Partition<'a> {
@@ -40,13 +42,14 @@ impl<'a> Partition<'a> {
 
 /// Reads one page with one request, in the order of the sort keys.
 ///
-/// One item more than the page holds is read, to know whether there is another page.
+/// One item more than the page holds is read, to know whether there is another page. `from_item` leaves out what is not
+/// in the list. An item that it cannot read is told as such, and does not stand in the way of the others.
 pub(super) async fn query<T>(
     store: &Store,
     partition: &Partition<'_>,
     page: &PageRequest,
     filter: Option<Condition>,
-    from_item: impl Fn(Item) -> Result<T, Fault>,
+    from_item: impl Fn(Item) -> Result<Option<T>, Fault>,
 ) -> Result<Page<T>, ListError> {
     let start = match &page.cursor {
         None => None,
@@ -87,8 +90,29 @@ pub(super) async fn query<T>(
         .map(|last| Ok(cursor::encode(partition.hash.1, page.order, text_of(last, partition.range)?)))
         .transpose()
         .map_err(ListError::Fault)?;
-    let items = items.into_iter().map(from_item).collect::<Result<_, _>>()?;
-    Ok(Page { items, next })
+    let mut page = Page { items: Vec::with_capacity(items.len()), unreadable: Vec::new(), next };
+    for item in items {
+        let unreadable = unreadable(partition, &item)?;
+        match from_item(item) {
+            Ok(item) => page.items.extend(item),
+            Err(Fault::Corrupt(attribute)) => {
+                warn!(attribute, "an item of a list cannot be read");
+                page.unreadable.push(unreadable);
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Ok(page)
+}
+
+/// What an item is called, in case that it cannot be read.
+fn unreadable(partition: &Partition<'_>, item: &Item) -> Result<Unreadable, Fault> {
+    let key = text_of(item, partition.range)?;
+    let id = match keys::tenant_of(key) {
+        Some(tenant) if partition.index.is_some() => tenant.to_string(),
+        _ => key.to_owned(),
+    };
+    Ok(Unreadable { id, version: read_number(item, attribute::VERSION).ok().map(Version::from_number) })
 }
 
 fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Fault> {

@@ -19,7 +19,7 @@ use super::collections::KnownCollections;
 use super::expression::{ABSENT, Condition, EXISTS, NOT_MINE, SAME_VERSION};
 use super::failure::Failure;
 use super::idempotency::{Commit, Keeping};
-use super::item::{Item, attribute, number, optional_number, read_number, take_string};
+use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
 use super::{Fault, ListError, ReadError, Store, WriteError};
@@ -30,7 +30,7 @@ use crate::page::{Page, PageRequest};
 use crate::precondition::Precondition;
 use crate::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, Version};
 use crate::tenant::TenantId;
-use crate::time::{Expiry, Timestamp};
+use crate::time::Timestamp;
 
 /// How often a change is tried again because the record changed under it. The handler's deadline ends it as well.
 const MAX_ROUNDS: usize = 8;
@@ -74,9 +74,9 @@ impl Store {
         collection: &CollectionName,
         page: &PageRequest,
     ) -> Result<Page<Record>, ListError> {
-        let filter = live();
-        let partition = keys::records(access.tenant(), collection);
-        query(self, &Partition::of_table(&partition), page, Some(filter), |item| from_item(collection, item)).await
+        let (partition, now) = (keys::records(access.tenant(), collection), Timestamp::now());
+        let from_item = |item| live_from_item(collection, item, now);
+        query(self, &Partition::of_table(&partition), page, None, from_item).await
     }
 
     /// Creates a record that is not there. With an id from [`RecordId::generate`] it never is.
@@ -129,8 +129,8 @@ impl Store {
             let condition = Condition::default().not_expired(write.now).precondition(precondition);
             let old = match self.apply(write.update(&draft, condition)).await {
                 Ok(old) => {
-                    let old = old.map(|old| from_item(write.collection, old)).transpose()?;
-                    return Ok(write.put_over(old.as_ref(), draft));
+                    let old = old.as_ref().map(Before::of).transpose()?;
+                    return Ok(write.put_over(old, draft));
                 }
                 Err(Failure::Fault(fault)) => return Err(fault.into()),
                 Err(Failure::Condition(None)) => return Err(WriteError::PreconditionFailed),
@@ -140,7 +140,7 @@ impl Store {
                 let record = from_item(write.collection, old)?;
                 return Ok(Put { created: record.version == write.first_version(), record });
             }
-            if !is_expired(&old, write.now)? || !precondition.holds(None) {
+            if !is_expired(&old, write.now) || !precondition.holds(None) {
                 return Err(WriteError::PreconditionFailed);
             }
             // What is left of an expired record is in the way: it is overwritten, unless somebody else was faster.
@@ -167,15 +167,15 @@ impl Store {
     ) -> Result<Written<Put>, WriteError> {
         let mut old = if precondition.holds(None) { None } else { self.item(write.key(), true).await? };
         for _ in 0..MAX_ROUNDS {
-            let remains = old.map(|old| from_item(write.collection, old)).transpose()?;
-            let current = remains.as_ref().filter(|record| is_live(record, write.now));
-            if !precondition.holds(current.map(|record| record.version)) {
+            let remains = old.as_ref().map(Before::of).transpose()?;
+            let current = remains.filter(|_| old.as_ref().is_some_and(|old| !is_expired(old, write.now)));
+            if !precondition.holds(current.map(|before| before.version)) {
                 return Err(WriteError::PreconditionFailed);
             }
             let put = write.put_over(current, draft.clone());
-            let change = match &remains {
-                Some(record) if current.is_some() => write.update(&draft, same_version(record.version)),
-                Some(record) => write.insert(&put.record, same_version(record.version)),
+            let change = match remains {
+                Some(before) if current.is_some() => write.update(&draft, same_version(before.version)),
+                Some(before) => write.insert(&put.record, same_version(before.version)),
                 None => write.insert(&put.record, Condition::default().and(ABSENT)),
             };
             match self.commit(change, write.keeping(Some(keep), &put)?).await? {
@@ -215,7 +215,7 @@ impl Store {
             let draft = Draft { data, expires_at: expiry.of(current.expires_at) };
             write.now = Timestamp::now();
             let update = write.update(&draft, same_version(current.version));
-            let record = write.put_over(Some(&current), draft).record;
+            let record = write.put_over(Some(Before::from(&current)), draft).record;
             match self.commit(update, write.keeping(keep, &record)?).await? {
                 Commit::Made => return Ok(Written::Now(record)),
                 Commit::Before(answered) => return Ok(Written::Before(answered)),
@@ -241,7 +241,7 @@ impl Store {
             Commit::Made => Ok(Written::Now(())),
             Commit::Before(answered) => Ok(Written::Before(answered)),
             Commit::Refused(None) => Err(WriteError::NotFound),
-            Commit::Refused(Some(item)) if is_expired(&item, write.now)? => Err(WriteError::NotFound),
+            Commit::Refused(Some(item)) if is_expired(&item, write.now) => Err(WriteError::NotFound),
             Commit::Refused(Some(_)) => Err(WriteError::PreconditionFailed),
         }
     }
@@ -252,9 +252,8 @@ impl Store {
         collection: &CollectionName,
         consistent: bool,
     ) -> Result<Option<Record>, Fault> {
-        let record = self.item(key, consistent).await?.map(|item| from_item(collection, item)).transpose()?;
-        let now = Timestamp::now();
-        Ok(record.filter(|record| is_live(record, now)))
+        let Some(item) = self.item(key, consistent).await? else { return Ok(None) };
+        live_from_item(collection, item, Timestamp::now())
     }
 
     async fn item(&self, key: Key, consistent: bool) -> Result<Option<Item>, Fault> {
@@ -339,7 +338,7 @@ impl<'a> Write<'a> {
     }
 
     /// The record after this write over that one, or in an empty place.
-    pub(super) fn put_over(&self, old: Option<&Record>, draft: Draft) -> Put {
+    pub(super) fn put_over(&self, old: Option<Before>, draft: Draft) -> Put {
         let mut record = self.new_record(draft);
         if let Some(old) = old {
             record.version = old.version.next();
@@ -349,32 +348,47 @@ impl<'a> Write<'a> {
     }
 }
 
-/// The filter of lists: what is past its expiry is no record.
-pub(super) fn live() -> Condition {
-    Condition::default().not_expired(Timestamp::now())
+/// What a write over a record keeps of it. It is less than all of it, so that a record can be replaced whose data or
+/// expiry cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    pub(super) version: Version,
+    created_at: Timestamp,
+}
+
+impl Before {
+    pub(super) fn of(item: &Item) -> Result<Self, Fault> {
+        let created_at = Timestamp::from_millis(read_number(item, attribute::CREATED_AT)?);
+        Ok(Self { version: read_version(item)?, created_at })
+    }
+}
+
+impl From<&Record> for Before {
+    fn from(record: &Record) -> Self {
+        Self { version: record.version, created_at: record.created_at }
+    }
 }
 
 pub(super) fn same_version(version: Version) -> Condition {
     Condition::default().and(SAME_VERSION).value(":current", number(version))
 }
 
-fn is_live(record: &Record, now: Timestamp) -> bool {
-    record.expires_at.is_none_or(|expiry| !expiry.is_past(now))
-}
-
 fn read_version(item: &Item) -> Result<Version, Fault> {
     read_number(item, attribute::VERSION).map(Version::from_number)
 }
 
-fn read_expiry(item: &Item) -> Result<Option<Expiry>, Fault> {
-    Ok(optional_number(item, attribute::EXPIRES_AT)?.map(Expiry::from_secs))
+/// Whether an item is past its expiry. One whose expiry cannot be read is not, as in [`Condition::not_expired`].
+pub(super) fn is_expired(item: &Item, now: Timestamp) -> bool {
+    read_expiry(item).is_ok_and(|expiry| expiry.is_some_and(|expiry| expiry.is_past(now)))
 }
 
-pub(super) fn is_expired(item: &Item, now: Timestamp) -> Result<bool, Fault> {
-    Ok(read_expiry(item)?.is_some_and(|expiry| expiry.is_past(now)))
+/// The record in an item, unless it is past its expiry.
+pub(super) fn live_from_item(collection: &CollectionName, item: Item, now: Timestamp) -> Result<Option<Record>, Fault> {
+    if is_expired(&item, now) { Ok(None) } else { from_item(collection, item).map(Some) }
 }
 
 pub(super) fn from_item(collection: &CollectionName, mut item: Item) -> Result<Record, Fault> {
+    let data = take_string(&mut item, attribute::DATA)?;
     Ok(Record {
         version: read_version(&item)?,
         created_at: Timestamp::from_millis(read_number(&item, attribute::CREATED_AT)?),
@@ -382,6 +396,6 @@ pub(super) fn from_item(collection: &CollectionName, mut item: Item) -> Result<R
         expires_at: read_expiry(&item)?,
         id: RecordId::parse(&take_string(&mut item, SK)?).map_err(|_| Fault::corrupt(SK))?,
         collection: collection.clone(),
-        data: Data::from_stored(take_string(&mut item, attribute::DATA)?),
+        data: Data::from_stored(data).ok_or_else(|| Fault::corrupt(attribute::DATA))?,
     })
 }

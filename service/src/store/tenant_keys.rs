@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 
-use super::item::{Item, attribute, number, optional_number, read_number, take_string};
+use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
 use super::{Fault, Store, keys};
 use crate::machine::Digest;
 use crate::tenant::TenantId;
@@ -56,8 +56,4 @@ fn insert_expiry(item: &mut Item, expiry: Option<Expiry>) {
     if let Some(expiry) = expiry {
         item.insert(attribute::EXPIRES_AT.into(), number(expiry.as_secs()));
     }
-}
-
-fn read_expiry(item: &Item) -> Result<Option<Expiry>, Fault> {
-    Ok(optional_number(item, attribute::EXPIRES_AT)?.map(Expiry::from_secs))
 }

@@ -89,7 +89,7 @@ mod tests {
         for name in [NAME, PLAN, STATUS, ISSUERS, API_KEY, QUOTA] {
             let mut item = to_item(&tenant());
             item.insert(name.into(), AttributeValue::Bool(true));
-            assert!(matches!(from_item(tenant().id, item), Err(Fault::Broken(_))), "{name}");
+            assert!(matches!(from_item(tenant().id, item), Err(Fault::Corrupt(_))), "{name}");
         }
     }
 }

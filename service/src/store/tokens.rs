@@ -11,9 +11,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use super::expression::{Condition, EXISTS, names};
 use super::failure::Failure;
 use super::idempotency::{Ending, Keeping};
-use super::item::{Item, attribute, number, optional_number, read_number, take_string};
+use super::item::{Item, attribute, number, optional_number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, PK, SK};
 use super::query::{Partition, query};
+use super::records::is_expired;
 use super::transaction::unconditional_refused;
 use super::{Fault, ListError, OnceError, RevokeError, Store};
 use crate::caller::{Access, TokensManage};
@@ -64,15 +65,15 @@ impl Store {
         access: &Access<TokensManage>,
         page: &PageRequest,
     ) -> Result<Page<MachineToken>, ListError> {
-        let filter = Condition::default().not_expired(Timestamp::now());
-        let partition = keys::tokens(access.tenant());
-        let found = query(self, &Partition::of_table(&partition), page, Some(filter), from_tenants_item).await?;
+        let (partition, now) = (keys::tokens(access.tenant()), Timestamp::now());
+        let live = |item: Item| if is_expired(&item, now) { Ok(None) } else { from_tenants_item(item).map(Some) };
+        let found = query(self, &Partition::of_table(&partition), page, None, live).await?;
         let mut used = self.last_uses(found.items.iter().map(|(_, digest)| digest)).await?;
         let with_use = |(token, digest): (MachineToken, Digest)| MachineToken {
             last_used_at: used.remove(&keys::grant(&digest).pk),
             ..token
         };
-        Ok(Page { items: found.items.into_iter().map(with_use).collect(), next: found.next })
+        Ok(found.with_items(|items| items.into_iter().map(with_use).collect()))
     }
 
     /// Ends a token.
@@ -80,10 +81,8 @@ impl Store {
         let key = Key { pk: keys::tokens(access.tenant()), sk: id.as_str().to_owned() };
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key.clone().into_map()));
         let answer = request.consistent_read(true).send().await.map_err(Fault::from)?;
-        let (token, digest) = answer.item.map(from_tenants_item).transpose()?.ok_or(RevokeError::NotFound)?;
-        if token.expires_at.is_some_and(|expiry| expiry.is_past(Timestamp::now())) {
-            return Err(RevokeError::NotFound);
-        }
+        let item = answer.item.filter(|item| !is_expired(item, Timestamp::now()));
+        let digest = take_digest(&mut item.ok_or(RevokeError::NotFound)?)?;
         // Without conditions: when two revoke it at once, both have.
         self.write_all(vec![self.deleting(key)?, self.deleting(keys::grant(&digest))?]).await?;
         Ok(())
@@ -144,7 +143,8 @@ impl Store {
         let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
         let mut uses = HashMap::new();
         for mut item in items {
-            if let Some(used) = optional_number(&item, LAST_USED_AT)? {
+            // A token whose last use cannot be read is listed without it.
+            if let Ok(Some(used)) = optional_number(&item, LAST_USED_AT) {
                 uses.insert(take_string(&mut item, PK)?, Timestamp::from_millis(used));
             }
         }
@@ -188,8 +188,13 @@ fn from_tenants_item(mut item: Item) -> Result<(MachineToken, Digest), Fault> {
         expires_at: read_expiry(&item)?,
         last_used_at: None,
     };
-    let digest = Digest::parse(&take_string(&mut item, DIGEST)?).ok_or_else(|| Fault::corrupt(DIGEST))?;
+    let digest = take_digest(&mut item)?;
     Ok((token, digest))
+}
+
+/// Where a token's grant is, which is all that it takes to revoke the token.
+pub(super) fn take_digest(item: &mut Item) -> Result<Digest, Fault> {
+    Digest::parse(&take_string(item, DIGEST)?).ok_or_else(|| Fault::corrupt(DIGEST))
 }
 
 fn from_grant_item(mut item: Item) -> Result<Grant, Fault> {
@@ -209,10 +214,6 @@ fn token_id(item: &mut Item, name: &str) -> Result<TokenId, Fault> {
 fn take_scopes(item: &mut Item) -> Result<Scopes, Fault> {
     let Some(AttributeValue::Ss(scopes)) = item.remove(SCOPES) else { return Err(Fault::corrupt(SCOPES)) };
     Scopes::stored(scopes).ok_or_else(|| Fault::corrupt(SCOPES))
-}
-
-fn read_expiry(item: &Item) -> Result<Option<Expiry>, Fault> {
-    Ok(optional_number(item, attribute::EXPIRES_AT)?.map(Expiry::from_secs))
 }
 
 #[cfg(test)]
@@ -255,11 +256,11 @@ mod tests {
         };
         for name in [SK, NAME, SCOPES, DIGEST, attribute::CREATED_AT, attribute::EXPIRES_AT] {
             let item = broken(tenants_item(&acme(), &token(), &digest), name);
-            assert!(matches!(from_tenants_item(item), Err(Fault::Broken(_))), "{name}");
+            assert!(matches!(from_tenants_item(item), Err(Fault::Corrupt(_))), "{name}");
         }
         for name in [TENANT, TOKEN, SCOPES, LAST_USED_AT, attribute::EXPIRES_AT] {
             let item = broken(grant_item(&acme(), &token(), &digest), name);
-            assert!(matches!(from_grant_item(item), Err(Fault::Broken(_))), "{name}");
+            assert!(matches!(from_grant_item(item), Err(Fault::Corrupt(_))), "{name}");
         }
     }
 }

@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(row(&Item::new()).unwrap(), Row::default());
         for name in [LEASED, REQUESTS, READ_UNITS, UPDATES, PLAN, QUOTA, "e#1"] {
             let item = Item::from([(name.to_owned(), AttributeValue::Bool(true))]);
-            assert!(matches!(row(&item), Err(Fault::Broken(_))), "{name}");
+            assert!(matches!(row(&item), Err(Fault::Corrupt(_))), "{name}");
         }
     }
 }

@@ -14,14 +14,14 @@ use crate::quota::Row;
 use crate::tenant::TenantId;
 
 impl Store {
-    /// What some tenants used in a month, eventually consistent; without those that have no row. One request takes as
-    /// many as a page of a list has.
+    /// What some tenants used in a month, eventually consistent; without those that have no row, and `None` for one whose
+    /// row cannot be read. One request takes as many as a page of a list has.
     pub async fn usage_of(
         &self,
         _: &Operator,
         tenants: impl Iterator<Item = &TenantId>,
         month: Month,
-    ) -> Result<HashMap<TenantId, Row>, Fault> {
+    ) -> Result<HashMap<TenantId, Option<Row>>, Fault> {
         let keys: Vec<_> = tenants.map(|id| keys::usage(id, month).into_map()).collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
@@ -34,7 +34,7 @@ impl Store {
         let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
         let entry = |mut item: Item| {
             let tenant = keys::user_of(&take_string(&mut item, PK)?).ok_or_else(|| Fault::corrupt(PK))?;
-            Ok((tenant, row(&item)?))
+            Ok((tenant, row(&item).ok()))
         };
         items.into_iter().map(entry).collect()
     }

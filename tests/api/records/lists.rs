@@ -1,8 +1,11 @@
 //! Lists, page by page.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use super::globex;
+use super::{GLOBEX_ID, globex};
 use crate::support::{Answer, Api, Caller};
 
 const LIST: &str = "/collections/notes/records";
@@ -95,6 +98,46 @@ async fn a_cursor_is_good_for_its_list_only() {
     ] {
         answer.expect_problem(400, "invalid_cursor");
     }
+    api.shutdown().await;
+}
+
+/// A cursor for the page after this key, made by somebody who has read the source.
+fn forged(partition: &str, last: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [partition, "asc", last] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    URL_SAFE_NO_PAD.encode([&hash.finalize()[..9], last.as_bytes()].concat())
+}
+
+/// DynamoDB refuses a key that is empty or too long as malformed, which is no fault of the service.
+#[tokio::test]
+async fn a_forged_cursor_is_none_unless_its_key_can_be_one() {
+    let api = Api::start().await;
+    let (globex, operator) = (globex(&api).await, api.caller("operator").await);
+    let mine = |rest: &str| format!("T#{GLOBEX_ID}#{rest}");
+    let export = format!("/admin/tenants/{GLOBEX_ID}/export");
+    globex.put(&format!("{LIST}/a"), &json!({"data": {}})).await.expect(201);
+    for (caller, path, partition, end) in [
+        (&globex, LIST, mine("R#notes"), ""),
+        (&globex, "/collections", mine("COLLECTIONS"), ""),
+        (&globex, "/tokens", mine("TOKENS"), ""),
+        (&operator, "/admin/tenants", "TENANT".to_owned(), ""),
+        (&operator, "/admin/usage", "TENANT".to_owned(), ""),
+        (&operator, &export, mine("COLLECTIONS"), "."),
+    ] {
+        let get = |last: &str| {
+            let cursor = forged(&partition, last);
+            caller.call("GET", &format!("{path}?cursor={cursor}{end}")).send()
+        };
+        get("x").await.expect(200);
+        get(&"x".repeat(1024)).await.expect(200);
+        get("").await.expect_problem(400, "invalid_cursor");
+        get(&"x".repeat(1025)).await.expect_problem(400, "invalid_cursor");
+    }
+    let after = format!(".{}", forged(&mine("R#notes"), ""));
+    operator.get(&format!("{export}?cursor={after}")).await.expect_problem(400, "invalid_cursor");
     api.shutdown().await;
 }
 

@@ -88,6 +88,11 @@ impl Call {
         self.header("content-type", media_type)
     }
 
+    /// A body of JSON in a content coding. It is not held to the contract, which is about what is in it.
+    pub(crate) fn encoded(self, coding: &str, body: Vec<u8>) -> Self {
+        Self { body: None, ..self.body("application/json", body).header("content-encoding", coding) }
+    }
+
     /// Sends it, as a client that is prepared for a broken connection.
     pub(crate) async fn try_send(self) -> Result<Answer, reqwest::Error> {
         let response = self.request.send().await?;

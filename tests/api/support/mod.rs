@@ -124,15 +124,21 @@ impl Api {
 
     /// Lets a record's time run out, past the functions: DynamoDB has not removed it yet.
     pub(crate) async fn expire(&self, tenant: &str, collection: &str, id: &str) {
-        let key = [("pk", format!("T#{tenant}#R#{collection}")), ("sk", id.to_owned())];
-        let key = key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+        let past = AttributeValue::N("1795253400".into());
+        self.overwrite((&format!("T#{tenant}#R#{collection}"), id), "expiresAt", past).await;
+    }
+
+    /// Writes an attribute of an item, past the functions.
+    pub(crate) async fn overwrite(&self, key: (&str, &str), attribute: &str, value: AttributeValue) {
+        let key = [("pk", key.0), ("sk", key.1)].map(|(name, text)| (name.into(), AttributeValue::S(text.into())));
         aws::dynamodb(&self.aws_config(), aws::connector())
             .update_item()
             .table_name("Table")
             .set_key(Some(key.into()))
-            .update_expression("SET expiresAt = :past")
+            .update_expression("SET #attribute = :value")
             .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":past", AttributeValue::N("1795253400".into()))
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_values(":value", value)
             .send()
             .await
             .unwrap();

@@ -55,6 +55,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The monthly quota is used up.
     QuotaExceeded,
+    /// A record is stored in a form that cannot be read.
+    RecordUnreadable,
     /// A defect of the service.
     InternalError,
     /// Something that is needed does not answer.
@@ -89,6 +91,7 @@ impl Code {
         Self::DataTooLarge,
         Self::UnsupportedMediaType,
         Self::QuotaExceeded,
+        Self::RecordUnreadable,
         Self::InternalError,
         Self::Unavailable,
     ];
@@ -137,6 +140,7 @@ impl Code {
                 ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type")
             }
             Self::QuotaExceeded => ("quota_exceeded", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Self::RecordUnreadable => ("record_unreadable", StatusCode::INTERNAL_SERVER_ERROR, "Unreadable record"),
             Self::InternalError => ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
         }

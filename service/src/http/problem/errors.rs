@@ -75,8 +75,20 @@ impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Unavailable(_) => Self::unavailable(fault.to_string()),
-            Fault::Broken(_) => Self::internal(fault.to_string()),
+            Fault::Broken(_) | Fault::Corrupt(_) => Self::internal(fault.to_string()),
         }
+    }
+}
+
+/// A fault where a record was read.
+fn of_record(fault: Fault) -> Problem {
+    match fault {
+        Fault::Corrupt(_) => {
+            let detail = "The record is there, and what is stored of it cannot be read. It can be replaced with PUT, or \
+                          deleted. The requestId leads to the log of the service.";
+            Problem::new(Code::RecordUnreadable, detail).with_cause(fault.to_string())
+        }
+        Fault::Broken(_) | Fault::Unavailable(_) => fault.into(),
     }
 }
 
@@ -88,7 +100,7 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotFound => record_not_found(),
-            ReadError::Fault(fault) => fault.into(),
+            ReadError::Fault(fault) => of_record(fault),
         }
     }
 }
@@ -115,7 +127,7 @@ impl From<WriteError> for Problem {
             WriteError::Conflict => conflict(),
             WriteError::Data(error) => error.into(),
             WriteError::KeyReused => key_reused(),
-            WriteError::Fault(fault) => fault.into(),
+            WriteError::Fault(fault) => of_record(fault),
         }
     }
 }
@@ -151,7 +163,7 @@ impl From<TransactError> for Problem {
             ),
             TransactError::Conflict => conflict(),
             TransactError::KeyReused => key_reused(),
-            TransactError::Fault(fault) => fault.into(),
+            TransactError::Fault(fault) => of_record(fault),
         }
     }
 }

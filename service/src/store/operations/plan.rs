@@ -9,13 +9,13 @@ use super::super::change::Change;
 use super::super::expression::{Condition, EXISTS, names};
 use super::super::item::{Item, attribute};
 use super::super::keys::{self, Key};
-use super::super::records::{Write, from_item, is_expired, same_version};
+use super::super::records::{Before, Write, is_expired, live_from_item, same_version};
 use super::super::transaction::Verdict;
 use super::super::{Fault, Store, TransactError};
 use super::{Found, Versions};
 use crate::caller::{Access, RecordsWrite};
 use crate::data::DataError;
-use crate::record::{CollectionName, Draft, Record, Version};
+use crate::record::{CollectionName, Draft, Version};
 use crate::time::Timestamp;
 use crate::transaction::{Action, Failure, MAX_BYTES, Operation, Refusal, Transaction};
 
@@ -153,7 +153,7 @@ impl Plan {
             let refusal = match (step.guards, item) {
                 (Guards::Read, _) => continue,
                 (Guards::Absence, _) => Refusal::Exists,
-                (Guards::Presence, Some(item)) if !is_expired(item, self.now)? => Refusal::OtherVersion,
+                (Guards::Presence, Some(item)) if !is_expired(item, self.now) => Refusal::OtherVersion,
                 (Guards::Presence, _) => Refusal::NotFound,
             };
             failures.push(Failure { operation, refusal });
@@ -177,9 +177,14 @@ impl Plan {
                 (change, Some(record.version), Guards::Absence, bytes(&write, draft))
             }
             Action::Put(draft, None) => {
-                let current = Current::of(collection, found, self.now)?;
-                let record = write.put_over(current.live(), draft.clone()).record;
-                let change = write.insert(&record, current.unchanged(self.now));
+                let before = found.as_ref().map(Before::of).transpose()?;
+                let live = before.filter(|_| found.as_ref().is_some_and(|item| !is_expired(item, self.now)));
+                let record = write.put_over(live, draft.clone()).record;
+                let unchanged = match before {
+                    Some(before) => same_version(before.version),
+                    None => Condition::default().vacant(self.now),
+                };
+                let change = write.insert(&record, unchanged);
                 (change, Some(record.version), Guards::Read, bytes(&write, draft))
             }
             Action::Put(draft, Some(version)) => {
@@ -187,8 +192,8 @@ impl Plan {
                 (change, Some(version.next()), Guards::Presence, bytes(&write, draft))
             }
             Action::Patch(patch, wanted) => {
-                let current = Current::of(collection, found, self.now)?;
-                let old = current.live().ok_or(Impossible::Refused(Refusal::NotFound))?;
+                let old = found.map(|item| live_from_item(collection, item, self.now)).transpose()?.flatten();
+                let old = old.ok_or(Impossible::Refused(Refusal::NotFound))?;
                 if wanted.is_some_and(|wanted| wanted != old.version) {
                     return Err(Impossible::Refused(Refusal::OtherVersion));
                 }
@@ -198,7 +203,7 @@ impl Plan {
                 };
                 let draft = Draft { data, expires_at: patch.expiry.of(old.expires_at) };
                 let bytes = bytes(&write, &draft);
-                let record = write.put_over(Some(old), draft).record;
+                let record = write.put_over(Some(Before::from(&old)), draft).record;
                 (write.insert(&record, same_version(old.version)), Some(record.version), Guards::Read, bytes)
             }
             Action::Delete(version) => {
@@ -215,38 +220,6 @@ impl Plan {
     /// There is a record, in this version if one is given.
     fn presence(&self, version: Option<Version>) -> Condition {
         version.map_or_else(Condition::default, same_version).and(EXISTS).not_expired(self.now)
-    }
-}
-
-/// What was read of a record.
-enum Current {
-    None,
-    /// What is left of one past its expiry.
-    Expired(Version),
-    Live(Record),
-}
-
-impl Current {
-    fn of(collection: &CollectionName, item: Option<Item>, now: Timestamp) -> Result<Self, Fault> {
-        let Some(item) = item else { return Ok(Self::None) };
-        let expired = is_expired(&item, now)?;
-        let record = from_item(collection, item)?;
-        Ok(if expired { Self::Expired(record.version) } else { Self::Live(record) })
-    }
-
-    fn live(&self) -> Option<&Record> {
-        match self {
-            Self::Live(record) => Some(record),
-            Self::None | Self::Expired(_) => None,
-        }
-    }
-
-    /// It is still like this.
-    fn unchanged(&self, now: Timestamp) -> Condition {
-        match self {
-            Self::None => Condition::default().vacant(now),
-            Self::Expired(version) | Self::Live(Record { version, .. }) => same_version(*version),
-        }
     }
 }
 
