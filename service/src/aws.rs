@@ -3,6 +3,7 @@
 //! Not by `aws-config`: Lambda gives the region and the credentials in the environment and replaces the environment
 //! before they expire. The chain of other sources (profiles, SSO, STS, IMDS) would be linked, and asked, for nothing.
 
+mod failure;
 mod meter;
 
 use std::time::Duration;
@@ -20,13 +21,15 @@ use aws_smithy_http_client::default_connector;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 
 use crate::config::AwsConfig;
+pub use failure::describe;
+pub(crate) use failure::never_connected;
 use meter::Meter;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one try of a request may take. `DynamoDB` answers in milliseconds; a try that takes this long is lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1200);
-/// How long a request with its retries may take: less than a handler's deadline (`http::serve`).
+/// How long a read with its retries may take: less than a handler's deadline (`http::serve`).
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_ATTEMPTS: u32 = 4;
 
@@ -60,6 +63,7 @@ pub fn dynamodb(config: &AwsConfig, connector: Option<SharedHttpConnector>) -> C
         .credentials_provider(credentials(config))
         // The credentials are at hand: there is nothing to cache or to load.
         .identity_cache(IdentityCache::no_cache())
+        // For reads: the store sends writes by a client without it.
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(MAX_ATTEMPTS)

@@ -1,5 +1,7 @@
 //! DynamoDB throttled, failing, stalled, away: every request ends in an explicit answer, within 6 seconds.
 
+mod errors;
+
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -14,7 +16,12 @@ const LIMIT: Duration = Duration::from_secs(6);
 /// An API on a table that can fail; globex is known to the authorizer, and there is a record.
 async fn start() -> (DynamoDb, Api) {
     let table = DynamoDb::start().await;
-    let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
+    let api = Api::start_with(|options| {
+        options.dynamodb_endpoint = Some(table.endpoint.clone());
+        // One for each call at the same time: none waits for another one to be done with a table that hangs.
+        options.environments = 16;
+    })
+    .await;
     (table, api)
 }
 
@@ -119,12 +126,84 @@ async fn a_table_that_is_away_is_told_as_unavailable() {
 async fn a_fault_that_passes_is_not_noticed() {
     let (table, api) = start().await;
     let globex = warm(&api).await;
-    for fault in [Fault::Throttle, Fault::Fail, Fault::Stall] {
+    let if_match = async || globex.get(NOTE).await.expect(200).header("etag").to_owned();
+    for fault in [Fault::Throttle, Fault::Fail, Fault::Stall, Fault::Garble] {
+        if fault != Fault::Garble {
+            table.next([Some(fault)]);
+            globex.get(NOTE).await.expect(200);
+        }
+        let etag = if_match().await;
         table.next([Some(fault)]);
-        globex.get(NOTE).await.expect(200);
+        globex.call("PUT", NOTE).json(&json!({"data": {"a": 1}})).header("if-match", &etag).send().await.expect(200);
+        table.next([None, Some(fault)]);
+        globex.patch(NOTE, &json!({"data": {"b": 2}})).await.expect(200);
+        let etag = if_match().await;
         table.next([Some(fault)]);
-        globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(200);
+        let deleted = globex.call("DELETE", NOTE).header("if-match", &etag).send().await;
+        // Done, but whether by this request cannot be told.
+        assert_eq!(deleted.status, if fault == Fault::Garble { 503 } else { 204 }, "{fault:?}: {deleted:?}");
+        globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(201);
     }
+    // What certainly did nothing is repeated for any write.
+    for fault in [Fault::Throttle, Fault::Conflict] {
+        let next = |skipped: usize| table.next(vec![None; skipped].into_iter().chain([Some(fault), Some(fault)]));
+        next(0);
+        globex.post(LIST, &json!({"data": {}})).await.expect(201);
+        next(0);
+        globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(200);
+        next(1);
+        globex.patch(NOTE, &json!({"data": {"b": 2}})).await.expect(200);
+        next(0);
+        globex.delete(NOTE).await.expect(204);
+        globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(201);
+    }
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_write_that_could_undo_another_one_is_sent_once() {
+    let (table, api) = start().await;
+    let globex = warm(&api).await;
+    for fault in [Fault::Fail, Fault::Stall] {
+        for (operation, method, path, any) in [
+            ("PutItem", "POST", LIST, None),
+            ("UpdateItem", "PUT", NOTE, None),
+            ("UpdateItem", "PUT", NOTE, Some("if-match")),
+            ("UpdateItem", "PUT", NOTE, Some("if-none-match")),
+            ("DeleteItem", "DELETE", NOTE, None),
+            ("DeleteItem", "DELETE", NOTE, Some("if-match")),
+        ] {
+            let call = globex.call(method, path);
+            let call = if method == "DELETE" { call } else { call.json(&json!({"data": {}})) };
+            let call = if let Some(name) = any { call.header(name, "*") } else { call };
+            table.take();
+            table.next([Some(fault)]);
+            call.send().await.expect_problem(503, "unavailable");
+            let seen: Vec<_> = table.take().into_iter().map(|seen| seen.operation).collect();
+            assert_eq!(seen.iter().filter(|seen| *seen != "GetItem").collect::<Vec<_>>(), [operation], "{fault:?}");
+        }
+    }
+    assert_eq!(globex.get(NOTE).await.expect(200).json()["data"], json!({"a": 1}));
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_delete_whose_response_is_lost_is_not_told_as_done() {
+    let (table, api) = start().await;
+    let globex = warm(&api).await;
+    let etag = globex.get(NOTE).await.header("etag").to_owned();
+    for (path, if_match) in [
+        // There never was such a record, or such a version of it.
+        ("/collections/notes/records/none", None),
+        ("/collections/notes/records/none", Some(etag.as_str())),
+        (NOTE, Some("\"1\"")),
+    ] {
+        table.next([Some(Fault::Fail)]);
+        let delete = globex.call("DELETE", path);
+        let delete = if let Some(etag) = if_match { delete.header("if-match", etag) } else { delete };
+        delete.send().await.expect_problem(503, "unavailable");
+    }
+    globex.get(NOTE).await.expect(200);
     api.shutdown().await;
 }
 
@@ -161,11 +240,13 @@ async fn a_write_whose_answer_is_lost_happens_once_and_is_told_as_done() {
 
     table.take();
     // The read, and then the write.
-    table.next([Some(Fault::LoseAnswer), Some(Fault::LoseAnswer)]);
+    table.next([Some(Fault::LoseAnswer), None, Some(Fault::LoseAnswer)]);
     let patched = globex.patch(path, &json!({"data": {"p": 1}})).await.expect(200);
     assert_eq!(patched.json()["data"], json!({"p": 1}));
+    // It happens, too. But a record that is not there looks the same, whoever deleted it.
     lose();
-    globex.call("DELETE", path).header("if-match", patched.header("etag")).send().await.expect(204);
+    let deleted = globex.call("DELETE", path).header("if-match", patched.header("etag")).send().await;
+    deleted.expect_problem(503, "unavailable");
     globex.get(path).await.expect(404);
     api.shutdown().await;
 }

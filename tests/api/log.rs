@@ -165,6 +165,35 @@ async fn a_line_says_who_what_and_what_it_took() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_table_is_logged_without_what_was_stored() {
+    let table = DynamoDb::start().await;
+    let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
+    let mut records = Attached::start(&api, "records", LogFormat::Json).await;
+    let globex = api.caller("globex").await;
+    globex.put(NOTE, &json!({"data": {"secret": "hush"}})).await.expect(201);
+    records.metrics().await;
+
+    table.fail_always(Some(Fault::Garble));
+    globex.get(NOTE).await.expect_problem(503, "unavailable");
+    let line = records.metrics().await;
+    assert!(line["cause"].as_str().unwrap().contains("a response that cannot be read"), "{line}");
+    // An update tells what it replaced.
+    globex.put(NOTE, &json!({"data": {"other": true}})).await.expect_problem(503, "unavailable");
+    let line = records.metrics().await;
+    assert!(line["cause"].as_str().unwrap().contains("a response that cannot be read"), "{line}");
+    table.fail_always(Some(Fault::Reject));
+    let write = globex.call("POST", LIST).json(&json!({"data": {"secret": "hush"}})).header("idempotency-key", "k");
+    write.send().await.expect_problem(500, "internal_error");
+    let line = records.metrics().await;
+    let cause = line["cause"].as_str().unwrap();
+    for part in ["TransactionCanceledException", "Transaction cancelled.", "ValidationError", "REQUEST"] {
+        assert!(cause.contains(part), "{part} in {line}");
+    }
+    assert!(!records.read.contains("hush"), "{}", records.read);
+    api.shutdown().await;
+}
+
+#[tokio::test]
 async fn people_get_a_line_for_people() {
     let api = Api::start().await;
     let mut records = Attached::start(&api, "records", LogFormat::Text).await;

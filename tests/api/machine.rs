@@ -184,15 +184,19 @@ async fn only_the_digest_is_kept_and_a_use_is_written_once() {
 }
 
 #[tokio::test]
-async fn a_table_that_fails_is_told_as_unavailable_and_a_conflict_is_not_noticed() {
+async fn a_table_that_fails_is_told_as_unavailable_and_a_conflict_that_passes_is_not_noticed() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller("globex").await;
     let (id, _) = issue(&globex, json!(["records:read"])).await;
     let body = json!({"name": "x", "scopes": ["records:read"]});
     table.fail_always(Some(Fault::Conflict));
-    let refused = globex.post("/tokens", &body).await.expect_problem(503, "unavailable");
-    assert!(refused.header("location").starts_with("/v1/tokens/"));
+    // Nothing was written, so there is no token to find.
+    let refused = globex.post("/tokens", &body).await.expect_problem(409, "conflict");
+    assert_eq!((refused.header("retry-after"), refused.header("location")), ("1", ""));
+    table.fail_always(Some(Fault::Fail));
+    let unknown = globex.post("/tokens", &body).await.expect_problem(503, "unavailable");
+    assert!(unknown.header("location").starts_with("/v1/tokens/"));
     table.fail_always(Some(Fault::Throttle));
     globex.get("/tokens").await.expect_problem(503, "unavailable");
     globex.delete(&format!("/tokens/{id}")).await.expect_problem(503, "unavailable");

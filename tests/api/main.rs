@@ -16,6 +16,7 @@ mod fixtures;
 mod gateway;
 mod health;
 mod idempotency;
+mod interleavings;
 mod log;
 mod machine;
 mod mtls;

@@ -12,7 +12,7 @@ use aws_sdk_apigateway::Client;
 use aws_sdk_apigateway::config::retry::RetryConfig;
 use aws_sdk_apigateway::config::timeout::TimeoutConfig;
 use aws_sdk_apigateway::config::{BehaviorVersion, Config, IdentityCache, Region};
-use aws_sdk_apigateway::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_apigateway::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use service::aws;
@@ -53,17 +53,12 @@ enum Refusal {
     Fault(GatewayFault),
 }
 
-impl<E, R> From<SdkError<E, R>> for Refusal
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-    SdkError<E, R>: std::error::Error,
-{
-    fn from(error: SdkError<E, R>) -> Self {
+impl<E: ProvideErrorMetadata> From<SdkError<E>> for Refusal {
+    fn from(error: SdkError<E>) -> Self {
         match error.as_service_error().and_then(ProvideErrorMetadata::code) {
             Some("NotFoundException") => Self::NotFound,
             Some("ConflictException") => Self::Conflict,
-            _ => Self::Fault(GatewayFault(DisplayErrorContext(&error).to_string())),
+            _ => Self::Fault(GatewayFault(aws::describe(&error))),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::item::{Item, attribute, number, optional_number, read_number, take_st
 use super::keys::{self, PK};
 use super::query::{Partition, query};
 use super::tenants::{self, IN_INDEX, LISTED};
-use super::transaction::{CONFLICT, FAILED, MAX_ROUNDS, PAUSE, cancelled};
+use super::transaction::{Outcome, Verdict, unconditional_refused};
 use super::{Fault, ListError, Store, tenant_keys};
 use crate::caller::Operator;
 use crate::issuer::Issuer;
@@ -221,28 +221,19 @@ impl Store {
         if let Some(month) = beside.set_terms {
             items.extend(self.setting_terms(&next.tenant, month)?);
         }
-        let mut round = 1;
-        loop {
-            let request = self.client.transact_write_items().set_transact_items(Some(items.clone()));
-            let Err(error) = request.send().await else {
+        match self.transact(items).await? {
+            Outcome::Written => {
                 *managed = next;
-                return Ok(());
-            };
-            let reasons = cancelled(&error).unwrap_or_default().iter();
-            let reasons: Vec<_> = reasons.map(|reason| reason.code().unwrap_or_default()).collect();
-            if let Some(at) = reasons.iter().position(|reason| *reason == FAILED) {
-                let refused = refusals.into_iter().nth(at);
-                return Err(refused.unwrap_or(SaveError::Fault(error.into())));
+                Ok(())
             }
-            if !reasons.contains(&CONFLICT) {
-                return Err(SaveError::Fault(error.into()));
+            Outcome::Refused { doubt: Some(fault), .. } => Err(fault.into()),
+            Outcome::Refused { verdicts, doubt: None } => {
+                let failed =
+                    refusals.into_iter().zip(verdicts).find(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
+                Err(failed.map_or_else(|| unconditional_refused().into(), |(refusal, _)| refusal))
             }
-            // A lease of the tenant's, which is soon over; or somebody who writes the row, which the next round will see.
-            if round == MAX_ROUNDS {
-                return Err(SaveError::Outdated);
-            }
-            tokio::time::sleep(PAUSE * 2_u32.pow(round - 1)).await;
-            round += 1;
+            // A lease of the tenant's, which is soon over; or another change of the row, which the next read will see.
+            Outcome::Conflict => Err(SaveError::Outdated),
         }
     }
 

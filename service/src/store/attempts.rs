@@ -1,35 +1,141 @@
-//! How often the SDK sent a request, for outcomes that mean something else on a repeat.
+//! The attempts of one write, and what is known about it after each: the only place that sends a write again.
+//!
+//! A failed attempt either certainly did nothing, or leaves a doubt: its response was lost, or never came, and it may have
+//! taken effect, or may still do so when it arrives late. `DynamoDB` says the same of its 500s ("the operation may have
+//! succeeded or failed"), so the SDK's own retries, which do not tell the two apart, are off for writes.
+//!
+//! After an attempt that did nothing, another may follow. After a doubt, another may follow only where at most one of them
+//! can ever take effect: a transaction with the same `ClientRequestToken`, a write under the condition that the item is in
+//! one certain version (no version comes back), or a write that changes nothing when it is repeated. Any other could undo
+//! what somebody else wrote in between. A condition that fails after a doubt proves nothing, because the earlier attempt
+//! may be what made it fail, or may still arrive: only the write's own mark on the item says that it took effect.
+//!
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
+use super::Fault;
+use super::backoff::Backoff;
+use super::failure::{Conditional, Doubt, Failure};
+use crate::aws::{describe, never_connected};
 
-/// Counts the tries of the request that it is added to.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Attempts(Arc<AtomicU32>);
+/// Codes with which `DynamoDB` puts a request off without having done anything.
+const THROTTLED: [&str; 3] = ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
+/// Codes with which it rejects a write because another one of the same item is under way.
+const CONFLICTS: [&str; 2] = ["ReplicatedWriteConflictException", "TransactionConflictException"];
+/// An earlier attempt with the same `ClientRequestToken` is under way.
+const IN_PROGRESS: &str = "TransactionInProgressException";
 
-impl Attempts {
-    /// Whether the request was sent more than once.
-    pub(super) fn repeated(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 1
+/// What a failed attempt leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aftermath {
+    /// It did nothing, and another one would end the same way.
+    Final,
+    /// It did nothing, because another write was in the way.
+    Conflict,
+    /// It did nothing, because the table was too busy or could not be reached.
+    Busy,
+    /// It may have taken effect, or may still.
+    Doubt,
+}
+
+impl Aftermath {
+    pub(super) fn of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Self {
+        match error {
+            SdkError::ConstructionFailure(_) => Self::Final,
+            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(never_connected) => {
+                Self::Busy
+            }
+            SdkError::ServiceError(service) if service.raw().status().is_client_error() => {
+                match service.err().code().unwrap_or_default() {
+                    IN_PROGRESS => Self::Doubt,
+                    code if THROTTLED.contains(&code) => Self::Busy,
+                    code if CONFLICTS.contains(&code) => Self::Conflict,
+                    _ => Self::Final,
+                }
+            }
+            // A 5xx, a timeout, a connection that broke, a response that cannot be read.
+            _ => Self::Doubt,
+        }
     }
 }
 
-impl Intercept for Attempts {
-    fn name(&self) -> &'static str {
-        "Attempts"
+/// The attempts of one write.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    backoff: Backoff,
+    repeatable: bool,
+    /// What the first attempt that left a doubt failed with.
+    doubt: Option<String>,
+}
+
+impl Attempts {
+    /// Of a write that takes effect at most once however often it is sent, or changes nothing when it is repeated.
+    pub(super) fn repeatable(backoff: Backoff) -> Self {
+        Self { backoff, repeatable: true, doubt: None }
     }
 
-    fn read_before_transmit(
-        &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+    /// Of a write that is sent again only while it certainly did nothing.
+    pub(super) fn cautious(backoff: Backoff) -> Self {
+        Self { backoff, repeatable: false, doubt: None }
+    }
+
+    /// Whether an attempt may have taken effect, or may still.
+    pub(super) fn in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// The doubt as a fault, if there is one.
+    pub(super) fn doubt(&self) -> Option<Fault> {
+        self.doubt.as_ref().map(|text| Fault::Unavailable(format!("an attempt may have taken effect: {text}")))
+    }
+
+    /// Waits before another attempt, if one may follow this failure and there is time for it.
+    pub(super) async fn again(&mut self, aftermath: Aftermath, text: &str) -> bool {
+        let may_follow = match aftermath {
+            Aftermath::Final => false,
+            Aftermath::Conflict | Aftermath::Busy => true,
+            Aftermath::Doubt => {
+                self.doubt.get_or_insert_with(|| text.to_owned());
+                self.repeatable
+            }
+        };
+        may_follow && self.backoff.pause().await
+    }
+
+    /// Waits before an attempt that is another one: the one before certainly did nothing.
+    pub(super) async fn pause(&mut self) -> bool {
+        self.backoff.pause().await
+    }
+
+    /// Sends a write of one item until its outcome is known, or no other attempt may follow.
+    pub(super) async fn send<O, E, F>(&mut self, attempt: impl Fn() -> F) -> Result<O, Failure>
+    where
+        E: Conditional,
+        F: Future<Output = Result<O, SdkError<E>>>,
+    {
+        loop {
+            // On the heap: a request of the SDK is a large future.
+            let error = match Box::pin(attempt()).await {
+                Ok(output) => return Ok(output),
+                Err(SdkError::ServiceError(service)) if service.err().is_condition() => {
+                    let item = service.into_err().into_item();
+                    return Err(match self.doubt() {
+                        None => Failure::Condition(item),
+                        Some(fault) => Failure::Doubt(Doubt { refused: true, item, fault }),
+                    });
+                }
+                Err(error) => error,
+            };
+            let aftermath = Aftermath::of(&error);
+            if self.again(aftermath, &describe(&error)).await {
+                continue;
+            }
+            return Err(match (self.doubt(), aftermath) {
+                (Some(fault), _) => Failure::Doubt(Doubt { refused: false, item: None, fault }),
+                (None, Aftermath::Conflict) => Failure::Conflict(describe(&error)),
+                (None, _) => Failure::Fault(error.into()),
+            });
+        }
     }
 }

@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::attempts::Attempts;
+use super::backoff::Backoff;
 use super::expression::{Condition, names};
 use super::failure::Failure;
 use super::item::{Item, attribute};
@@ -88,26 +89,29 @@ impl Change {
 impl Store {
     /// Makes a change by itself. Tells what an update found.
     pub(super) async fn apply(&self, change: Change) -> Result<Option<Item>, Failure> {
+        let backoff = Backoff::brief();
+        let mut attempts =
+            if change.condition.pins_version() { Attempts::repeatable(backoff) } else { Attempts::cautious(backoff) };
         let text = change.condition.text();
         let values = change.condition.into_values();
         let values = (!values.is_empty()).then_some(values);
         match change.kind {
             Kind::Put(item) => {
-                self.client
+                let request = self
+                    .writer
                     .put_item()
                     .table_name(&self.table)
                     .set_item(Some(item))
                     .set_expression_attribute_names(Some(names(&[&text])))
                     .set_expression_attribute_values(values)
                     .condition_expression(text)
-                    .return_values_on_condition_check_failure(OnFailure::AllOld)
-                    .send()
-                    .await?;
+                    .return_values_on_condition_check_failure(OnFailure::AllOld);
+                attempts.send(|| request.clone().send()).await?;
                 Ok(None)
             }
             Kind::Update(key, update) => {
-                let answer = self
-                    .client
+                let request = self
+                    .writer
                     .update_item()
                     .table_name(&self.table)
                     .set_key(Some(key.into_map()))
@@ -116,32 +120,23 @@ impl Store {
                     .update_expression(update)
                     .condition_expression(text)
                     .return_values(ReturnValue::AllOld)
-                    .return_values_on_condition_check_failure(OnFailure::AllOld)
-                    .send()
-                    .await?;
+                    .return_values_on_condition_check_failure(OnFailure::AllOld);
+                let response = attempts.send(|| request.clone().send()).await?;
                 // For an item that was not there DynamoDB gives nothing, and the local engine its key.
-                Ok(answer.attributes.filter(|old| old.contains_key(attribute::VERSION)))
+                Ok(response.attributes.filter(|old| old.contains_key(attribute::VERSION)))
             }
             Kind::Delete(key) => {
-                let attempts = Attempts::default();
-                let result = self
-                    .client
+                let request = self
+                    .writer
                     .delete_item()
                     .table_name(&self.table)
                     .set_key(Some(key.into_map()))
                     .set_expression_attribute_names(Some(names(&[&text])))
                     .set_expression_attribute_values(values)
                     .condition_expression(text)
-                    .return_values_on_condition_check_failure(OnFailure::AllOld)
-                    .customize()
-                    .interceptor(attempts.clone())
-                    .send()
-                    .await;
-                match result.map_err(Failure::from) {
-                    // A try before this one has deleted it, and its answer was lost.
-                    Err(Failure::Condition(None)) if attempts.repeated() => Ok(None),
-                    result => result.map(|_| None),
-                }
+                    .return_values_on_condition_check_failure(OnFailure::AllOld);
+                attempts.send(|| request.clone().send()).await?;
+                Ok(None)
             }
         }
     }

@@ -5,10 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::attempts::Attempts;
+use super::backoff::Backoff;
+use super::failure::Failure;
 use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
-use super::{Fault, ListError, Store};
+use super::{Fault, ListError, OnceError, Store};
 use crate::caller::{Access, RecordsRead, RecordsWrite};
 use crate::page::{Page, PageRequest};
 use crate::record::{Collection, CollectionName};
@@ -58,7 +61,7 @@ impl Store {
         access: &Access<RecordsWrite>,
         collections: HashSet<&CollectionName>,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), OnceError> {
         let row = |collection| self.ensure_collection(known, access, collection, now);
         // Collected: the compiler cannot tell that a stream with the closure in it is `Send`.
         let rows: Vec<_> = collections.into_iter().map(row).collect();
@@ -72,21 +75,26 @@ impl Store {
         access: &Access<RecordsWrite>,
         collection: &CollectionName,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), OnceError> {
         let entry = (access.tenant().clone(), collection.clone());
         if known.contains(&entry) {
             return Ok(());
         }
         let key = Key { pk: keys::collections(access.tenant()), sk: collection.as_str().to_owned() };
-        self.client
+        let request = self
+            .writer
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key.into_map()))
             .update_expression("SET #createdAt = if_not_exists(#createdAt, :now)")
             .expression_attribute_names("#createdAt", attribute::CREATED_AT)
-            .expression_attribute_values(":now", number(now.as_millis()))
-            .send()
-            .await?;
+            .expression_attribute_values(":now", number(now.as_millis()));
+        // Where there is a row it stays as it is.
+        let mut attempts = Attempts::repeatable(Backoff::brief());
+        attempts.send(|| request.clone().send()).await.map_err(|failure| match failure {
+            Failure::Conflict(_) => OnceError::Conflict,
+            failure => failure.into_fault().into(),
+        })?;
         known.insert(entry);
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! What can go wrong with the table.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
+use super::attempts::Aftermath;
+use crate::aws::describe;
 use crate::data::DataError;
 use crate::transaction::Failure;
 
@@ -133,6 +135,9 @@ pub enum RevokeError {
     /// There is none to revoke.
     #[error("there is no such token")]
     NotFound,
+    /// Other writes of it were in the way again and again.
+    #[error("too many concurrent changes")]
+    Conflict,
     /// The table failed.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -150,33 +155,16 @@ impl Fault {
     }
 }
 
-impl<E, R> From<SdkError<E, R>> for Fault
+impl<E> From<SdkError<E>> for Fault
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-    SdkError<E, R>: std::error::Error,
+    E: ProvideErrorMetadata,
 {
-    fn from(error: SdkError<E, R>) -> Self {
-        /// Codes of `DynamoDB` that pass, beside the 5xx.
-        /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-        const PASSING: [&str; 9] = [
-            "InternalServerError",
-            "ItemCollectionSizeLimitExceededException",
-            "ProvisionedThroughputExceededException",
-            "ReplicatedWriteConflictException",
-            "RequestLimitExceeded",
-            "ServiceUnavailable",
-            "ThrottlingException",
-            "TransactionConflictException",
-            "TransactionInProgressException",
-        ];
-        let text = DisplayErrorContext(&error).to_string();
-        match &error {
-            SdkError::ServiceError(service) => match service.err().code() {
-                Some(code) if !PASSING.contains(&code) => Self::Broken(text),
-                _ => Self::Unavailable(text),
-            },
-            SdkError::ConstructionFailure(_) => Self::Broken(text),
+    fn from(error: SdkError<E>) -> Self {
+        let text = describe(&error);
+        let coded = matches!(&error, SdkError::ServiceError(service) if service.err().code().is_some());
+        match Aftermath::of(&error) {
+            // Without a code it is not from `DynamoDB`, but from something on the way to it.
+            Aftermath::Final if coded || matches!(error, SdkError::ConstructionFailure(_)) => Self::Broken(text),
             _ => Self::Unavailable(text),
         }
     }

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::number;
 use crate::precondition::{Precondition, Versions};
+use crate::record::Version;
 use crate::time::Timestamp;
 
 /// There is a record, or there is nothing: the item is not one past its expiry. An expiry that is not a number, which no
@@ -19,11 +20,6 @@ pub(super) const EXISTS: &str = "attribute_exists(#pk)";
 pub(super) const ABSENT: &str = "attribute_not_exists(#pk)";
 /// There is nothing, or only what is left of a record past its expiry.
 pub(super) const VACANT: &str = "(attribute_not_exists(#pk) OR #expiresAt <= :nowSecs)";
-/// The item is not what this very write left at an earlier try.
-pub(super) const NOT_MINE: &str = "(attribute_not_exists(#write) OR #write <> :write)";
-/// The item is in the state that was read.
-pub(super) const SAME_VERSION: &str = "#version = :current";
-
 /// Terms that all have to hold, with the values that they mention.
 ///
 /// A name in it is `#` and the attribute's name. DynamoDB refuses names and values that no expression mentions, so
@@ -32,6 +28,8 @@ pub(super) const SAME_VERSION: &str = "#version = :current";
 pub(super) struct Condition {
     terms: Vec<String>,
     values: HashMap<String, AttributeValue>,
+    /// Whether it holds in one version of the item at most.
+    pins_version: bool,
 }
 
 impl Condition {
@@ -54,9 +52,22 @@ impl Condition {
         self.and(VACANT).value(":nowSecs", secs(now))
     }
 
+    /// The item is in this version.
+    pub(super) fn in_version(mut self, version: Version) -> Self {
+        self.pins_version = true;
+        self.and("#version = :current").value(":current", number(version))
+    }
+
+    /// Whether it holds in one version of the item at most. Then a write under it takes effect at most once, however often
+    /// it is sent: it moves the item on from that version, and no version comes back.
+    pub(super) fn pins_version(&self) -> bool {
+        self.pins_version
+    }
+
     /// The precondition, on an item that is [`NOT_EXPIRED`].
     pub(super) fn precondition(mut self, precondition: &Precondition) -> Self {
         if let Some(versions) = &precondition.if_match {
+            self.pins_version |= matches!(versions, Versions::OneOf(versions) if versions.len() <= 1);
             self = self.and(EXISTS);
             if let Some(one_of) = self.one_of(versions, "match") {
                 self = self.and(&one_of);
@@ -111,7 +122,6 @@ pub(super) fn names(expressions: &[&str]) -> HashMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Version;
 
     #[test]
     fn a_precondition_as_an_expression() {
@@ -136,5 +146,19 @@ mod tests {
             .precondition(&Precondition { if_match: Some(Versions::OneOf(vec![])), if_none_match: None });
         assert_eq!(condition.text(), "attribute_exists(#pk) AND #version IN (:match0)");
         assert_eq!(condition.values[":match0"], number(0));
+    }
+
+    #[test]
+    fn only_a_single_version_is_pinned() {
+        let pinned = |if_match: Option<Versions>| {
+            Condition::default().precondition(&Precondition { if_match, if_none_match: None }).pins_version()
+        };
+        let versions = |numbers: &[u64]| {
+            Some(Versions::OneOf(numbers.iter().map(|number| Version::from_number(*number)).collect()))
+        };
+        assert!(pinned(versions(&[7])) && pinned(versions(&[])));
+        // With two, a write can take effect in the first, be overwritten, and take effect again in the second.
+        assert!(!pinned(versions(&[7, 8])) && !pinned(Some(Versions::Any)) && !pinned(None));
+        assert!(Condition::default().in_version(Version::from_number(7)).pins_version());
     }
 }

@@ -1,38 +1,68 @@
-//! How a conditional write fails: by its condition, or by a fault.
+//! How a write of one item fails.
 
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use super::Fault;
 use super::item::Item;
+use super::transaction::unconditional_refused;
 
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The condition does not hold, on this item (`None`: there is none).
+    /// Nothing was written: the condition does not hold, on this item (`None`: there is none).
     Condition(Option<Item>),
-    /// The table failed.
+    /// The write may have happened, or may still.
+    Doubt(Doubt),
+    /// Nothing was written: other writes of the item were in the way again and again.
+    Conflict(String),
+    /// Nothing was written: the table failed.
     Fault(Fault),
 }
 
-/// The SDK has an error type for each operation, alike in this variant.
+/// A write of which an attempt may have taken effect, or may still.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    /// Whether the condition of a later attempt did not hold, which proves nothing.
+    pub(super) refused: bool,
+    /// The item that it did not hold on.
+    pub(super) item: Option<Item>,
+    /// What to say where nothing else tells what became of the write.
+    pub(super) fault: Fault,
+}
+
+impl Failure {
+    /// As a fault, for a write that has no condition and no rivals.
+    pub(super) fn into_fault(self) -> Fault {
+        match self {
+            Self::Condition(_) => unconditional_refused(),
+            Self::Conflict(text) => Fault::Unavailable(text),
+            Self::Doubt(Doubt { fault, .. }) | Self::Fault(fault) => fault,
+        }
+    }
+}
+
+/// An operation's error. The SDK has a type for each, alike in the variant for a condition that does not hold.
+pub(super) trait Conditional: ProvideErrorMetadata + std::error::Error + 'static {
+    /// Whether it says that the condition does not hold.
+    fn is_condition(&self) -> bool;
+
+    /// The item that the condition does not hold on, if there is one.
+    fn into_item(self) -> Option<Item>;
+}
+
 macro_rules! conditional {
     ($($error:ident),+) => {
-        $(impl<R> From<SdkError<$error, R>> for Failure
-        where
-            R: std::fmt::Debug,
-            SdkError<$error, R>: std::error::Error,
-        {
-            fn from(error: SdkError<$error, R>) -> Self {
-                match error {
-                    SdkError::ServiceError(service) if service.err().is_conditional_check_failed_exception() => {
-                        match service.into_err() {
-                            $error::ConditionalCheckFailedException(failed) => Self::Condition(failed.item),
-                            _ => Self::Condition(None),
-                        }
-                    }
-                    error => Self::Fault(error.into()),
+        $(impl Conditional for $error {
+            fn is_condition(&self) -> bool {
+                self.is_conditional_check_failed_exception()
+            }
+
+            fn into_item(self) -> Option<Item> {
+                match self {
+                    Self::ConditionalCheckFailedException(failed) => failed.item,
+                    _ => None,
                 }
             }
         })+

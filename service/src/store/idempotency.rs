@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use super::change::Change;
 use super::error::OnceError;
 use super::expression::Condition;
-use super::failure::Failure;
+use super::failure::{Doubt, Failure};
 use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys;
 use super::transaction::{Outcome, Verdict};
@@ -48,6 +48,8 @@ pub(super) enum Commit {
     Made,
     /// Its condition does not hold, on this item.
     Refused(Option<Item>),
+    /// It may have been made, or may still.
+    Doubt(Doubt),
     /// Its request was done before.
     Before(Answered),
 }
@@ -81,6 +83,8 @@ impl Store {
             return match self.apply(change).await {
                 Ok(_) => Ok(Commit::Made),
                 Err(Failure::Condition(item)) => Ok(Commit::Refused(item)),
+                Err(Failure::Doubt(doubt)) => Ok(Commit::Doubt(doubt)),
+                Err(Failure::Conflict(_)) => Err(OnceError::Conflict),
                 Err(Failure::Fault(fault)) => Err(fault.into()),
             };
         };
@@ -100,17 +104,18 @@ impl Store {
         let (once, mark) = (keeping.once, keeping.mark.to_owned());
         let mut items = vec![keeping.change().in_transaction(self)?];
         items.extend(writes);
-        let mut verdicts = match self.transact(items).await? {
+        let (mut verdicts, doubt) = match self.transact(items).await? {
             Outcome::Written => return Ok(Ending::Written),
-            Outcome::Conflict(_) => return Err(OnceError::Conflict),
-            Outcome::Refused(verdicts) => verdicts.into_iter(),
+            Outcome::Conflict => return Err(OnceError::Conflict),
+            Outcome::Refused { verdicts, doubt } => (verdicts.into_iter(), doubt),
         };
         // The key decides, whatever became of the rest: the change that it is about may be why the rest is refused.
         if let Some(Verdict::Failed(item)) = verdicts.next() {
             let item = item.ok_or_else(|| Fault::corrupt(FINGERPRINT))?;
             return Ok(Ending::Before(answered(once, &mark, item)?));
         }
-        Ok(Ending::Refused(verdicts.collect()))
+        // The key is free: an attempt that was lost has not arrived. But it may still, where it may find its condition true.
+        doubt.map_or_else(|| Ok(Ending::Refused(verdicts.collect())), |fault| Err(fault.into()))
     }
 }
 

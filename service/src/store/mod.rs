@@ -23,6 +23,7 @@
 
 pub mod admin;
 mod attempts;
+mod backoff;
 mod change;
 mod clients;
 pub mod collections;
@@ -31,6 +32,7 @@ mod error;
 mod export;
 mod expression;
 mod failure;
+mod get_many;
 mod health;
 mod idempotency;
 mod issuers;
@@ -49,20 +51,25 @@ mod usage;
 mod usages;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 
 pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
 pub use export::Export;
 
-/// The table, and the client to reach it with.
+/// The table, and the clients to reach it with.
 #[derive(Debug, Clone)]
 pub struct Store {
+    /// For reads, which the SDK retries.
     client: Client,
+    /// For writes, which it does not: [`attempts`] decides which of them may be sent again.
+    writer: Client,
     table: String,
 }
 
 impl Store {
     /// A store in the table of that name.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+        let config = client.config().to_builder().retry_config(RetryConfig::disabled());
+        Self { writer: Client::from_conf(config.build()), client, table: table.into() }
     }
 }

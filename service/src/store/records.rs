@@ -4,20 +4,22 @@
 //! write alone. A transaction does not tell what it replaced, and the answer has to be known before: so a put with a key
 //! takes the record for new, and writes again when it finds that it is not.
 //!
-//! A write carries an id of its own, which the item keeps. When an answer is lost and the SDK sends the request again,
-//! the repeat finds its own id and is known to have succeeded: no write is made twice, and none that happened is
-//! reported as lost to a rival.
+//! A write carries a mark of its own, which the item keeps. When the response to a write is lost, the item is read, and
+//! where it has the mark the write is known to have happened. `attempts` says which writes are sent again meanwhile.
 //!
 //! An item past its `expiresAt` is no record, whether DynamoDB has removed it yet or not.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 use ulid::Ulid;
 
 use super::change::Change;
 use super::collections::KnownCollections;
-use super::expression::{ABSENT, Condition, EXISTS, NOT_MINE, SAME_VERSION};
-use super::failure::Failure;
+use super::expression::{ABSENT, Condition, EXISTS};
+use super::failure::{Doubt, Failure};
 use super::idempotency::{Commit, Keeping};
 use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, SK};
@@ -34,6 +36,9 @@ use crate::time::Timestamp;
 
 /// How often a change is tried again because the record changed under it. The handler's deadline ends it as well.
 const MAX_ROUNDS: usize = 8;
+
+/// How long a look at a write in doubt may take: the client has waited for the write already.
+const SETTLING: Duration = Duration::from_millis(1500);
 
 /// What a put did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,8 +101,8 @@ impl Store {
         match self.commit(insert, write.keeping(keep, &record)?).await? {
             Commit::Made => Ok(Written::Now(record)),
             Commit::Before(answered) => Ok(Written::Before(answered)),
-            Commit::Refused(Some(item)) if write.made(&item) => Ok(Written::Now(record)),
             Commit::Refused(_) => Err(WriteError::PreconditionFailed),
+            Commit::Doubt(doubt) => Ok(self.settle(&write, doubt).await.map(|_| Written::Now(record))?),
         }
     }
 
@@ -127,33 +132,48 @@ impl Store {
     async fn put_alone(&self, write: &Write<'_>, draft: Draft, precondition: &Precondition) -> Result<Put, WriteError> {
         for _ in 0..MAX_ROUNDS {
             let condition = Condition::default().not_expired(write.now).precondition(precondition);
-            let old = match self.apply(write.update(&draft, condition)).await {
+            let remains = match self.apply(write.update(&draft, condition)).await {
                 Ok(old) => {
                     let old = old.as_ref().map(Before::of).transpose()?;
                     return Ok(write.put_over(old, draft));
                 }
-                Err(Failure::Fault(fault)) => return Err(fault.into()),
-                Err(Failure::Condition(None)) => return Err(WriteError::PreconditionFailed),
-                Err(Failure::Condition(Some(item))) => item,
+                Err(Failure::Condition(Some(item))) if is_expired(&item, write.now) && precondition.holds(None) => item,
+                Err(failure) => return self.put_despite(write, failure).await,
             };
-            if write.made(&old) {
-                let record = from_item(write.collection, old)?;
-                return Ok(Put { created: record.version == write.first_version(), record });
-            }
-            if !is_expired(&old, write.now) || !precondition.holds(None) {
-                return Err(WriteError::PreconditionFailed);
-            }
-            // What is left of an expired record is in the way: it is overwritten, unless somebody else was faster.
+            // What is left of an expired record is in the way: it is overwritten, unless another write was faster.
             let put = write.put_over(None, draft.clone());
-            let insert = write.insert(&put.record, same_version(read_version(&old)?));
+            let insert = write.insert(&put.record, in_version(read_version(&remains)?));
             match self.apply(insert).await {
                 Ok(_) => return Ok(put),
-                Err(Failure::Condition(Some(item))) if write.made(&item) => return Ok(put),
                 Err(Failure::Condition(_)) => {}
-                Err(Failure::Fault(fault)) => return Err(fault.into()),
+                Err(failure) => return self.put_despite(write, failure).await,
             }
         }
         Err(WriteError::Conflict)
+    }
+
+    /// What a put did, if it did anything although it failed.
+    async fn put_despite(&self, write: &Write<'_>, failure: Failure) -> Result<Put, WriteError> {
+        let item = match failure {
+            Failure::Condition(_) => return Err(WriteError::PreconditionFailed),
+            Failure::Conflict(_) => return Err(WriteError::Conflict),
+            Failure::Fault(fault) => return Err(fault.into()),
+            Failure::Doubt(doubt) => self.settle(write, doubt).await?,
+        };
+        let record = from_item(write.collection, item)?;
+        Ok(Put { created: record.version == write.first_version(), record })
+    }
+
+    /// Looks what became of a write that is in doubt: the item that it left, if it is still there. Where it is not, the
+    /// write did not happen, or was overwritten, or may still arrive, and nothing tells which.
+    async fn settle(&self, write: &Write<'_>, doubt: Doubt) -> Result<Item, Fault> {
+        let item = if doubt.refused {
+            doubt.item
+        } else {
+            let reading = timeout(SETTLING, self.item(write.key(), true)).await;
+            reading.ok().and_then(Result::ok).flatten()
+        };
+        item.filter(|item| write.made(item)).ok_or(doubt.fault)
     }
 
     /// A transaction on the state that the record is taken to be in: absent, unless the precondition wants a record,
@@ -174,14 +194,15 @@ impl Store {
             }
             let put = write.put_over(current, draft.clone());
             let change = match remains {
-                Some(before) if current.is_some() => write.update(&draft, same_version(before.version)),
-                Some(before) => write.insert(&put.record, same_version(before.version)),
+                Some(before) if current.is_some() => write.update(&draft, in_version(before.version)),
+                Some(before) => write.insert(&put.record, in_version(before.version)),
                 None => write.insert(&put.record, Condition::default().and(ABSENT)),
             };
             match self.commit(change, write.keeping(Some(keep), &put)?).await? {
                 Commit::Made => return Ok(Written::Now(put)),
                 Commit::Before(answered) => return Ok(Written::Before(answered)),
                 Commit::Refused(item) => old = item,
+                Commit::Doubt(doubt) => return Err(doubt.fault.into()),
             }
         }
         Err(WriteError::Conflict)
@@ -214,13 +235,13 @@ impl Store {
             };
             let draft = Draft { data, expires_at: expiry.of(current.expires_at) };
             write.now = Timestamp::now();
-            let update = write.update(&draft, same_version(current.version));
+            let update = write.update(&draft, in_version(current.version));
             let record = write.put_over(Some(Before::from(&current)), draft).record;
             match self.commit(update, write.keeping(keep, &record)?).await? {
                 Commit::Made => return Ok(Written::Now(record)),
                 Commit::Before(answered) => return Ok(Written::Before(answered)),
-                Commit::Refused(Some(item)) if write.made(&item) => return Ok(Written::Now(record)),
                 Commit::Refused(_) => {}
+                Commit::Doubt(doubt) => return Ok(self.settle(&write, doubt).await.map(|_| Written::Now(record))?),
             }
         }
         Err(WriteError::Conflict)
@@ -243,6 +264,8 @@ impl Store {
             Commit::Refused(None) => Err(WriteError::NotFound),
             Commit::Refused(Some(item)) if is_expired(&item, write.now) => Err(WriteError::NotFound),
             Commit::Refused(Some(_)) => Err(WriteError::PreconditionFailed),
+            // A record that is not there may have been deleted by this request, or by another one, or was never there.
+            Commit::Doubt(doubt) => Err(doubt.fault.into()),
         }
     }
 
@@ -309,7 +332,6 @@ impl<'a> Write<'a> {
                           #createdAt = if_not_exists(#createdAt, :now), #updatedAt = :now, #write = :write"
             .to_owned();
         let mut condition = condition
-            .and(NOT_MINE)
             .value(":data", AttributeValue::S(draft.data.as_str().to_owned()))
             .value(":before", number(Version::first(self.now)))
             .value(":one", number(1))
@@ -369,8 +391,8 @@ impl From<&Record> for Before {
     }
 }
 
-pub(super) fn same_version(version: Version) -> Condition {
-    Condition::default().and(SAME_VERSION).value(":current", number(version))
+pub(super) fn in_version(version: Version) -> Condition {
+    Condition::default().in_version(version)
 }
 
 fn read_version(item: &Item) -> Result<Version, Fault> {

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::DisplayErrorContext;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
+use super::attempts::Attempts;
+use super::backoff::Backoff;
 use super::expression::{Condition, EXISTS, names};
-use super::failure::Failure;
+use super::failure::{Doubt, Failure};
 use super::idempotency::{Ending, Keeping};
 use super::item::{Item, attribute, number, optional_number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, PK, SK};
@@ -84,8 +85,11 @@ impl Store {
         let item = answer.item.filter(|item| !is_expired(item, Timestamp::now()));
         let digest = take_digest(&mut item.ok_or(RevokeError::NotFound)?)?;
         // Without conditions: when two revoke it at once, both have.
-        self.write_all(vec![self.deleting(key)?, self.deleting(keys::grant(&digest))?]).await?;
-        Ok(())
+        match self.write_all(vec![self.deleting(key)?, self.deleting(keys::grant(&digest))?]).await {
+            Ok(()) => Ok(()),
+            Err(OnceError::Fault(fault)) => Err(fault.into()),
+            Err(OnceError::Conflict | OnceError::KeyReused) => Err(RevokeError::Conflict),
+        }
     }
 
     /// What the token with this digest is good for, expired or not. Strongly consistent: a token works as soon as its
@@ -105,20 +109,19 @@ impl Store {
             .value(":now", number(now.as_millis()))
             .value(":before", number(before.as_millis()));
         let text = condition.text();
-        let result = self
-            .client
+        let request = self
+            .writer
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::grant(digest).into_map()))
             .set_expression_attribute_names(Some(names(&[update, &text])))
             .set_expression_attribute_values(Some(condition.into_values()))
             .update_expression(update)
-            .condition_expression(text)
-            .send()
-            .await;
-        match result.map_err(Failure::from) {
-            Ok(_) | Err(Failure::Condition(_)) => Ok(()),
-            Err(Failure::Fault(fault)) => Err(fault),
+            .condition_expression(text);
+        // A use that is recorded twice is the same use.
+        match Attempts::repeatable(Backoff::brief()).send(|| request.clone().send()).await {
+            Ok(_) | Err(Failure::Condition(_) | Failure::Doubt(Doubt { refused: true, .. })) => Ok(()),
+            Err(failure) => Err(failure.into_fault()),
         }
     }
 
@@ -135,14 +138,9 @@ impl Store {
             .projection_expression(projection)
             .set_expression_attribute_names(Some(names(&[projection])))
             .build()
-            .map_err(|error| Fault::Broken(DisplayErrorContext(error).to_string()))?;
-        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await?;
-        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
-            return Err(Fault::Unavailable("keys were left out of a batch".to_owned()));
-        }
-        let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
+            .map_err(Fault::unbuilt)?;
         let mut uses = HashMap::new();
-        for mut item in items {
+        for mut item in self.get_many(keys).await? {
             // A token whose last use cannot be read is listed without it.
             if let Ok(Some(used)) = optional_number(&item, LAST_USED_AT) {
                 uses.insert(take_string(&mut item, PK)?, Timestamp::from_millis(used));

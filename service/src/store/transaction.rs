@@ -1,47 +1,29 @@
 //! Several writes that happen together or not at all.
 
-use std::time::Duration;
-
-use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, Delete, Put, TransactWriteItem};
 use ulid::Ulid;
 
-use super::attempts::Attempts;
+use super::attempts::{Aftermath, Attempts};
+use super::backoff::Backoff;
 use super::item::Item;
 use super::keys::Key;
-use super::{Fault, Store};
+use super::{Fault, OnceError, Store};
+use crate::aws::describe;
 
-/// The code of an item whose condition did not hold.
-pub(super) const FAILED: &str = "ConditionalCheckFailed";
-/// The code of an item that somebody else is writing.
-pub(super) const CONFLICT: &str = "TransactionConflict";
-
-/// How often a transaction is sent that others get in the way of. The SDK does not send it again by itself.
-pub(super) const MAX_ROUNDS: u32 = 4;
-/// The first pause between two of them; each is twice the one before.
-pub(super) const PAUSE: Duration = Duration::from_millis(25);
-
-/// By it DynamoDB knows that a transaction is one that it has done, for 10 minutes (`ClientRequestToken`).
-pub(super) struct Token {
-    text: String,
-    /// Whether a try with it was lost.
-    lost: bool,
-}
+/// By it `DynamoDB` knows for 10 minutes that a transaction is one that it has done (`ClientRequestToken`).
+pub(super) struct Token(String);
 
 impl Token {
     pub(super) fn generate() -> Self {
-        Self { text: Ulid::generate().to_string(), lost: false }
+        Self(Ulid::generate().to_string())
     }
 
-    /// Prepares it for the same writes once more, after something that passes. Where a try was lost it stays, in case
-    /// that the try arrives after all. Otherwise it is a new one: DynamoDB's pages do not say whether a token stands for
-    /// a cancellation, too.
-    pub(super) fn after(&mut self, lost: bool) {
-        self.lost |= lost;
-        if !self.lost {
-            *self = Self::generate();
-        }
+    /// The token of the next attempt. It stays as long as an earlier attempt may still arrive, so that only one of them
+    /// takes effect. Otherwise it is a new one: `DynamoDB`'s pages do not say whether a token stands for a cancellation, too.
+    pub(super) fn after(self, attempts: &Attempts) -> Self {
+        if attempts.in_doubt() { self } else { Self::generate() }
     }
 }
 
@@ -49,10 +31,15 @@ impl Token {
 pub(super) enum Outcome {
     /// All of it was written.
     Written,
-    /// Nothing was written, because of conditions. For each write, in their order, whether its own held.
-    Refused(Vec<Verdict>),
+    /// The conditions of some writes do not hold.
+    Refused {
+        /// For each write, in their order, whether its own held.
+        verdicts: Vec<Verdict>,
+        /// Set where an earlier attempt may still arrive, and take effect: otherwise nothing was or will be written.
+        doubt: Option<Fault>,
+    },
     /// Nothing was written, because others were in the way again and again.
-    Conflict(String),
+    Conflict,
 }
 
 /// What became of one write's condition.
@@ -73,70 +60,73 @@ impl Verdict {
     }
 }
 
-/// How one try of a transaction ended.
-pub(super) enum Try {
+/// How one attempt of a transaction ended.
+pub(super) enum Attempt {
     /// All of it was written.
     Written,
-    /// Nothing was written, because of conditions, as in [`Outcome::Refused`].
+    /// The conditions of some writes do not hold, as in [`Outcome::Refused`].
     Refused(Vec<Verdict>),
-    /// Nothing was written, because of something that passes.
-    Passing {
-        /// What it is, for the log.
-        text: String,
-        /// Whether it was sent more than once: then what was sent first may still arrive, and be written.
-        lost: bool,
-    },
+    /// Another attempt may follow now.
+    Again,
+    /// Nothing was written, because others were in the way again and again.
+    Conflict,
 }
 
 impl Store {
     /// Makes these writes. What passes (another write of one of the items, throttling) is waited out for a while.
     pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Outcome, Fault> {
+        let mut attempts = Attempts::repeatable(Backoff::brief());
         let mut token = Token::generate();
-        let mut round = 0;
         loop {
-            let (text, lost) = match self.try_transact(&token, writes.clone()).await? {
-                Try::Written => return Ok(Outcome::Written),
-                Try::Refused(verdicts) => return Ok(Outcome::Refused(verdicts)),
-                Try::Passing { text, lost } => (text, lost),
-            };
-            round += 1;
-            if round == MAX_ROUNDS {
-                return Ok(Outcome::Conflict(text));
+            match self.attempt(&mut attempts, &token, writes.clone()).await? {
+                Attempt::Written => return Ok(Outcome::Written),
+                Attempt::Refused(verdicts) => return Ok(Outcome::Refused { verdicts, doubt: attempts.doubt() }),
+                Attempt::Conflict => return Ok(Outcome::Conflict),
+                Attempt::Again => token = token.after(&attempts),
             }
-            token.after(lost);
-            tokio::time::sleep(PAUSE * 2_u32.pow(round - 1)).await;
         }
     }
 
-    /// Sends these writes, and once more where the answer is lost: the token tells DynamoDB that it is the same.
-    pub(super) async fn try_transact(&self, token: &Token, writes: Vec<TransactWriteItem>) -> Result<Try, Fault> {
-        let attempts = Attempts::default();
-        let request =
-            self.client.transact_write_items().client_request_token(&token.text).set_transact_items(Some(writes));
-        let Err(error) = request.customize().interceptor(attempts.clone()).send().await else {
-            return Ok(Try::Written);
-        };
-        match cancelled(&error).map(refusal) {
-            Some(Refusal::Passing) => {}
-            Some(Refusal::Conditions(verdicts)) => return Ok(Try::Refused(verdicts)),
-            Some(Refusal::Broken) => return Err(Fault::Broken(DisplayErrorContext(&error).to_string())),
-            None => {
-                let in_progress = TransactWriteItemsError::is_transaction_in_progress_exception;
-                // A try before this one, whose answer did not come, is not at its end.
-                if !error.as_service_error().is_some_and(in_progress) {
-                    return Err(error.into());
+    /// Sends these writes once, and waits where another attempt may follow.
+    pub(super) async fn attempt(
+        &self,
+        attempts: &mut Attempts,
+        token: &Token,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Attempt, Fault> {
+        let request = self.writer.transact_write_items().client_request_token(&token.0);
+        // On the heap: a request of the SDK is a large future.
+        let response = Box::pin(request.set_transact_items(Some(writes)).send()).await;
+        let Err(error) = response else { return Ok(Attempt::Written) };
+        let (aftermath, text) = match cancelled(&error) {
+            None => (Aftermath::of(&error), describe(&error)),
+            Some(reasons) => {
+                let codes: Vec<_> = reasons.iter().map(|reason| reason.code().unwrap_or(HELD)).collect();
+                let text = format!("{}, for {codes:?}", describe(&error));
+                match Cancellation::of(reasons) {
+                    Cancellation::Conditions(verdicts) => return Ok(Attempt::Refused(verdicts)),
+                    Cancellation::Passing(aftermath) => (aftermath, text),
+                    Cancellation::Broken => return Err(Fault::Broken(text)),
                 }
             }
+        };
+        if attempts.again(aftermath, &text).await {
+            return Ok(Attempt::Again);
         }
-        Ok(Try::Passing { text: DisplayErrorContext(&error).to_string(), lost: attempts.repeated() })
+        match (attempts.doubt(), aftermath) {
+            (Some(fault), _) => Err(fault),
+            (None, Aftermath::Conflict) => Ok(Attempt::Conflict),
+            (None, Aftermath::Final) => Err(Fault::Broken(text)),
+            (None, _) => Err(Fault::Unavailable(text)),
+        }
     }
 
     /// Makes these writes, which have no conditions: so whatever cancels them passes.
-    pub(super) async fn write_all(&self, writes: Vec<TransactWriteItem>) -> Result<(), Fault> {
+    pub(super) async fn write_all(&self, writes: Vec<TransactWriteItem>) -> Result<(), OnceError> {
         match self.transact(writes).await? {
             Outcome::Written => Ok(()),
-            Outcome::Conflict(text) => Err(Fault::Unavailable(text)),
-            Outcome::Refused(_) => Err(unconditional_refused()),
+            Outcome::Conflict => Err(OnceError::Conflict),
+            Outcome::Refused { .. } => Err(unconditional_refused().into()),
         }
     }
 
@@ -155,7 +145,7 @@ impl Store {
 }
 
 /// Why a transaction was cancelled, a reason for each of its items; `None` if it failed otherwise.
-pub(super) fn cancelled<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<&[CancellationReason]> {
+fn cancelled(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
     match error.as_service_error()? {
         TransactWriteItemsError::TransactionCanceledException(cancelled) => Some(cancelled.cancellation_reasons()),
         _ => None,
@@ -167,32 +157,46 @@ pub(super) fn unconditional_refused() -> Fault {
     Fault::Broken("a write was refused by a condition that it does not have".to_owned())
 }
 
-/// Why a transaction was cancelled.
-enum Refusal {
-    Passing,
+/// The code of a write that was not what a transaction was cancelled for.
+const HELD: &str = "None";
+/// The code of a write whose condition did not hold.
+const FAILED: &str = "ConditionalCheckFailed";
+/// The code of a write of an item that another request is writing.
+const CONFLICT: &str = "TransactionConflict";
+/// The codes of writes that the table put off.
+const THROTTLED: [&str; 3] = ["ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"];
+
+/// What a cancellation means: the only place that weighs its reasons.
+enum Cancellation {
+    /// It may not come to it another time.
+    Passing(Aftermath),
+    /// Conditions do not hold.
     Conditions(Vec<Verdict>),
+    /// What cannot be.
     Broken,
 }
 
-/// Weighs the reasons, one for each write.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
-fn refusal(reasons: &[CancellationReason]) -> Refusal {
-    const HELD: &str = "None";
-    /// Other writes of an item, and throttling.
-    const PASSING: [&str; 4] = [CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"];
-    let codes = || reasons.iter().map(|reason| reason.code().unwrap_or(HELD));
-    // Before the conditions: an item that somebody else is writing may make one hold, or fail, in a moment.
-    if reasons.is_empty() || codes().any(|code| PASSING.contains(&code)) {
-        return Refusal::Passing;
+impl Cancellation {
+    /// Weighs the reasons, one for each write.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+    fn of(reasons: &[CancellationReason]) -> Self {
+        let codes = || reasons.iter().map(|reason| reason.code().unwrap_or(HELD));
+        // Before the conditions: they were not all looked at, and another write of the item may make one hold in a moment.
+        if reasons.is_empty() || codes().any(|code| code == CONFLICT) {
+            return Self::Passing(Aftermath::Conflict);
+        }
+        if codes().any(|code| THROTTLED.contains(&code)) {
+            return Self::Passing(Aftermath::Busy);
+        }
+        if codes().any(|code| code != HELD && code != FAILED) {
+            return Self::Broken;
+        }
+        let verdict = |reason: &CancellationReason| match reason.code() {
+            Some(FAILED) => Verdict::Failed(reason.item().filter(|item| !item.is_empty()).cloned()),
+            _ => Verdict::Held,
+        };
+        Self::Conditions(reasons.iter().map(verdict).collect())
     }
-    if codes().any(|code| code != HELD && code != FAILED) {
-        return Refusal::Broken;
-    }
-    let verdict = |reason: &CancellationReason| match reason.code() {
-        Some(FAILED) => Verdict::Failed(reason.item().filter(|item| !item.is_empty()).cloned()),
-        _ => Verdict::Held,
-    };
-    Refusal::Conditions(reasons.iter().map(verdict).collect())
 }
 
 #[cfg(test)]
@@ -201,20 +205,28 @@ mod tests {
 
     use super::*;
 
-    fn weighed(codes: &[&str]) -> Refusal {
+    fn weighed(codes: &[&str]) -> Cancellation {
         let item = Item::from([("pk".to_owned(), AttributeValue::S("x".to_owned()))]);
         let reasons =
             codes.iter().map(|code| CancellationReason::builder().code(*code).set_item(Some(item.clone())).build());
-        refusal(&reasons.collect::<Vec<_>>())
+        Cancellation::of(&reasons.collect::<Vec<_>>())
     }
 
     #[test]
-    fn another_write_of_an_item_comes_before_conditions() {
-        for codes in [&[][..], &["None", "TransactionConflict"], &["ConditionalCheckFailed", "TransactionConflict"]] {
-            assert!(matches!(weighed(codes), Refusal::Passing), "{codes:?}");
+    fn what_passes_comes_before_conditions() {
+        for (codes, aftermath) in [
+            (&[][..], Aftermath::Conflict),
+            (&["None", "TransactionConflict"], Aftermath::Conflict),
+            (&["ConditionalCheckFailed", "TransactionConflict"], Aftermath::Conflict),
+            (&["ConditionalCheckFailed", "ThrottlingError"], Aftermath::Busy),
+            (&["ProvisionedThroughputExceeded", "ConditionalCheckFailed"], Aftermath::Busy),
+        ] {
+            assert!(matches!(weighed(codes), Cancellation::Passing(found) if found == aftermath), "{codes:?}");
         }
-        assert!(matches!(weighed(&["None", "ValidationError"]), Refusal::Broken));
-        let Refusal::Conditions(verdicts) = weighed(&["None", "ConditionalCheckFailed"]) else { panic!("conditions") };
+        assert!(matches!(weighed(&["None", "ValidationError"]), Cancellation::Broken));
+        let Cancellation::Conditions(verdicts) = weighed(&["None", "ConditionalCheckFailed"]) else {
+            panic!("conditions")
+        };
         assert!(matches!(&verdicts[..], [Verdict::Held, Verdict::Failed(Some(_))]));
     }
 }

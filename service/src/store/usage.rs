@@ -1,15 +1,13 @@
 //! A tenant's months: what was handed out of the quota, and what the tenant used. `quota` says why it is safe.
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure};
 
 use super::attempts::Attempts;
+use super::backoff::Backoff;
 use super::expression::{Condition, names};
-use super::failure::Failure;
+use super::failure::{Doubt, Failure};
 use super::item::{Item, number, optional_number};
 use super::terms::{PLAN, QUOTA, expiry};
-use super::transaction::{MAX_ROUNDS, PAUSE};
 use super::{Fault, Store, keys};
 use crate::caller::{Access, Payer, UsageRead};
 use crate::capacity::Units;
@@ -43,7 +41,6 @@ impl Store {
         environment: &Environment,
         order: &Order,
     ) -> Result<Answer, Fault> {
-        let attempts = Attempts::default();
         let condition = condition(order);
         let update = update(order);
         let text = condition.text();
@@ -55,7 +52,7 @@ impl Store {
         let mut values = condition.into_values();
         values.extend(figures(month, order));
         let request = self
-            .client
+            .writer
             .update_item()
             .table_name(&self.table)
             .set_key(Some(keys::usage(payer.tenant(), month).into_map()))
@@ -65,24 +62,14 @@ impl Store {
             .set_expression_attribute_values(Some(values))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(OnFailure::AllOld);
-        let mut round = 1;
-        loop {
-            let error = match request.clone().customize().interceptor(attempts.clone()).send().await {
-                Ok(answer) => return Ok(Answer::Applied(row(&answer.attributes.unwrap_or_default())?)),
-                Err(error) => error,
-            };
-            // An operator changes the tenant's plan at this moment, by a transaction. The SDK does not repeat it.
-            if is_conflict(&error) && round < MAX_ROUNDS {
-                tokio::time::sleep(PAUSE * 2_u32.pow(round - 1)).await;
-                round += 1;
-                continue;
-            }
-            return match error.into() {
-                Failure::Condition(item) => {
-                    Ok(Answer::Refused { row: row(&item.unwrap_or_default())?, certain: !attempts.repeated() })
-                }
-                Failure::Fault(fault) => Err(fault),
-            };
+        // Each order is applied once, however often it is sent: the mark that it is after is replaced with its own.
+        let refused =
+            |item: Option<Item>, certain| Ok(Answer::Refused { row: row(&item.unwrap_or_default())?, certain });
+        match Attempts::repeatable(Backoff::brief()).send(|| request.clone().send()).await {
+            Ok(response) => Ok(Answer::Applied(row(&response.attributes.unwrap_or_default())?)),
+            Err(Failure::Condition(item)) => refused(item, true),
+            Err(Failure::Doubt(Doubt { refused: true, item, .. })) => refused(item, false),
+            Err(failure) => Err(failure.into_fault()),
         }
     }
 
@@ -92,10 +79,6 @@ impl Store {
         let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
         row(&answer.item.unwrap_or_default())
     }
-}
-
-fn is_conflict<R>(error: &SdkError<UpdateItemError, R>) -> bool {
-    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("TransactionConflictException")
 }
 
 fn forgotten(order: &Order) -> &[Environment] {

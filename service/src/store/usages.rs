@@ -27,15 +27,10 @@ impl Store {
             return Ok(HashMap::new());
         }
         let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build().map_err(Fault::unbuilt)?;
-        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await?;
-        if answer.unprocessed_keys.is_some_and(|keys| !keys.is_empty()) {
-            return Err(Fault::Unavailable("keys were left out of a batch".to_owned()));
-        }
-        let items = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
         let entry = |mut item: Item| {
             let tenant = keys::user_of(&take_string(&mut item, PK)?).ok_or_else(|| Fault::corrupt(PK))?;
             Ok((tenant, row(&item).ok()))
         };
-        items.into_iter().map(entry).collect()
+        self.get_many(keys).await?.into_iter().map(entry).collect()
     }
 }

@@ -213,3 +213,24 @@ async fn concurrent_changes_of_a_tenant_do_not_interleave() {
     assert_eq!(key.plan.as_deref(), Some(&plan[..]), "the key is where the row says");
     api.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_change_whose_items_are_throttled_is_repeated_and_no_defect() {
+    let table = DynamoDb::start().await;
+    let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
+    let operator = operator(&api).await;
+    operator.get(TENANTS).await.expect(200);
+    // A condition that does not hold means nothing beside an item that is throttled.
+    table.next([Some(Fault::ThrottleItem), Some(Fault::ThrottleItem)]);
+    create(&operator).send().await.expect(201);
+    let path = format!("{TENANTS}/{ID}");
+    table.next([None, Some(Fault::ThrottleItem)]);
+    operator.patch(&path, &json!({"plan": "pro"})).await.expect(200);
+    table.next([None]);
+    table.fail_always(Some(Fault::ThrottleItem));
+    let refused = operator.patch(&path, &json!({"plan": "free"})).await.expect_problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "1");
+    table.fail_always(None);
+    assert_eq!(operator.get(&path).await.expect(200).json()["plan"], "pro");
+    api.shutdown().await;
+}

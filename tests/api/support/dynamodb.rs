@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use service::capacity::Units;
@@ -25,10 +25,24 @@ pub(crate) enum Fault {
     Throttle,
     /// Another write is in the way of a transaction, or a transaction in the way of a write.
     Conflict,
+    /// It is a transaction with an item that is throttled, beside one whose condition does not hold.
+    ThrottleItem,
+    /// It is a transaction that is cancelled for this reason.
+    Cancel(&'static str),
+    /// It is rejected with this status and code.
+    Error(u16, &'static str),
+    /// It is a transaction, and is cancelled for a reason that nobody expects, which comes with its second item.
+    Reject,
+    /// It is done, and the response breaks off in the middle of an item.
+    Garble,
+    /// It waits until [`DynamoDb::release`], and is done then.
+    Hold,
     /// It is a transaction and is done, but answered as if another write was in its way: a try of it came late.
     ConflictDone,
     /// It is a batch of reads, and only its first key is read.
     Partly,
+    /// It is a batch of reads, and none of its keys is read.
+    Unprocessed,
     /// It fails, with a 500.
     Fail,
     /// It is never answered.
@@ -58,6 +72,7 @@ pub(crate) struct DynamoDb {
     upstream: String,
     state: Arc<Mutex<Script>>,
     stalled: Arc<Notify>,
+    released: Arc<Notify>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -73,6 +88,8 @@ struct Rules {
     seen: Vec<Seen>,
     next: VecDeque<Option<Fault>>,
     always: Option<Fault>,
+    /// The operations that the rule for all is for; empty: every one.
+    operations: &'static [&'static str],
 }
 
 impl Script {
@@ -88,6 +105,7 @@ struct Proxy {
     client: reqwest::Client,
     state: Arc<Mutex<Script>>,
     stalled: Arc<Notify>,
+    released: Arc<Notify>,
 }
 
 impl DynamoDb {
@@ -100,13 +118,18 @@ impl DynamoDb {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::<Mutex<Script>>::default();
-        let stalled = Arc::<Notify>::default();
+        let (stalled, released) = (Arc::<Notify>::default(), Arc::<Notify>::default());
         let client = reqwest::Client::new();
-        let proxy =
-            Proxy { upstream: upstream.clone(), client, state: Arc::clone(&state), stalled: Arc::clone(&stalled) };
+        let proxy = Proxy {
+            upstream: upstream.clone(),
+            client,
+            state: Arc::clone(&state),
+            stalled: Arc::clone(&stalled),
+            released: Arc::clone(&released),
+        };
         let app = Router::new().fallback(forward).with_state(proxy);
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { endpoint, upstream, state, stalled, tasks: vec![engine, server] }
+        Self { endpoint, upstream, state, stalled, released, tasks: vec![engine, server] }
     }
 
     /// The requests since the last call of this.
@@ -173,9 +196,20 @@ impl DynamoDb {
         self.stalled.notified().await;
     }
 
+    /// Lets a request go on that is held.
+    pub(crate) fn release(&self) {
+        self.released.notify_one();
+    }
+
     /// Makes every request fail, or none.
     pub(crate) fn fail_always(&self, fault: Option<Fault>) {
-        self.state.lock().unwrap().work.always = fault;
+        self.fail_operations(&[], fault);
+    }
+
+    /// Makes every request of these operations fail, but for rows of collections, and no other.
+    pub(crate) fn fail_operations(&self, operations: &'static [&'static str], fault: Option<Fault>) {
+        let work = &mut self.state.lock().unwrap().work;
+        (work.always, work.operations) = (fault, operations);
     }
 
     /// Ends it: connections are refused from now on.
@@ -207,8 +241,13 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
         script.count += 1;
         let number = script.count;
         let rules = script.rules(is_order);
-        rules.seen.push(Seen { operation: operation.clone(), body: request, units: Units::default(), number });
-        (rules.next.pop_front().unwrap_or(rules.always), number)
+        let body = request.clone();
+        rules.seen.push(Seen { operation: operation.clone(), body: body.clone(), units: Units::default(), number });
+        // The row of a collection is written before an environment's first write to it: whether it is cannot be known.
+        let is_row = body["Key"]["pk"]["S"].as_str().is_some_and(|pk| pk.ends_with("#COLLECTIONS"));
+        let of_all = rules.operations.is_empty() || (!is_row && rules.operations.contains(&operation.as_str()));
+        let always = rules.always.filter(|_| of_all);
+        (rules.next.pop_front().unwrap_or(always), number)
     };
     let error = |status: StatusCode, code: &str| {
         (status, axum::Json(json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{code}") }))).into_response()
@@ -219,21 +258,30 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
         Some(Fault::Conflict) if operation != "TransactWriteItems" => {
             return error(StatusCode::BAD_REQUEST, "TransactionConflictException");
         }
-        Some(Fault::Conflict) => {
-            let reasons = json!([{ "Code": "TransactionConflict" }]);
-            let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
-            let body = axum::Json(json!({ "__type": kind, "CancellationReasons": reasons }));
-            return (StatusCode::BAD_REQUEST, body).into_response();
+        Some(Fault::Conflict) => return cancelled(&json!([{ "Code": "TransactionConflict" }])),
+        Some(Fault::ThrottleItem) if operation == "TransactWriteItems" => {
+            return cancelled(&json!([{ "Code": "ConditionalCheckFailed" }, { "Code": "ThrottlingError" }]));
         }
+        Some(Fault::Cancel(reason)) => return cancelled(&json!([{ "Code": "None" }, { "Code": reason }])),
+        Some(Fault::Unprocessed) => {
+            let nothing = json!({ "Responses": {}, "UnprocessedKeys": request["RequestItems"] });
+            return axum::Json(nothing).into_response();
+        }
+        Some(Fault::Reject) => {
+            let item = &request["TransactItems"][1]["Put"]["Item"];
+            return cancelled(&json!([{ "Code": "ValidationError", "Message": "Bad.", "Item": item }]));
+        }
+        Some(Fault::Error(status, code)) => return error(StatusCode::from_u16(status).unwrap(), code),
         Some(Fault::Fail) => return failure(),
+        Some(Fault::Hold) => {
+            proxy.stalled.notify_one();
+            proxy.released.notified().await;
+        }
         Some(Fault::Stall) => {
             proxy.stalled.notify_one();
             std::future::pending::<()>().await;
         }
-        Some(
-            Fault::ConflictDone | Fault::LoseAnswer | Fault::LoseAnswerAndToken | Fault::Partly | Fault::StallDone,
-        )
-        | None => {}
+        _ => {}
     }
     let body = if fault == Some(Fault::LoseAnswerAndToken) { with_another_token(&body) } else { body };
     let (body, left) = if fault == Some(Fault::Partly) { first_key(&body) } else { (body, json!({})) };
@@ -241,6 +289,13 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     match fault {
         Some(Fault::ConflictDone) => return error(StatusCode::BAD_REQUEST, "TransactionCanceledException"),
         Some(Fault::LoseAnswer | Fault::LoseAnswerAndToken) => return failure(),
+        Some(Fault::Garble) => {
+            let (headers, body) = (answer.headers().clone(), answer.bytes().await.unwrap());
+            // The checksum is of the whole body.
+            let headers = headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
+            let headers = headers.filter(|(name, _)| is_of_request(name));
+            return (headers.collect::<HeaderMap>(), body.slice(..body.len() / 2)).into_response();
+        }
         Some(Fault::Partly) => {
             let mut answer: Value = answer.json().await.unwrap();
             answer["UnprocessedKeys"] = left;
@@ -259,6 +314,18 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
         seen.units = units(&seen.operation, &serde_json::from_slice(&body).unwrap());
     }
     (status, headers, body).into_response()
+}
+
+/// Whether a header says something of the request, and nothing of the body.
+fn is_of_request(name: &HeaderName) -> bool {
+    name == "x-amzn-requestid" || name == "content-type"
+}
+
+fn cancelled(reasons: &Value) -> Response {
+    let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+    let body =
+        axum::Json(json!({ "__type": kind, "message": "Transaction cancelled.", "CancellationReasons": reasons }));
+    (StatusCode::BAD_REQUEST, [("x-amzn-requestid", "REQUEST")], body).into_response()
 }
 
 /// What an answer says of the units that it took.

@@ -1,5 +1,6 @@
 //! The API of `template.yaml`, started afresh for each test, and clients that hold every answer to the contract.
 
+pub(crate) mod adversary;
 mod answer;
 pub(crate) mod attached;
 mod client;

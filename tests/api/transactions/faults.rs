@@ -173,7 +173,7 @@ async fn what_was_read_is_read_again_when_somebody_else_was_faster() {
         ("put", "c", json!({"ours": 1})),
     ] {
         // While the transaction is held up between its read and its write, others write the record.
-        table.next([None, Some(Fault::Stall)]);
+        table.next([None, Some(Fault::Hold)]);
         let mut operation = case.operation(op, id);
         operation["data"] = json!({"ours": 1});
         let call = case.spawn(&json!([operation]));
@@ -182,6 +182,7 @@ async fn what_was_read_is_read_again_when_somebody_else_was_faster() {
         let body = json!({"data": {"theirs": 1}});
         let theirs =
             if op == "patch" { case.globex.patch(&path, &body).await } else { case.globex.put(&path, &body).await };
+        table.release();
         let answer = call.await.unwrap().expect(200);
         assert_eq!(case.read(id).await.unwrap()["data"], merged, "{op} {id}");
         assert_eq!(Some(version(&answer, 0) - 1), theirs.json()["version"].as_u64(), "{op} {id}");

@@ -195,6 +195,7 @@ impl From<RevokeError> for Problem {
     fn from(error: RevokeError) -> Self {
         match error {
             RevokeError::NotFound => Self::new(Code::TokenNotFound, "There is no such token."),
+            RevokeError::Conflict => conflict(),
             RevokeError::Fault(fault) => fault.into(),
         }
     }

@@ -9,7 +9,7 @@ use super::super::change::Change;
 use super::super::expression::{Condition, EXISTS, names};
 use super::super::item::{Item, attribute};
 use super::super::keys::{self, Key};
-use super::super::records::{Before, Write, is_expired, live_from_item, same_version};
+use super::super::records::{Before, Write, in_version, is_expired, live_from_item};
 use super::super::transaction::Verdict;
 use super::super::{Fault, Store, TransactError};
 use super::{Found, Versions};
@@ -86,24 +86,6 @@ pub(super) fn new_collections<'a>(transaction: &'a Transaction<'_>) -> HashSet<&
     transaction.operations().iter().filter(may_be_new).map(|operation| &operation.collection).collect()
 }
 
-/// The items on which conditions did not hold.
-pub(super) fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = &Item> {
-    verdicts.iter().filter_map(|verdict| match verdict {
-        Verdict::Failed(item) => item.as_ref(),
-        Verdict::Held => None,
-    })
-}
-
-/// The plan that wrote one of these items, and so all of its own.
-pub(super) fn made_one_of<'a, 'p>(
-    items: impl IntoIterator<Item = &'a Item>,
-    mut plans: impl Iterator<Item = &'p Plan>,
-) -> Option<&'p Plan> {
-    let marks = items.into_iter().filter_map(|item| item.get(attribute::WRITE)?.as_s().ok());
-    let marks: HashSet<&str> = marks.map(String::as_str).collect();
-    plans.find(|plan| marks.contains(plan.mark.as_str()))
-}
-
 impl Plan {
     /// Plans a transaction. Fails where what was read shows already that a condition does not hold.
     pub(super) fn new(
@@ -127,6 +109,12 @@ impl Plan {
         }
         let bytes = plan.steps.iter().map(|step| step.bytes).sum();
         if bytes > MAX_BYTES { Err(TransactError::TooLarge(bytes)) } else { Ok(plan) }
+    }
+
+    /// Whether this plan was carried out: an item on which a condition did not hold is what it left.
+    pub(super) fn made_one_of(&self, verdicts: &[Verdict]) -> bool {
+        let mark = |item: &Item| item.get(attribute::WRITE).and_then(|mark| mark.as_s().ok()) == Some(&self.mark);
+        verdicts.iter().any(|verdict| matches!(verdict, Verdict::Failed(Some(item)) if mark(item)))
     }
 
     pub(super) fn mark(&self) -> &str {
@@ -181,7 +169,7 @@ impl Plan {
                 let live = before.filter(|_| found.as_ref().is_some_and(|item| !is_expired(item, self.now)));
                 let record = write.put_over(live, draft.clone()).record;
                 let unchanged = match before {
-                    Some(before) => same_version(before.version),
+                    Some(before) => in_version(before.version),
                     None => Condition::default().vacant(self.now),
                 };
                 let change = write.insert(&record, unchanged);
@@ -204,7 +192,7 @@ impl Plan {
                 let draft = Draft { data, expires_at: patch.expiry.of(old.expires_at) };
                 let bytes = bytes(&write, &draft);
                 let record = write.put_over(Some(Before::from(&old)), draft).record;
-                (write.insert(&record, same_version(old.version)), Some(record.version), Guards::Read, bytes)
+                (write.insert(&record, in_version(old.version)), Some(record.version), Guards::Read, bytes)
             }
             Action::Delete(version) => {
                 (Change::delete(write.key(), self.presence(*version)), None, Guards::Presence, 0)
@@ -219,7 +207,7 @@ impl Plan {
 
     /// There is a record, in this version if one is given.
     fn presence(&self, version: Option<Version>) -> Condition {
-        version.map_or_else(Condition::default, same_version).and(EXISTS).not_expired(self.now)
+        version.map_or_else(Condition::default, in_version).and(EXISTS).not_expired(self.now)
     }
 }
 

@@ -1,0 +1,92 @@
+//! Every write, while its requests and responses are lost or late and another client writes the same record, in random
+//! interleavings.
+//!
+//! A write has one effect or none. It is done when it is told as done, never after that, and it is not done when it is
+//! told as refused. So no attempt of the service undoes what another client was told to be done: it is either before that,
+//! or it has the later effect that its own client has not been told about yet.
+
+mod case;
+
+use std::cell::{Cell, RefCell};
+
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use case::{Case, Finding, any_case};
+
+use crate::support::adversary::Adversary;
+use crate::support::{Api, Caller};
+
+/// Cases of a run; all of them are the same for the same seed.
+const CASES: u32 = 300;
+
+/// Runs a case, and says what is wrong with what happened.
+async fn run(network: &mut Adversary, caller: &Caller<'_>, number: u32, case: &Case) -> Result<(), Finding> {
+    let world = case.prepare(caller, number).await;
+    network.attack(case.fates.iter().copied());
+    let mut meanwhile = case.meanwhile.iter();
+    let mut told = Vec::new();
+    for number in 0..case.calls() {
+        network.begin_call(number);
+        let mut call = tokio::spawn(world.call(caller, case).send());
+        let answer = loop {
+            tokio::select! {
+                answer = &mut call => break answer.unwrap(),
+                resume = network.paused() => {
+                    if let Some(actions) = meanwhile.next() {
+                        world.act(network, caller, case, actions).await;
+                    }
+                    // The service may have stopped waiting.
+                    let _gone = resume.send(());
+                }
+            }
+        };
+        let unknown = answer.status == 503;
+        told.push((answer, network.arrivals().len()));
+        if !unknown {
+            break;
+        }
+    }
+    for actions in meanwhile {
+        world.act(network, caller, case, actions).await;
+    }
+    world.act(network, caller, case, &case.afterwards).await;
+    network.deliver_late().await;
+    let arrivals = network.arrivals();
+    drop(network.cease());
+    case.judge(&told, &arrivals)
+}
+
+fn seed() -> [u8; 32] {
+    match std::env::var("SEED") {
+        Ok(seed) => {
+            let bytes: Vec<u8> = seed.split(',').map(|byte| byte.trim().parse().unwrap()).collect();
+            bytes.try_into().unwrap()
+        }
+        Err(_) => rand::random(),
+    }
+}
+
+#[test]
+fn no_write_is_undone_by_a_retry_and_what_is_told_is_what_happened() {
+    let seed = seed();
+    println!("SEED={}", seed.map(|byte| byte.to_string()).join(","));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let network = runtime.block_on(Adversary::start());
+    let endpoint = network.endpoint.clone();
+    let api = runtime.block_on(Api::start_with(|options| {
+        options.dynamodb_endpoint = Some(endpoint);
+    }));
+    let caller = runtime.block_on(api.caller("globex"));
+    let number = Cell::new(0);
+    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    let network = RefCell::new(network);
+    let result = runner.run(&any_case(), |case| {
+        number.set(number.get() + 1);
+        runtime.block_on(run(&mut network.borrow_mut(), &caller, number.get(), &case))
+    });
+    runtime.block_on(api.shutdown());
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
