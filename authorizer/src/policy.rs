@@ -3,8 +3,12 @@
 //! API Gateway applies one policy to every route, and a `*` in it matches any text, a `/` too. So the pattern of an
 //! allowed route may match requests of a longer route that is not allowed; those are denied in so many words. No
 //! two routes of the contract may be such that a denial of one covers the other as well, which the tests hold it to.
+//!
+//! API Gateway routes a path with a slash at its end like the path without it, but it asks for permission to the path as
+//! it was sent (<https://github.com/localstack/localstack/issues/6533>). So a policy is about both.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use aws_lambda_events::apigw::ApiGatewayCustomAuthorizerPolicy;
@@ -17,27 +21,34 @@ const ACTION: &str = "execute-api:Invoke";
 /// A route as policies spell it.
 struct Pattern {
     scope: &'static str,
-    /// `GET/collections/*/records`
-    text: String,
-    /// The routes whose requests the text matches although they are others, by index.
+    /// `GET/collections/*/records` and `GET/collections/*/records/`, or `GET/collections/*/records/*` alone.
+    texts: Vec<String>,
+    /// The routes whose requests the texts match although they are others, by index.
     covers: Vec<usize>,
 }
 
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| patterns(ROUTES));
 
 fn patterns(routes: &[Route]) -> Vec<Pattern> {
-    let texts: Vec<String> = routes.iter().map(|route| spell(route, "*")).collect();
     // What a parameter may be: a text that no literal segment equals, without a `/`.
-    let requests: Vec<String> = routes.iter().map(|route| spell(route, "\u{1}")).collect();
-    let covers = |text: &str, own: usize| {
-        (0..routes.len()).filter(|other| *other != own && matches(text, &requests[*other])).collect()
+    let requests: Vec<[String; 2]> = routes.iter().map(|route| with_slash(spell(route, "\u{1}"))).collect();
+    let covers = |texts: &[String], own: usize| {
+        let matched =
+            |other: usize| requests[other].iter().any(|request| texts.iter().any(|text| matches(text, request)));
+        (0..routes.len()).filter(|other| *other != own && matched(*other)).collect()
     };
-    routes
-        .iter()
-        .zip(&texts)
-        .enumerate()
-        .map(|(index, (route, text))| Pattern { scope: route.scope, covers: covers(text, index), text: text.clone() })
-        .collect()
+    let pattern = |(index, route): (usize, &Route)| {
+        let text = spell(route, "*");
+        let texts = if text.ends_with('*') { vec![text] } else { with_slash(text).into() };
+        Pattern { scope: route.scope, covers: covers(&texts, index), texts }
+    };
+    routes.iter().enumerate().map(pattern).collect()
+}
+
+/// A path as it is, and with a slash at its end.
+fn with_slash(path: String) -> [String; 2] {
+    let with_slash = format!("{path}/");
+    [path, with_slash]
 }
 
 fn spell(route: &Route, parameter: &str) -> String {
@@ -66,22 +77,20 @@ pub(crate) fn api_of(method_arn: &str) -> Option<&str> {
 #[must_use]
 pub fn policy(api: &str, scopes: &[String]) -> ApiGatewayCustomAuthorizerPolicy {
     let granted = |pattern: &Pattern| scopes.iter().any(|scope| scope == pattern.scope);
-    let resource = |pattern: &Pattern| format!("{api}/{}", pattern.text);
+    let resources = |patterns: Vec<&Pattern>| {
+        patterns.into_iter().flat_map(|pattern| &pattern.texts).map(|text| format!("{api}/{text}")).collect()
+    };
     let allowed: Vec<&Pattern> = PATTERNS.iter().filter(|pattern| granted(pattern)).collect();
     if allowed.is_empty() {
         return deny_all(api);
     }
-    let mut covered: Vec<&Pattern> = allowed
-        .iter()
-        .flat_map(|pattern| &pattern.covers)
-        .map(|index| &PATTERNS[*index])
-        .filter(|pattern| !granted(pattern))
-        .collect();
-    covered.dedup_by_key(|pattern| &pattern.text);
+    let covered: BTreeSet<usize> = allowed.iter().flat_map(|pattern| &pattern.covers).copied().collect();
+    let covered: Vec<&Pattern> =
+        covered.into_iter().map(|index| &PATTERNS[index]).filter(|pattern| !granted(pattern)).collect();
 
-    let mut statements = vec![statement(IamPolicyEffect::Allow, allowed.into_iter().map(resource).collect())];
+    let mut statements = vec![statement(IamPolicyEffect::Allow, resources(allowed))];
     if !covered.is_empty() {
-        statements.push(statement(IamPolicyEffect::Deny, covered.into_iter().map(resource).collect()));
+        statements.push(statement(IamPolicyEffect::Deny, resources(covered)));
     }
     document(statements)
 }
@@ -131,7 +140,9 @@ mod tests {
             allow.resource,
             [
                 format!("{API}/GET/collections"),
+                format!("{API}/GET/collections/"),
                 format!("{API}/GET/collections/*/records"),
+                format!("{API}/GET/collections/*/records/"),
                 format!("{API}/GET/collections/*/records/*"),
             ]
         );
@@ -161,12 +172,23 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_slash_at_the_end_makes_no_other_route_of_a_path() {
+        let route = |method, path, scope| Route { method, path, scope };
+        let patterns = patterns(&[route("GET", "/a", "list"), route("GET", "/a/{x}", "one")]);
+        assert_eq!(patterns[0].texts, ["GET/a", "GET/a/"]);
+        assert_eq!(patterns[1].texts, ["GET/a/*"]);
+        // `GET/a/` is a request for the list, and would be allowed by the pattern of the other.
+        assert_eq!((&patterns[0].covers[..], &patterns[1].covers[..]), (&[][..], &[0][..]));
+    }
+
     /// Then a denial of the one would refuse the other, which may be allowed.
     #[test]
     fn no_two_routes_of_the_contract_cover_each_other() {
         for (index, pattern) in PATTERNS.iter().enumerate() {
             for other in &pattern.covers {
-                assert!(!PATTERNS[*other].covers.contains(&index), "{} and {}", pattern.text, PATTERNS[*other].text);
+                let other = &PATTERNS[*other];
+                assert!(!other.covers.contains(&index), "{:?} and {:?}", pattern.texts, other.texts);
             }
         }
     }

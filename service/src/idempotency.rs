@@ -82,7 +82,7 @@ fn unquote(quoted: &str) -> Option<String> {
 pub struct Essence<'a> {
     /// `POST`, `PUT`…
     pub method: &'a str,
-    /// As the client wrote it.
+    /// In one spelling, however the client wrote it.
     pub path: &'a str,
     /// The query's parameters, sorted by name.
     pub query: Vec<(&'a str, &'a str)>,

@@ -20,6 +20,7 @@ mod interleavings;
 mod log;
 mod machine;
 mod mtls;
+mod paths;
 mod policies;
 mod quota;
 mod readable;

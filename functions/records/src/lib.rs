@@ -48,14 +48,14 @@ impl Records {
     async fn list_collections(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
         let query = request.query(Query::PAGE)?;
         let found = self.store.collections(&access, &query.page()?).await?;
-        query.paged(request.path(), &found)
+        query.paged(&request.path(), &found)
     }
 
     async fn list(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
         let collection = collection(request)?;
         let query = request.query(Query::PAGE)?;
         let found = self.store.records(&access, &collection, &query.page()?).await?;
-        query.paged(request.path(), &found)
+        query.paged(&request.path(), &found)
     }
 
     /// Any write, once if it has an idempotency key.
@@ -84,7 +84,7 @@ impl Records {
         request.query(&[])?;
         let draft = draft(request)?;
         let id = RecordId::generate();
-        let location = format!("{}/{}", request.path().trim_end_matches('/'), id.as_str());
+        let location = format!("{}/{}", request.path(), id.as_str());
         let created = |record: &Record| Ok(changed(StatusCode::CREATED, record)?.location(&location));
         let kept = |record: &Record| created(record).ok()?.keep_around(&record.data);
         let keep = once.map(|once| Keep { once, answer: &kept });
@@ -124,7 +124,7 @@ impl Records {
         let draft = draft(request)?;
         let put = |Put { record, created }: &Put| {
             if *created {
-                Ok(changed(StatusCode::CREATED, record)?.location(request.path()))
+                Ok(changed(StatusCode::CREATED, record)?.location(&request.path()))
             } else {
                 changed(StatusCode::OK, record)
             }
@@ -177,9 +177,9 @@ fn changed(status: StatusCode, record: &Record) -> Result<Reply, Problem> {
 }
 
 fn collection(request: &Inbound<'_>) -> Result<CollectionName, Problem> {
-    Ok(CollectionName::parse(request.path_parameter("collection")?)?)
+    Ok(CollectionName::parse(&request.path_parameter("collection")?)?)
 }
 
 fn id(request: &Inbound<'_>) -> Result<RecordId, Problem> {
-    Ok(RecordId::parse(request.path_parameter("id")?)?)
+    Ok(RecordId::parse(&request.path_parameter("id")?)?)
 }

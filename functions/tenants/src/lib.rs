@@ -99,7 +99,7 @@ impl Tenants {
         managed.own_issuers = issuers.own;
         self.saga.store.create_tenant(operator, &mut managed).await.map_err(save_problem)?;
         let done = self.saga.go_on(operator, &mut managed).await;
-        let location = format!("{}/{}", request.path().trim_end_matches('/'), managed.id());
+        let location = format!("{}/{}", request.path(), managed.id());
         Ok(answer(&managed, if done { StatusCode::CREATED } else { StatusCode::ACCEPTED })?.location(&location))
     }
 
@@ -114,7 +114,7 @@ impl Tenants {
         let page = query.page()?;
         let Page { items, unreadable, next } = self.saga.store.managed_tenants(operator, &page, &filter).await?;
         let found = Page { items: items.iter().map(View::from).collect(), unreadable, next };
-        query.paged(request.path(), &found)
+        query.paged(&request.path(), &found)
     }
 
     async fn get(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
@@ -208,12 +208,12 @@ impl Tenants {
         let content_type =
             if media_type == PLAIN_TEXT { format!("{PLAIN_TEXT}; charset=utf-8") } else { media_type.to_owned() };
         let reply = Reply::text(StatusCode::OK, lines).header(CONTENT_TYPE, &content_type).header(VARY, "Accept");
-        Ok(query.link(reply, request.path(), export.next.as_deref()))
+        Ok(query.link(reply, &request.path(), export.next.as_deref()))
     }
 
     async fn read(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Managed, Problem> {
         let not_found = || Problem::new(Code::TenantNotFound, "There is no such tenant.");
-        let id = TenantId::parse(request.path_parameter("tenant")?).map_err(|_| not_found())?;
+        let id = TenantId::parse(&request.path_parameter("tenant")?).map_err(|_| not_found())?;
         self.saga.store.managed_tenant(operator, &id).await?.ok_or_else(not_found)
     }
 

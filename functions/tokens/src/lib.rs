@@ -61,7 +61,7 @@ impl Tokens {
     async fn list(&self, request: &Inbound<'_>, access: Access<TokensManage>) -> Result<Reply, Problem> {
         let query = request.query(Query::PAGE)?;
         let found = self.store.tokens(&access, &query.page()?).await?;
-        query.paged(request.path(), &found)
+        query.paged(&request.path(), &found)
     }
 
     async fn create(
@@ -82,7 +82,7 @@ impl Tokens {
             expires_at,
             last_used_at: None,
         };
-        let location = format!("{}/{}", request.path().trim_end_matches('/'), token.id.as_str());
+        let location = format!("{}/{}", request.path(), token.id.as_str());
         let issued = |token: &MachineToken| {
             let issued = Issued { token, secret: secret.expose() };
             Ok(Reply::json(StatusCode::CREATED, &issued)?.location(&location).header(CACHE_CONTROL, "no-store"))
@@ -99,7 +99,7 @@ impl Tokens {
     }
 
     async fn revoke(&self, request: &Inbound<'_>, access: Access<TokensManage>) -> Result<Reply, Problem> {
-        let id = TokenId::parse(request.path_parameter("id")?)?;
+        let id = TokenId::parse(&request.path_parameter("id")?)?;
         request.query(&[])?;
         self.store.revoke_token(&access, &id).await?;
         Ok(Reply::empty(StatusCode::NO_CONTENT))

@@ -94,9 +94,9 @@ impl Usage {
             let reply = Reply::text(StatusCode::OK, if bom { format!("{BYTE_ORDER_MARK}{table}") } else { table });
             // RFC 4180, section 3.
             let reply = reply.header(CONTENT_TYPE, "text/csv; charset=utf-8; header=present");
-            query.link(reply, request.path(), found.next.as_deref())
+            query.link(reply, &request.path(), found.next.as_deref())
         } else {
-            query.paged(request.path(), &found)?
+            query.paged(&request.path(), &found)?
         };
         Ok(reply.header(VARY, "Accept"))
     }

@@ -1,9 +1,12 @@
 //! Which route a path and a method lead to.
 //!
 //! A literal segment goes before `{parameter}`, which goes before `{proxy+}`, segment by segment. Proxy resources:
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-set-up-simple-proxy.html>. A trailing slash
-//! is as if it were not there. Path parameters are handed on as they were sent, percent-encoded, which AWS's pages do
-//! not say, but <https://github.com/serverless/serverless/issues/5037> reports.
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-set-up-simple-proxy.html>.
+//!
+//! Two things are not in AWS's pages, but in reports of its users. A path with a slash at its end is routed like the path
+//! without it (<https://github.com/aws-powertools/powertools-lambda-python/issues/1552>), while the event and the ARN that
+//! a policy is asked about keep the slash (<https://github.com/localstack/localstack/issues/6533>). Path parameters are
+//! handed on as they were sent, percent-encoded (<https://github.com/serverless/serverless/issues/5037>).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

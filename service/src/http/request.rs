@@ -1,5 +1,7 @@
 //! A request as API Gateway hands it to a function.
 
+use std::borrow::Cow;
+
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use lambda_http::RequestExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
@@ -7,7 +9,7 @@ use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::RequestContext;
 use serde_json::Value;
 
-use super::{Code, Problem, Query, body};
+use super::{Code, Problem, Query, body, path};
 use crate::caller::{Caller, Operator, context};
 use crate::certificate::Thumbprint;
 use crate::data::{Data, Members};
@@ -39,10 +41,12 @@ impl<'a> Inbound<'a> {
         (self.request.method().as_str(), self.context.resource_path.as_deref().unwrap_or_default())
     }
 
-    /// The path as the client wrote it, with the stage or the custom domain's base path, without the query.
+    /// The path with the stage or the custom domain's base path, without the query: the same one for each way in which
+    /// a client may spell it.
     #[must_use]
-    pub fn path(&self) -> &str {
-        self.context.path.as_deref().unwrap_or_default()
+    pub fn path(&self) -> String {
+        let sent = self.context.path.as_deref().unwrap_or_default();
+        path::canonical(self.route().1, sent, |name| self.raw_path_parameter(name))
     }
 
     /// API Gateway's id of the request.
@@ -79,12 +83,15 @@ impl<'a> Inbound<'a> {
         Thumbprint::of_pem(pem).ok()
     }
 
-    /// A parameter of the path. The route's template has it, so it is there.
-    pub fn path_parameter(&self, name: &str) -> Result<&str, Problem> {
-        self.request
-            .path_parameters_ref()
-            .and_then(|parameters| parameters.first(name))
+    /// A parameter of the path, without its percent-encoding. The route's template has it, so it is there.
+    pub fn path_parameter(&self, name: &str) -> Result<Cow<'_, str>, Problem> {
+        self.raw_path_parameter(name)
+            .map(path::decode)
             .ok_or_else(|| Problem::internal(format!("the event has no path parameter `{name}`")))
+    }
+
+    fn raw_path_parameter(&self, name: &str) -> Option<&'a str> {
+        self.request.path_parameters_ref().and_then(|parameters| parameters.first(name))
     }
 
     /// The query parameters, of which only these may be given.
@@ -115,7 +122,7 @@ impl<'a> Inbound<'a> {
         let lines = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         let essence = Essence {
             method: self.request.method().as_str(),
-            path: self.path(),
+            path: &self.path(),
             query,
             if_match: lines(IF_MATCH),
             if_none_match: lines(IF_NONE_MATCH),
@@ -147,5 +154,37 @@ impl<'a> Inbound<'a> {
     #[must_use]
     pub fn unknown_route(&self) -> Problem {
         Problem::new(Code::RouteNotFound, "There is no such route.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The path of an event of `PUT /collections/{collection}/records/{id}` that is changed in this way.
+    fn path(change: impl FnOnce(&mut Value)) -> String {
+        let mut event = serde_json::from_str(include_str!("../../../events/records-put.json")).unwrap();
+        change(&mut event);
+        let request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        Inbound::of(&request).unwrap().path()
+    }
+
+    #[test]
+    fn a_path_is_the_one_that_was_asked_for_in_one_spelling() {
+        assert_eq!(path(|_| ()), "/v1/collections/notes/records/welcome");
+        let other = path(|event| {
+            event["requestContext"]["path"] = "/v1/collections/notes/records/%7Ea/".into();
+            event["pathParameters"]["id"] = "%7Ea".into();
+        });
+        assert_eq!(other, "/v1/collections/notes/records/~a");
+    }
+
+    #[test]
+    fn a_path_is_right_under_sam_local() {
+        // SAM CLI gives the resource as the path of the context, and serves no stage.
+        let path = path(|event| event["requestContext"]["path"] = event["resource"].clone());
+        assert_eq!(path, "/collections/notes/records/welcome");
     }
 }
