@@ -8,7 +8,7 @@ use std::{env, fs};
 use saphyr::{LoadableYamlNode, Yaml};
 
 const CONTRACT: &str = "../openapi.yaml";
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+const METHODS: [&str; 6] = ["get", "head", "post", "put", "patch", "delete"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={CONTRACT}");

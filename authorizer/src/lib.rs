@@ -65,6 +65,12 @@ mod reason {
     pub(crate) const TENANT_SUSPENDED: &str = "tenant_suspended";
     /// Also for a tenant that the issuer does not serve: an issuer learns nothing about the tenants of others.
     pub(crate) const TENANT_UNKNOWN: &str = "tenant_unknown";
+
+    /// The `WWW-Authenticate` that goes with a code (RFC 6750, section 3.1). No error is defined for a valid token of a
+    /// tenant that may not come in.
+    pub(crate) fn challenge(reason: &str) -> &'static str {
+        if reason == INSUFFICIENT_SCOPE { "Bearer error=\"insufficient_scope\"" } else { "Bearer" }
+    }
 }
 
 /// The function's state: what it is configured with, and what it keeps between events.
@@ -153,6 +159,7 @@ fn operator(api: &str, verified: &Verified) -> Answer {
         (context::SCOPES, verified.scopes.join(" ")),
         (context::ISSUER, verified.issuer.clone()),
         (context::REASON, reason::INSUFFICIENT_SCOPE.to_owned()),
+        (context::CHALLENGE, reason::challenge(reason::INSUFFICIENT_SCOPE).to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
@@ -191,6 +198,7 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
             (context::ISSUER, &verified.issuer),
             // What a refusal by this policy means: the tenant is fine, the token's scopes fall short.
             (context::REASON, reason::INSUFFICIENT_SCOPE),
+            (context::CHALLENGE, reason::challenge(reason::INSUFFICIENT_SCOPE)),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
@@ -201,7 +209,9 @@ fn decide(api: &str, verified: &Verified, tenant: Option<&Tenant>) -> Answer {
     } else {
         let reason = denied.unwrap_or(reason::TENANT_UNKNOWN);
         answer.policy_document = policy::deny_all(api);
-        answer.context = [(context::REASON.to_owned(), reason.to_owned())].into();
+        answer.context = [(context::REASON, reason), (context::CHALLENGE, reason::challenge(reason))]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
     }
     answer
 }

@@ -141,9 +141,14 @@ mod tests {
             [
                 format!("{API}/GET/collections"),
                 format!("{API}/GET/collections/"),
+                format!("{API}/HEAD/collections"),
+                format!("{API}/HEAD/collections/"),
                 format!("{API}/GET/collections/*/records"),
                 format!("{API}/GET/collections/*/records/"),
+                format!("{API}/HEAD/collections/*/records"),
+                format!("{API}/HEAD/collections/*/records/"),
                 format!("{API}/GET/collections/*/records/*"),
+                format!("{API}/HEAD/collections/*/records/*"),
             ]
         );
     }

@@ -76,6 +76,7 @@ async fn a_good_token_is_answered_with_policy_context_and_key() {
     assert_eq!(answer.principal_id.as_deref(), Some("user-1"));
     assert_eq!(answer.usage_identifier_key.as_deref(), Some("the-key-of-acme-0000"));
     let context = [
+        ("challenge", "Bearer error=\"insufficient_scope\""),
         ("issuer", ISSUER),
         ("plan", "free"),
         ("reason", "insufficient_scope"),
@@ -381,7 +382,8 @@ async fn denial(world: &World, changes: &Value) -> String {
     let [deny] = &answer.policy_document.statement[..] else { panic!("{answer:?}") };
     assert_eq!((&deny.effect, &deny.resource[..]), (&IamPolicyEffect::Deny, &[format!("{API}/*")][..]));
     assert_eq!(answer.usage_identifier_key, None);
-    assert_eq!(answer.context.keys().collect::<Vec<_>>(), ["reason"]);
+    assert_eq!(answer.context.keys().collect::<Vec<_>>(), ["challenge", "reason"]);
+    assert_eq!(answer.context["challenge"], "Bearer", "no other scope would help");
     answer.context["reason"].clone()
 }
 

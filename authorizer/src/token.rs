@@ -173,9 +173,11 @@ pub(crate) async fn verify(authorization: &str, keys: &Keys, tenants: &TenantIss
     Ok(Verified { issuer: iss, owner, by_default, party, subject, scopes, machine: None, certificate })
 }
 
-/// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter.
+/// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter, nor how many spaces follow
+/// it (RFC 9110, section 11.4).
 pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
     (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
 }
 

@@ -25,6 +25,8 @@ pub mod context {
     pub const CERTIFICATE: &str = "certificate";
     /// The code of the problem that a refusal under this policy is answered with.
     pub const REASON: &str = "reason";
+    /// The `WWW-Authenticate` of that answer.
+    pub const CHALLENGE: &str = "challenge";
 }
 
 /// A scope of the contract, as a type, so that an access level is an argument and not a check.

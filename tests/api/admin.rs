@@ -62,7 +62,11 @@ async fn a_tenant_lives_its_whole_life() {
     initech.get(NOTE).await.expect_problem(403, "plan_missing");
     assert_eq!(operator.get(&path).await.expect(200).json()["status"], "offboarded");
     operator.delete(&path).await.expect(202);
-    act(&operator, &id, "resume").await.expect_problem(409, "tenant_busy");
+    for action in ["suspend", "resume"] {
+        let refused = act(&operator, &id, action).await.expect_problem(409, "change_not_allowed");
+        assert_eq!(refused.header("retry-after"), "", "trying again is of no use");
+    }
+    operator.patch(&path, &json!({"name": "Other"})).await.expect_problem(409, "change_not_allowed");
     // The name may be given again, the id may not.
     operator
         .post(TENANTS, &json!({"id": id, "name": "Other", "plan": "free"}))

@@ -36,6 +36,26 @@ fn the_template_has_the_routes_of_the_contract_with_the_same_authentication() {
 }
 
 #[test]
+fn whatever_can_be_read_has_a_head() {
+    let operations = operations();
+    let paths = |method: &str| -> BTreeMap<&str, Option<&Value>> {
+        let of_method = operations.iter().filter(|operation| operation.method == method);
+        of_method.map(|operation| (operation.path, operation.definition.get("parameters"))).collect()
+    };
+    assert_eq!(paths("HEAD"), paths("GET"));
+}
+
+#[test]
+fn every_response_names_its_request() {
+    let paths = operations().into_iter().flat_map(|operation| operation.definition["responses"].as_object().unwrap());
+    let components = CONTRACT["components"]["responses"].as_object().unwrap();
+    for (name, response) in paths.chain(components) {
+        let header = resolve(response).pointer("/headers/x-amzn-RequestId");
+        assert!(header.is_some(), "{name}: {response}");
+    }
+}
+
+#[test]
 fn an_operation_is_open_or_has_a_scope() {
     for operation in operations() {
         let open = operation.definition.get("security") == Some(&json!([]));

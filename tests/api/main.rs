@@ -14,6 +14,8 @@ mod encoding;
 mod faults;
 mod fixtures;
 mod gateway;
+mod head;
+mod headers;
 mod health;
 mod idempotency;
 mod interleavings;

@@ -67,3 +67,15 @@ proptest! {
         }
     }
 }
+
+/// 8 KB is what API Gateway's quotas have for the result of an authorizer (of a WebSocket API; for a REST API they name none).
+#[test]
+fn the_largest_policy_is_half_of_what_api_gateway_may_take() {
+    let scopes: BTreeSet<String> = authorizer::ROUTES.iter().map(|route| route.scope.to_owned()).collect();
+    let longest = API.replace("arn:aws:", "arn:aws-us-gov:").replace("eu-central-1", "ap-southeast-5");
+    let (operators, tenants): (Vec<_>, Vec<_>) = scopes.into_iter().partition(|scope| scope == "tenants:admin");
+    for scopes in [operators, tenants] {
+        let size = serde_json::to_value(authorizer::policy(&longest, &scopes)).unwrap().to_string().len();
+        assert!(size < 4096, "{size} bytes for {scopes:?}");
+    }
+}

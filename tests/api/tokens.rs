@@ -13,7 +13,7 @@ async fn junk_is_refused_without_an_invocation() {
         api.caller_of(token).get(NOTE).await.expect_problem(401, "unauthorized");
     }
     let basic = api.caller_of(None).call("GET", NOTE).header("authorization", "Basic YTpi").send().await;
-    assert_eq!(basic.expect_problem(401, "unauthorized").header("www-authenticate"), "Bearer");
+    assert_eq!(basic.expect_problem(401, "unauthorized").header("www-authenticate"), r#"Bearer error="invalid_token""#);
     assert_eq!(api.invocations("authorizer").await, 0);
     assert_eq!(api.invocations("records").await, 0);
     api.shutdown().await;

@@ -25,6 +25,7 @@ async fn a_good_machine_token_is_answered_as_a_jwt_is() {
     assert_eq!(answer.principal_id.as_deref(), Some("token:01K0T0KEN00000000000000000"));
     assert_eq!(answer.usage_identifier_key.as_deref(), Some("the-key-of-acme-0000"));
     let context = [
+        ("challenge", "Bearer error=\"insufficient_scope\""),
         ("issuer", "tenantry"),
         ("plan", "free"),
         ("reason", "insufficient_scope"),
@@ -102,7 +103,8 @@ async fn a_token_of_a_tenant_that_may_not_is_denied_with_a_reason() {
         let (token, _) = machine_token(&world, &json!({}));
         let answer = authorize(&world.authorizer(&json!({})), &bearer(&token)).await.unwrap();
         assert!(!allows(&answer));
-        assert_eq!(answer.context.into_iter().collect::<Vec<_>>(), [("reason".to_owned(), reason.to_owned())]);
+        let context = [("challenge", "Bearer"), ("reason", reason)];
+        assert_eq!(answer.context.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>(), context);
         assert_eq!(world.state().updates, [Value::Null; 0], "it was not let in");
     }
 }

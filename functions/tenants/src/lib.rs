@@ -149,8 +149,8 @@ impl Tenants {
             (QuotaChange::Drop, _) => managed.tenant.quota = None,
             (QuotaChange::Keep, Some(requests)) if requests > plans.backstop(&managed.tenant.plan) => {
                 let detail =
-                    "The tenant's own `quota` is more than the plan has room for: say another one with the plan.";
-                return Err(Problem::new(Code::TenantBusy, detail));
+                    "The tenant's own `quota` is more than the plan has room for. Send a `quota` with the plan.";
+                return Err(Problem::new(Code::ChangeNotAllowed, detail));
             }
             (QuotaChange::Keep, _) => {}
         }
@@ -244,20 +244,25 @@ fn busy(detail: &str) -> Problem {
 
 fn refused_problem(refused: Refused) -> Problem {
     match refused {
-        Refused::Busy => busy("Another change of the tenant is under way; try again."),
+        Refused::Busy => busy("Another change of the tenant is under way. Try again when it is finished."),
         Refused::TooManyKeys => Problem::new(
-            Code::TenantBusy,
+            Code::ChangeNotAllowed,
             "The tenant has as many keys as it may have. An `overlap` of 0 ends those before the new one.",
         ),
-        Refused::WrongStatus(status) => {
-            Problem::new(Code::TenantBusy, format!("The tenant is {}, which does not allow this.", status.as_str()))
-        }
+        Refused::WrongStatus(Status::Offboarding | Status::Offboarded) => Problem::new(
+            Code::ChangeNotAllowed,
+            "The tenant is offboarded, which is final. Onboard the customer again as a new tenant.",
+        ),
+        Refused::WrongStatus(status) => Problem::new(
+            Code::ChangeNotAllowed,
+            format!("The tenant is {}, and a tenant of that status cannot be changed in this way.", status.as_str()),
+        ),
     }
 }
 
 fn save_problem(error: SaveError) -> Problem {
     match error {
-        SaveError::Outdated => busy("The tenant was changed at the same time; try again."),
+        SaveError::Outdated => busy("The tenant was changed at the same time. Try again."),
         SaveError::NameTaken => Problem::new(Code::TenantExists, "Another tenant has this name."),
         SaveError::IssuerTaken => Problem::new(Code::IssuerTaken, "One of the issuers is another tenant's."),
         SaveError::IdTaken => Problem::new(Code::TenantExists, "This id was used before."),

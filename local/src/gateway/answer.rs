@@ -63,13 +63,17 @@ pub(super) fn response(
     let mut response = Response::new(body);
     *response.status_mut() = status.ok_or(AnswerError::Status(status_code))?;
     *response.headers_mut() = merge(headers.unwrap_or_default(), multi_value_headers.unwrap_or_default())?;
-    response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     Ok(response)
 }
 
-/// All values of both; a value that both have comes once.
+/// All values of both; a value that both have comes once, and one that is null not at all. Only a media type that is null
+/// keeps the response from being JSON (<https://github.com/aws/aws-sam-cli/issues/1218>).
 fn merge(single: BTreeMap<String, Value>, multi: BTreeMap<String, Vec<Value>>) -> Result<HeaderMap, AnswerError> {
     let mut headers = HeaderMap::new();
+    let named = |name: &String| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str());
+    if !single.keys().chain(multi.keys()).any(named) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     let single = single.into_iter().map(|(name, value)| (name, vec![value]));
     for (name, values) in multi.into_iter().chain(single) {
         let Some(key) = header_name(&name)? else { continue };
@@ -78,7 +82,8 @@ fn merge(single: BTreeMap<String, Value>, multi: BTreeMap<String, Vec<Value>>) -
                 Value::String(text) => text,
                 Value::Number(number) => number.to_string(),
                 Value::Bool(truth) => truth.to_string(),
-                Value::Null | Value::Array(_) | Value::Object(_) => return Err(AnswerError::Header(name)),
+                Value::Null => continue,
+                Value::Array(_) | Value::Object(_) => return Err(AnswerError::Header(name)),
             };
             let value = HeaderValue::try_from(text).map_err(|_| AnswerError::Header(name.clone()))?;
             if !headers.get_all(&key).iter().any(|known| *known == value) {
@@ -147,6 +152,19 @@ mod tests {
         assert_eq!(all(&response, "x-amzn-remapped-www-authenticate"), ["Basic"]);
         assert_eq!(all(&response, "x-amzn-remapped-date"), ["now"]);
         assert_eq!(all(&response, "content-type"), ["text/plain"]);
+    }
+
+    #[test]
+    fn a_media_type_that_is_null_is_none() {
+        let headers = [
+            json!({ "headers": { "content-type": null } }),
+            json!({ "multiValueHeaders": { "Content-Type": [null] } }),
+        ];
+        for mut value in headers {
+            value["statusCode"] = 204.into();
+            assert!(answer(&value).unwrap().headers().is_empty(), "{value}");
+        }
+        assert_eq!(all(&answer(&json!({ "statusCode": 204 })).unwrap(), "content-type"), ["application/json"]);
     }
 
     #[tokio::test]

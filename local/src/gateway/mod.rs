@@ -141,9 +141,10 @@ impl<F: Invoke> Gateway<F> {
         limits::head(head)?;
         let body = coding::decode(&head.headers, body?, self.minimum_compression_size)?;
 
-        let found = self.router.find(head.uri.path()).ok_or(Refusal::ROUTE)?;
+        let not_routed = || Refusal::not_routed(&head.headers);
+        let found = self.router.find(head.uri.path()).ok_or_else(not_routed)?;
         context.resource_path = Some(found.resource.path.clone());
-        let route = match found.resource.target(&head.method, self.cors.is_some()).ok_or(Refusal::ROUTE)? {
+        let route = match found.resource.target(&head.method, self.cors.is_some()).ok_or_else(not_routed)? {
             Target::Route(route) => route,
             Target::Preflight => return Ok(cors::preflight(self.cors.as_ref())),
         };

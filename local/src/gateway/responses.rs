@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::context::Context;
-use crate::template::GatewayResponse;
+use crate::template::{GatewayResponse, HeaderSource};
 
 /// Why a request does not get a function's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub(super) enum ResponseType {
     IntegrationFailure,
     IntegrationTimeout,
     InvalidApiKey,
+    InvalidSignature,
     MissingAuthenticationToken,
     QuotaExceeded,
     RequestTooLarge,
@@ -53,6 +54,7 @@ impl ResponseType {
             Self::IntegrationFailure => "INTEGRATION_FAILURE",
             Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
             Self::InvalidApiKey => "INVALID_API_KEY",
+            Self::InvalidSignature => "INVALID_SIGNATURE",
             Self::MissingAuthenticationToken => "MISSING_AUTHENTICATION_TOKEN",
             Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
@@ -100,9 +102,19 @@ impl Refusal {
     pub(super) const INVALID_API_KEY: Self = Self::new(ResponseType::InvalidApiKey, StatusCode::FORBIDDEN, "Forbidden");
     pub(super) const QUOTA_EXCEEDED: Self =
         Self::new(ResponseType::QuotaExceeded, StatusCode::TOO_MANY_REQUESTS, "Limit Exceeded");
-    /// A path or a method that is not routed.
-    pub(super) const ROUTE: Self =
+    /// A path or a method that is not routed, in a request without an `Authorization` header.
+    const ROUTE: Self =
         Self::new(ResponseType::MissingAuthenticationToken, StatusCode::FORBIDDEN, "Missing Authentication Token");
+    /// The same in a request with one, whatever it is: API Gateway takes it for a malformed AWS signature. Its type is not
+    /// in AWS's pages, where no other fits. Reports: <https://github.com/aws/chalice/issues/828>,
+    /// <https://github.com/amazon-archives/aws-cognito-angular-quickstart/issues/50>.
+    const SIGNATURE: Self = Self::new(
+        ResponseType::InvalidSignature,
+        StatusCode::FORBIDDEN,
+        "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. \
+         Authorization header requires 'SignedHeaders' parameter. Authorization header requires existence of either a \
+         'X-Amz-Date' or a 'Date' header.",
+    );
     pub(super) const THROTTLED: Self =
         Self::new(ResponseType::Throttled, StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
     pub(super) const TIMEOUT: Self =
@@ -113,6 +125,11 @@ impl Refusal {
     /// A body whose `Content-Encoding` is not known, or not what the body is in.
     pub(super) const UNSUPPORTED_MEDIA_TYPE: Self =
         Self::new(ResponseType::UnsupportedMediaType, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type");
+
+    /// Refuses a path or a method that is not routed.
+    pub(super) fn not_routed(headers: &HeaderMap) -> Self {
+        if headers.contains_key(AUTHORIZATION) { Self::SIGNATURE } else { Self::ROUTE }
+    }
 
     const fn new(kind: ResponseType, status: StatusCode, message: &'static str) -> Self {
         Self { kind, status, message }
@@ -157,7 +174,12 @@ impl Responses {
         *response.status_mut() = status.unwrap_or(refusal.status);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        for (name, value) in custom.map(|custom| &custom.headers).into_iter().flatten() {
+        for (name, source) in custom.map(|custom| &custom.headers).into_iter().flatten() {
+            let value = match source {
+                HeaderSource::Static(value) => Some(value.clone()),
+                HeaderSource::Context(name) => context.variable(name),
+            };
+            let Some(value) = value else { continue };
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 headers.insert(name, value);
             }
@@ -195,7 +217,11 @@ mod tests {
     }
 
     fn custom(status: Option<u16>, body: Option<&str>, headers: &[(&str, &str)]) -> GatewayResponse {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let source = |value: &str| match value.strip_prefix("context.") {
+            Some(name) => HeaderSource::Context(name.to_owned()),
+            None => HeaderSource::Static(value.to_owned()),
+        };
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), source(value))).collect();
         GatewayResponse { status, headers, body: body.map(str::to_owned) }
     }
 
@@ -227,6 +253,16 @@ mod tests {
         assert_eq!(render(&responses, &Refusal::UNAUTHORIZED).await, (418, json.clone(), "4xx".into()));
         assert_eq!(render(&responses, &Refusal::TIMEOUT).await, (504, json.clone(), "INTEGRATION_TIMEOUT".into()));
         assert_eq!(render(&responses, &Refusal::BAD_GATEWAY).await, (502, json, "DEFAULT_5XX".into()));
+    }
+
+    #[test]
+    fn a_header_may_be_a_variable_and_is_left_out_without_a_value() {
+        let mapped = [("x-id", "context.requestId"), ("x-none", "context.authorizer.challenge")];
+        let responses = Responses::new([("THROTTLED".to_owned(), custom(None, None, &mapped))].into());
+        let context = context();
+        let response = responses.render(&Refusal::THROTTLED, &context);
+        assert_eq!(response.headers()["x-id"], context.request_id.as_str());
+        assert!(!response.headers().contains_key("x-none"));
     }
 
     #[test]
@@ -267,6 +303,7 @@ mod tests {
             Refusal::INVALID_API_KEY,
             Refusal::QUOTA_EXCEEDED,
             Refusal::ROUTE,
+            Refusal::SIGNATURE,
             Refusal::THROTTLED,
             Refusal::TIMEOUT,
             Refusal::UNAUTHORIZED,
@@ -276,6 +313,7 @@ mod tests {
             let status = response.status().as_u16();
             assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json", "{refusal:?}");
             assert_eq!(response.headers().contains_key("retry-after"), [429, 503].contains(&status), "{refusal:?}");
+            assert_eq!([Refusal::ROUTE, Refusal::SIGNATURE].contains(&refusal), status == 404, "{refusal:?}");
             let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
             let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(problem["requestId"], context.request_id.as_str());

@@ -110,10 +110,20 @@ pub struct Authorizer {
 pub struct GatewayResponse {
     /// The status, where it is not the type's own.
     pub status: Option<u16>,
-    /// Header names and their static values, without the single quotes of the template.
-    pub headers: BTreeMap<String, String>,
+    /// Header names and what their values are.
+    pub headers: BTreeMap<String, HeaderSource>,
     /// The body's template for `application/json`, with `$context` variables.
     pub body: Option<String>,
+}
+
+/// Where a gateway response takes the value of a header from.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-parameter-mapping-sources.html>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderSource {
+    /// The value itself, which stands in single quotes in the template.
+    Static(String),
+    /// The name of a `$context` variable.
+    Context(String),
 }
 
 /// SAM's `Cors`, without the single quotes of the template.

@@ -11,7 +11,9 @@ use super::properties::{
     ApiAuth, ApiEvent, ApiProperties, AuthorizerProperties, CorsProperty, CorsSettings, FunctionProperties,
     GatewayResponseProperties, Identity, Lenient, PlanProperties,
 };
-use super::{Api, Authorizer, Cors, Function, GatewayResponse, Plan, Route, Table, Template, TemplateError};
+use super::{
+    Api, Authorizer, Cors, Function, GatewayResponse, HeaderSource, Plan, Route, Table, Template, TemplateError,
+};
 
 /// A resource whose condition holds.
 struct Resource<'a> {
@@ -225,7 +227,7 @@ impl From<GatewayResponseProperties> for GatewayResponse {
         let GatewayResponseProperties { status_code, response_parameters, mut response_templates } = properties;
         Self {
             status: status_code.map(|Lenient(status)| status),
-            headers: response_parameters.headers.into_iter().map(|(name, value)| (name, unquote(&value))).collect(),
+            headers: response_parameters.headers.into_iter().map(|(name, value)| (name, source(&value))).collect(),
             body: response_templates.remove("application/json"),
         }
     }
@@ -242,6 +244,13 @@ impl From<CorsProperty> for Cors {
                 max_age: max_age.as_deref().map(unquote),
             },
         }
+    }
+}
+
+fn source(value: &str) -> HeaderSource {
+    match value.strip_prefix("context.") {
+        Some(variable) => HeaderSource::Context(variable.to_owned()),
+        None => HeaderSource::Static(unquote(value)),
     }
 }
 
@@ -371,7 +380,7 @@ mod tests {
         let authorizer = shipped(&[]).api.authorizer.unwrap();
         assert_eq!((authorizer.function.as_str(), authorizer.header.as_str()), ("authorizer", "Authorization"));
         assert_eq!(authorizer.ttl, Duration::from_mins(5));
-        assert!(authorizer.validation_expression.unwrap().starts_with("^[Bb]earer"));
+        assert!(authorizer.validation_expression.unwrap().starts_with("^[Bb][Ee][Aa][Rr][Ee][Rr] +(tnt_"));
     }
 
     #[test]
@@ -386,8 +395,11 @@ mod tests {
         assert_eq!(cors.max_age.as_deref(), Some("7200"));
         let refused = &on.gateway_responses["UNAUTHORIZED"];
         assert_eq!(refused.status, Some(401));
-        assert_eq!(refused.headers["Access-Control-Allow-Origin"], "https://app.example");
-        assert_eq!(refused.headers["WWW-Authenticate"], "Bearer");
+        let value = |text: &str| HeaderSource::Static(text.to_owned());
+        assert_eq!(refused.headers["Access-Control-Allow-Origin"], value("https://app.example"));
+        assert_eq!(refused.headers["WWW-Authenticate"], value(r#"Bearer error="invalid_token""#));
+        let denied = &on.gateway_responses["ACCESS_DENIED"];
+        assert_eq!(denied.headers["WWW-Authenticate"], HeaderSource::Context("authorizer.challenge".to_owned()));
         assert!(refused.body.as_deref().unwrap().contains("$context.requestId"));
     }
 

@@ -1,6 +1,7 @@
 //! Request bodies: JSON objects, taken apart member by member.
 
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::Method;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use super::{Code, Problem, encoding};
@@ -12,13 +13,15 @@ use crate::time::{Expiry, InvalidExpiry, Timestamp};
 /// characters they stand for.
 const MAX_BYTES: usize = 1024 * 1024;
 
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
 /// A body's members, each known to the operation and given once.
 pub struct Body<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Body<'a> {
     /// Reads a request's body: of one of these media types, with only these members.
     pub fn of(request: &'a lambda_http::Request, media_types: &[&str], allowed: &[&str]) -> Result<Self, Problem> {
-        check_media_type(request.headers().get(CONTENT_TYPE), media_types)?;
+        check_media_type(request, media_types)?;
         let bytes: &[u8] = request.body();
         encoding::check_coding(request.headers(), bytes)?;
         if bytes.len() > MAX_BYTES {
@@ -91,16 +94,22 @@ fn excerpt(name: &str) -> String {
 }
 
 /// The media type without its parameters; a `charset` other than UTF-8 has no meaning for JSON (RFC 8259, section 8.1).
-fn check_media_type(header: Option<&HeaderValue>, allowed: &[&str]) -> Result<(), Problem> {
-    let (essence, parameters) = media_type(header);
-    let utf8 = parameters.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-    });
+/// The name `utf8`, without the hyphen, is not registered, but clients send it.
+fn check_media_type(request: &lambda_http::Request, allowed: &[&str]) -> Result<(), Problem> {
+    let (essence, parameters) = media_type(request.headers().get(CONTENT_TYPE));
+    let is_utf8 = |value: &str| ["utf-8", "utf8"].iter().any(|name| value.eq_ignore_ascii_case(name));
+    let utf8 = parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .all(|(name, value)| !name.trim().eq_ignore_ascii_case("charset") || is_utf8(value.trim().trim_matches('"')));
     if utf8 && allowed.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type)) {
-        Ok(())
-    } else {
-        let detail = format!("The Content-Type must be {}, in UTF-8.", allowed.join(" or "));
-        Err(Problem::new(Code::UnsupportedMediaType, detail))
+        return Ok(());
+    }
+    let detail = format!("The Content-Type must be {}, in UTF-8.", allowed.join(" or "));
+    let problem = Problem::new(Code::UnsupportedMediaType, detail);
+    // RFC 5789, section 2.2.
+    match HeaderValue::from_str(&allowed.join(", ")) {
+        Ok(value) if request.method() == Method::PATCH => Err(problem.with_header(ACCEPT_PATCH, value)),
+        _ => Err(problem),
     }
 }
 
@@ -130,9 +139,13 @@ mod tests {
     fn json_is_taken_apart() {
         let body = br#" { "data" : {"a" : 1.0} , "expiresAt":null}"#;
         let members = vec![("data".into(), r#"{"a" : 1.0}"#.into()), ("expiresAt".into(), "null".into())];
-        for content_type in
-            ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""]
-        {
+        for content_type in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/json; charset=utf8",
+            "application/json; Charset=\"UTF8\"",
+        ] {
             assert_eq!(read(Some(content_type), body), Ok(members.clone()), "{content_type}");
         }
     }
@@ -141,6 +154,19 @@ mod tests {
     fn other_media_types_are_refused() {
         for content_type in [None, Some(""), Some("text/plain"), Some("application/json; charset=latin1")] {
             assert_eq!(read(content_type, b"{}").unwrap_err().0, Code::UnsupportedMediaType, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_patch_is_told_what_it_may_send() {
+        for (method, told) in
+            [(Method::PATCH, Some("application/merge-patch+json, application/json")), (Method::PUT, None)]
+        {
+            let mut request = http::Request::new(lambda_http::Body::Text("{}".to_owned()));
+            *request.method_mut() = method;
+            let refused = Body::of(&request, &["application/merge-patch+json", "application/json"], &[]).err().unwrap();
+            let header = refused.headers().iter().find(|(name, _)| *name == ACCEPT_PATCH);
+            assert_eq!(header.map(|(_, value)| value.to_str().unwrap()), told);
         }
     }
 

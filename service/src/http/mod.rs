@@ -6,6 +6,7 @@ pub mod conditional;
 mod encoding;
 mod number;
 mod once;
+mod outgoing;
 mod path;
 mod problem;
 mod query;

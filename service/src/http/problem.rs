@@ -63,9 +63,16 @@ impl Problem {
     /// The token is bound to a certificate that the request did not come with.
     pub(super) fn certificate_mismatch() -> Self {
         let detail = "The token is bound to a client certificate, and the request did not come with it.";
-        // RFC 6750, section 3.1. API Gateway gives the header of a function another name (`docs/tokens.md`).
-        let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-        Self::new(Code::CertificateMismatch, detail).with_header(WWW_AUTHENTICATE, challenge)
+        Self::new(Code::CertificateMismatch, detail).with_challenge("Bearer error=\"invalid_token\"")
+    }
+
+    /// Says what is wrong with the token (RFC 6750, section 3). API Gateway gives the header of a function another name
+    /// (`docs/tokens.md`).
+    fn with_challenge(self, challenge: &str) -> Self {
+        match HeaderValue::from_str(challenge) {
+            Ok(value) => self.with_header(WWW_AUTHENTICATE, value),
+            Err(_) => self,
+        }
     }
 
     /// Adds what only the log sees.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use lambda_http::RequestExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
@@ -35,10 +36,21 @@ impl<'a> Inbound<'a> {
         }
     }
 
-    /// Method and route, as the contract writes them: `("GET", "/collections/{collection}/records")`.
+    /// Method and route, as the contract writes them: `("GET", "/collections/{collection}/records")`. A `HEAD` is done as
+    /// a `GET` (RFC 9110, section 9.3.2), and its response goes without the body.
     #[must_use]
     pub fn route(&self) -> (&str, &str) {
-        (self.request.method().as_str(), self.context.resource_path.as_deref().unwrap_or_default())
+        let method = if self.is_head() { "GET" } else { self.method() };
+        (method, self.context.resource_path.as_deref().unwrap_or_default())
+    }
+
+    /// The method that was sent.
+    pub(super) fn method(&self) -> &str {
+        self.request.method().as_str()
+    }
+
+    pub(super) fn is_head(&self) -> bool {
+        self.request.method() == Method::HEAD
     }
 
     /// The path with the stage or the custom domain's base path, without the query: the same one for each way in which
@@ -121,7 +133,7 @@ impl<'a> Inbound<'a> {
         query.sort_by_key(|(name, _)| *name);
         let lines = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         let essence = Essence {
-            method: self.request.method().as_str(),
+            method: self.method(),
             path: &self.path(),
             query,
             if_match: lines(IF_MATCH),

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY,
 };
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use lambda_http::lambda_runtime::run;
 use lambda_http::request::LambdaRequest;
-use lambda_http::tower::ServiceExt;
-use lambda_http::{Adapter, Body, Error, LambdaEvent, Request, service_fn};
+use lambda_http::{Body, Error, LambdaEvent, Request, service_fn};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::outgoing::{self, Outgoing};
 use super::{Code, Inbound, Problem, Reply, quota};
 use crate::caller::Caller;
 use crate::capacity::{Units, measured};
@@ -26,8 +26,10 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The headers that a page in a browser may read, beside the few that it always may. `template.yaml` has the same list
 /// for the gateway's own answers.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("ETag,Idempotent-Replayed,Link,Location,RateLimit,RateLimit-Policy,Retry-After");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Accept-Patch,ETag,Idempotent-Replayed,Link,Location,RateLimit,RateLimit-Policy,Retry-After,WWW-Authenticate,\
+         x-amzn-RequestId",
+);
 
 /// What a function does with a request.
 pub trait Handler: Sync {
@@ -62,11 +64,10 @@ async fn serve_with(
 ) -> Result<(), Error> {
     let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     let (handler, cors) = (&handler, cors.as_ref());
-    let answer =
-        service_fn(
-            move |request: Request| async move { Ok::<_, Error>(respond(handler, ledger, cors, &request).await) },
-        );
-    run(Adapter::from(answer).map_request(keep_header_lines)).await
+    run(service_fn(move |event: LambdaEvent<LambdaRequest>| async move {
+        Ok::<_, Error>(respond_to(handler, ledger, cors, event.payload).await)
+    }))
+    .await
 }
 
 /// What a function does, beside requests, when a schedule says so.
@@ -79,23 +80,25 @@ pub trait Scheduled: Handler {
 pub async fn serve_scheduled(handler: impl Scheduled, cors_allowed_origin: Option<&str>) -> Result<(), Error> {
     let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     let (handler, cors) = (&handler, cors.as_ref());
-    let answer =
-        service_fn(move |request: Request| async move { Ok::<_, Error>(respond(handler, None, cors, &request).await) });
-    let requests = Adapter::from(answer).map_request(keep_header_lines);
-    run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let requests = requests.clone();
-        async move {
-            let LambdaEvent { payload, context } = event;
-            if is_scheduled(&payload) {
-                run_scheduled(handler).await;
-                return Ok::<_, Error>(serde_json::Value::Null);
-            }
-            let payload = serde_json::from_str(payload.get())?;
-            let answer = requests.oneshot(LambdaEvent { payload, context }).await?;
-            Ok(serde_json::to_value(answer)?)
+    run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+        if is_scheduled(&event.payload) {
+            run_scheduled(handler).await;
+            return Ok::<_, Error>(None);
         }
+        Ok(Some(respond_to(handler, None, cors, serde_json::from_str(event.payload.get())?).await))
     }))
     .await
+}
+
+async fn respond_to(
+    handler: &impl Handler,
+    ledger: Option<&Ledger>,
+    cors: Option<&HeaderValue>,
+    event: LambdaRequest,
+) -> Outgoing {
+    let request = keep_header_lines(event).into();
+    // On the heap: the calls of the SDK make a future too large for what the runtime wraps around it.
+    Outgoing(Box::pin(respond(handler, ledger, cors, &request)).await)
 }
 
 async fn run_scheduled(handler: &impl Scheduled) {
@@ -119,13 +122,13 @@ fn is_scheduled(event: &RawValue) -> bool {
 /// Keeps every line of a header that was sent in several, as `If-None-Match` may be.
 ///
 /// API Gateway gives all lines, and once more the last of each. `lambda_http`, left alone, puts the last over the others.
-fn keep_header_lines(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
-    if let LambdaRequest::ApiGatewayV1(request) = &mut event.payload
+fn keep_header_lines(mut request: LambdaRequest) -> LambdaRequest {
+    if let LambdaRequest::ApiGatewayV1(request) = &mut request
         && !request.multi_value_headers.is_empty()
     {
         request.headers.clear();
     }
-    event
+    request
 }
 
 /// One answer. With a ledger, what it took is recorded.
@@ -142,7 +145,7 @@ pub async fn respond(
         None => Answer::refusal(Problem::internal("the event is none of the REST API")),
     };
     let problem = result.as_ref().err().map(|problem| (problem.code(), problem.cause().map(ToOwned::to_owned)));
-    let mut response = finish(result, inbound.as_ref().map(Inbound::id).unwrap_or_default(), cors);
+    let mut response = finish(result, inbound.as_ref(), cors);
     if let Some(window) = window {
         quota::tell(&window, response.headers_mut());
     }
@@ -203,7 +206,7 @@ async fn admit(ledger: &Ledger, request: &Inbound<'_>) -> Result<Admission, (Pro
 
 fn write(request: Option<&Inbound<'_>>, problem: Option<(Code, Option<String>)>, taken: &Taken) {
     let caller = request.and_then(|request| request.caller().ok());
-    let route = request.map(Inbound::route).map(|(method, path)| format!("{method} {path}"));
+    let route = request.map(|request| format!("{} {}", request.method(), request.route().1));
     let (code, cause) = problem.unzip();
     log::write(
         &Entry {
@@ -219,7 +222,7 @@ fn write(request: Option<&Inbound<'_>>, problem: Option<(Code, Option<String>)>,
     );
 }
 
-fn finish(result: Result<Reply, Problem>, request_id: &str, cors: Option<&HeaderValue>) -> Response<Body> {
+fn finish(result: Result<Reply, Problem>, request: Option<&Inbound<'_>>, cors: Option<&HeaderValue>) -> Response<Body> {
     let (status, mut headers, body) = match result {
         Ok(Reply { status, mut headers, body }) => {
             // The tenant's own, and outdated by the next write: a cache has to ask again, with the ETag.
@@ -230,7 +233,7 @@ fn finish(result: Result<Reply, Problem>, request_id: &str, cors: Option<&Header
             let mut headers: HeaderMap = problem.headers().iter().cloned().collect();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            (problem.code().status(), headers, problem.document(request_id))
+            (problem.code().status(), headers, problem.document(request.map(Inbound::id).unwrap_or_default()))
         }
     };
     if let Some(origin) = cors {
@@ -240,23 +243,17 @@ fn finish(result: Result<Reply, Problem>, request_id: &str, cors: Option<&Header
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
     }
-    let body =
-        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) { Body::Empty } else { text(body) };
+    let has_body = !outgoing::is_bare(status) && !request.is_some_and(Inbound::is_head);
+    let body = if has_body { body.into() } else { Body::Empty };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-/// A body as `lambda_http` will send it. It decodes what it is given and drops a byte order mark at the start, so one that
-/// is meant to be sent has to be there twice.
-fn text(body: String) -> Body {
-    const BYTE_ORDER_MARK: char = '\u{feff}';
-    if body.starts_with(BYTE_ORDER_MARK) { format!("{BYTE_ORDER_MARK}{body}").into() } else { body.into() }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
     use http::header::WWW_AUTHENTICATE;
     use serde_json::{Value, json};
 
@@ -329,6 +326,16 @@ mod tests {
                 assert_eq!(status(Some(bound.clone()), pem).await, 401, "{bound} {pem:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_a_get_without_the_body() {
+        let mut event: Value = serde_json::from_str(include_str!("../../../events/records-get.json")).unwrap();
+        event["httpMethod"] = "HEAD".into();
+        let head: Request = lambda_http::request::from_str(&event.to_string()).unwrap();
+        let (get, head) = (respond(&Fine, None, None, &self::event()).await, respond(&Fine, None, None, &head).await);
+        assert_eq!((head.status(), head.headers()), (get.status(), get.headers()));
+        assert!(get.body().len() == 1 && head.body().is_empty());
     }
 
     #[tokio::test]

@@ -203,7 +203,8 @@ async fn concurrent_changes_of_a_tenant_do_not_interleave() {
         if answer.status == 200 {
             served += 1;
         } else {
-            answer.expect_problem(409, "tenant_busy");
+            let answer = answer.expect_problem(409, "tenant_busy");
+            assert_ne!(answer.header("retry-after"), "", "{answer:?}");
         }
     }
     assert!(served >= 1);

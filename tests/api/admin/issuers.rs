@@ -281,6 +281,6 @@ async fn an_opaque_key_stands_for_its_tenant_until_it_is_rotated_out() {
     operator.delete(&path).await.expect(202);
     assert_eq!(store.tenant_of_key(&digest).await.unwrap(), None, "an offboarded tenant leaves none behind");
     assert_eq!(store.tenant_issuer(own.issuer.url()).await.unwrap(), None);
-    operator.post(&keys, &json!({})).await.expect_problem(409, "tenant_busy");
+    operator.post(&keys, &json!({})).await.expect_problem(409, "change_not_allowed");
     api.shutdown().await;
 }

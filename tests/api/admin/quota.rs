@@ -103,7 +103,7 @@ async fn a_quota_fits_its_plan() {
     }
 
     operator.patch(&path, &json!({"plan": "standard", "quota": beyond})).await.expect(200);
-    operator.patch(&path, &json!({"plan": "free"})).await.expect_problem(409, "tenant_busy");
+    operator.patch(&path, &json!({"plan": "free"})).await.expect_problem(409, "change_not_allowed");
     assert_eq!(operator.get(&path).await.json()["plan"], "standard");
     operator.patch(&path, &json!({"plan": "free", "quota": {"requests": 0}})).await.expect(200);
     assert_eq!(terms(&table, &id).await, vec![(json!("free"), json!("0")); 2]);

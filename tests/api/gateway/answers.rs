@@ -98,6 +98,11 @@ async fn what_is_not_routed_is_answered_as_the_template_says() {
     {
         let response = probe.send_as("allow.ample", method.clone(), path).await;
         assert_eq!(response.status(), 404, "{method} {path}");
+        // API Gateway takes any Authorization header for an AWS signature where it finds no route.
+        let expected = json!({ "message": "no such route", "type": "INVALID_SIGNATURE" });
+        assert_eq!(json(response).await, expected);
+        let response = probe.request(method.clone(), path).send().await.unwrap();
+        assert_eq!(response.status(), 404, "{method} {path}");
         assert_eq!(json(response).await["message"], "no such route");
     }
     let root = format!("{}/other/open", probe.local().base_url());

@@ -29,8 +29,10 @@ pub enum Code {
     TenantNotFound,
     /// Another tenant has the name, or the id was used.
     TenantExists,
-    /// The tenant is not in a state that allows the change, or another change is under way.
+    /// Another change of the tenant is under way.
     TenantBusy,
+    /// The tenant is in a state that does not allow the change.
+    ChangeNotAllowed,
     /// There is no such plan.
     UnknownPlan,
     /// An issuer cannot be trusted as it is given.
@@ -79,6 +81,7 @@ impl Code {
         Self::TenantNotFound,
         Self::TenantExists,
         Self::TenantBusy,
+        Self::ChangeNotAllowed,
         Self::UnknownPlan,
         Self::InvalidIssuer,
         Self::IssuerTaken,
@@ -124,6 +127,7 @@ impl Code {
             Self::TenantNotFound => ("tenant_not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::TenantExists => ("tenant_exists", StatusCode::CONFLICT, "Conflict"),
             Self::TenantBusy => ("tenant_busy", StatusCode::CONFLICT, "Conflict"),
+            Self::ChangeNotAllowed => ("change_not_allowed", StatusCode::CONFLICT, "Change not allowed"),
             Self::UnknownPlan => ("unknown_plan", StatusCode::BAD_REQUEST, "Unknown plan"),
             Self::InvalidIssuer => ("invalid_issuer", StatusCode::BAD_REQUEST, "Invalid issuer"),
             Self::IssuerTaken => ("issuer_taken", StatusCode::CONFLICT, "Conflict"),

@@ -20,7 +20,9 @@ impl From<NoCaller> for Problem {
 
 impl From<MissingScope> for Problem {
     fn from(error: MissingScope) -> Self {
-        Self::new(Code::InsufficientScope, format!("The token lacks the scope {}.", error.0))
+        let MissingScope(scope) = error;
+        Self::new(Code::InsufficientScope, format!("The token lacks the scope {scope}. Get one that has it."))
+            .with_challenge(&format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
     }
 }
 
@@ -50,11 +52,11 @@ impl From<InvalidName> for Problem {
 
 impl From<ScopesError> for Problem {
     fn from(error: ScopesError) -> Self {
-        let code = match error {
-            ScopesError::None => Code::InvalidBody,
-            ScopesError::Beyond => Code::InsufficientScope,
-        };
-        Self::new(code, error.to_string())
+        match error {
+            ScopesError::None => Self::new(Code::InvalidBody, error.to_string()),
+            ScopesError::Beyond => Self::new(Code::InsufficientScope, error.to_string())
+                .with_challenge("Bearer error=\"insufficient_scope\""),
+        }
     }
 }
 
@@ -204,6 +206,13 @@ impl From<RevokeError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_scope_is_named_to_the_client() {
+        let problem = Problem::from(MissingScope("records:write"));
+        let challenge = HeaderValue::from_static(r#"Bearer error="insufficient_scope", scope="records:write""#);
+        assert_eq!(problem.headers(), [(http::header::WWW_AUTHENTICATE, challenge)]);
+    }
 
     #[test]
     fn a_failed_transaction_names_its_operations() {
