@@ -1,4 +1,4 @@
-//! CloudFormation can make the resources one after the other: none needs, in the end, itself.
+//! CloudFormation can make the resources one after the other: none needs itself in the end, or another that may be missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,4 +77,26 @@ fn no_resource_needs_itself() {
         needs(&graph, name, &mut found);
         assert!(!found.contains(name.as_str()), "{name} needs {found:?}, and so itself");
     }
+}
+
+/// `DependsOn` has to name a resource that exists. A reference inside of `Fn::If` waits for a conditional one.
+#[test]
+fn no_resource_depends_on_one_that_a_condition_leaves_out() {
+    let template = yaml::parse(&read("template.yaml")).unwrap();
+    let resources = template["Resources"].as_object().unwrap();
+    let mut checked = 0;
+    for (name, resource) in resources {
+        let depends_on = match &resource["DependsOn"] {
+            Value::Null => continue,
+            Value::Array(names) => names.clone(),
+            one => vec![one.clone()],
+        };
+        for other in depends_on {
+            let condition = &resources[other.as_str().unwrap()]["Condition"];
+            let exists = condition.is_null() || *condition == resource["Condition"];
+            assert!(exists, "{name} depends on {other}, which exists only if {condition} holds");
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "no resource has a DependsOn");
 }
