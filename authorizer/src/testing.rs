@@ -184,6 +184,7 @@ impl World {
             session_token: None,
             dynamodb_endpoint: None,
             api_gateway_endpoint: None,
+            sam_local: false,
         };
         Store::new(aws::dynamodb(&config, Some(self.connector())), "table")
     }

@@ -333,6 +333,7 @@ fn aws_config(endpoint: &str) -> AwsConfig {
         session_token: None,
         dynamodb_endpoint: Some(endpoint.to_owned()),
         api_gateway_endpoint: None,
+        sam_local: false,
     }
 }
 

@@ -31,8 +31,12 @@ pub struct AwsConfig {
     /// `AWS_ENDPOINT_URL_DYNAMODB`: another endpoint of `DynamoDB`, for example a local one. Empty or absent: the
     /// region's.
     pub dynamodb_endpoint: Option<String>,
-    /// `AWS_ENDPOINT_URL_API_GATEWAY`: another endpoint of API Gateway's management API, for example a local one.
+    /// `AWS_ENDPOINT_URL_API_GATEWAY`: another endpoint of API Gateway's management API, for example a local one. Empty
+    /// or absent: the region's.
     pub api_gateway_endpoint: Option<String>,
+    /// `AWS_SAM_LOCAL`, which `sam local` sets: the function runs in a container on a developer's machine, outside of any
+    /// stack, but with the credentials of an AWS account.
+    pub sam_local: bool,
 }
 
 impl std::fmt::Debug for AwsConfig {
@@ -62,6 +66,7 @@ impl Config {
                 session_token: optional("AWS_SESSION_TOKEN"),
                 dynamodb_endpoint: optional("AWS_ENDPOINT_URL_DYNAMODB"),
                 api_gateway_endpoint: optional("AWS_ENDPOINT_URL_API_GATEWAY"),
+                sam_local: optional("AWS_SAM_LOCAL").is_some(),
             },
         })
     }

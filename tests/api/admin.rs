@@ -9,6 +9,7 @@ use crate::support::{Answer, Api, Caller};
 mod faults;
 mod issuers;
 mod quota;
+mod undeployed;
 
 const TENANTS: &str = "/admin/tenants";
 const NOTE: &str = "/collections/notes/records/welcome";

@@ -36,10 +36,23 @@ const TAG: &str = "tenantry";
 #[error("API Gateway: {0}")]
 pub struct GatewayFault(String);
 
+/// The function does not run as a part of a deployed stack, so there is no API of its own whose keys it could manage. It
+/// would make keys in the account whose credentials it happens to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the function runs under sam local, where the stack's own API is not known")]
+pub(crate) struct NotDeployed;
+
+impl From<NotDeployed> for GatewayFault {
+    fn from(error: NotDeployed) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// The management API of this stack's keys and plans.
 #[derive(Debug)]
 pub struct ApiGateway {
-    client: Client,
+    /// None where the stack's own API is not known, so that no call can be made by mistake.
+    client: Option<Client>,
     plans: Plans,
     /// The usage plans' ids by the names of plans, once they were needed.
     plan_ids: OnceCell<BTreeMap<String, String>>,
@@ -77,30 +90,18 @@ impl ApiGateway {
     /// A client, on a shared connector.
     #[must_use]
     pub fn new(config: &AwsConfig, connector: Option<SharedHttpConnector>, plans: Plans, stack: String) -> Self {
-        let mut builder = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(config.region.clone()))
-            .credentials_provider(aws::credentials(config))
-            .identity_cache(IdentityCache::no_cache())
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(6)
-                    .with_initial_backoff(Duration::from_millis(200))
-                    .with_max_backoff(Duration::from_secs(3)),
-            )
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(Duration::from_secs(5))
-                    .operation_timeout(Duration::from_secs(12))
-                    .build(),
-            );
-        if let Some(url) = &config.api_gateway_endpoint {
-            builder = builder.endpoint_url(url);
-        }
-        if let Some(connector) = connector {
-            builder = builder.http_client(http_client_fn(move |_, _| connector.clone()));
-        }
-        Self { client: Client::from_conf(builder.build()), plans, plan_ids: OnceCell::new(), stack }
+        let is_known = !config.sam_local || config.api_gateway_endpoint.is_some();
+        let client = is_known.then(|| client(config, connector));
+        Self { client, plans, plan_ids: OnceCell::new(), stack }
+    }
+
+    /// Whether keys can be managed at all. A change that needs one asks before it writes what is wanted.
+    pub(crate) fn check_deployed(&self) -> Result<(), NotDeployed> {
+        self.client().map(drop)
+    }
+
+    fn client(&self) -> Result<&Client, NotDeployed> {
+        self.client.as_ref().ok_or(NotDeployed)
     }
 
     /// The plans.
@@ -129,8 +130,10 @@ impl ApiGateway {
     }
 
     /// The id of the key of this value, which is made unless it is there.
-    async fn key(&self, name: &str, value: &str) -> Result<String, GatewayFault> {
-        let create = self.client.create_api_key().name(name).value(value).enabled(true).tags(TAG, &self.stack);
+    async fn key(&self, name: &str, value: &str, plan: &str) -> Result<String, GatewayFault> {
+        // In an account that does not have this stack's plans, the key could not be placed, and would stay behind.
+        self.plan_id(plan).await?;
+        let create = self.client()?.create_api_key().name(name).value(value).enabled(true).tags(TAG, &self.stack);
         match create.send().await.map_err(Refusal::from) {
             Ok(key) => key.id.ok_or_else(|| GatewayFault("a key without an id".into())),
             Err(Refusal::Conflict) => {
@@ -142,7 +145,7 @@ impl ApiGateway {
     }
 
     async fn find(&self, name: &str, value: &str) -> Result<Option<String>, GatewayFault> {
-        let list = self.client.get_api_keys().name_query(name).include_values(true).send().await;
+        let list = self.client()?.get_api_keys().name_query(name).include_values(true).send().await;
         let found = list.map_err(|error| Refusal::from(error).unexpected())?;
         Ok(found
             .items
@@ -154,7 +157,7 @@ impl ApiGateway {
 
     /// Makes sure that there is a tenant's own key, and says its id.
     pub async fn own_key(&self, managed: &Managed) -> Result<String, GatewayFault> {
-        self.key(&self.name_of(managed.id()), &managed.tenant.api_key).await
+        self.key(&self.name_of(managed.id()), &managed.tenant.api_key, &managed.tenant.plan).await
     }
 
     fn name_of(&self, id: &TenantId) -> String {
@@ -164,7 +167,7 @@ impl ApiGateway {
     /// Enables or disables a key.
     pub async fn set_enabled(&self, key_id: &str, enabled: bool) -> Result<(), GatewayFault> {
         let patch = PatchOperation::builder().op(Op::Replace).path("/enabled").value(enabled.to_string()).build();
-        let update = self.client.update_api_key().api_key(key_id).patch_operations(patch).send().await;
+        let update = self.client()?.update_api_key().api_key(key_id).patch_operations(patch).send().await;
         update.map(drop).map_err(|error| Refusal::from(error).unexpected())
     }
 
@@ -174,12 +177,12 @@ impl ApiGateway {
         for other in self.plans.names().filter(|name| *name != plan) {
             self.displace(key_id, other).await?;
         }
-        let create = self.client.create_usage_plan_key().usage_plan_id(id).key_id(key_id).key_type("API_KEY");
+        let create = self.client()?.create_usage_plan_key().usage_plan_id(id).key_id(key_id).key_type("API_KEY");
         match create.send().await.map_err(Refusal::from) {
             Ok(_) => Ok(()),
             // It is there already, and nowhere else.
             Err(Refusal::Conflict) => {
-                let get = self.client.get_usage_plan_key().usage_plan_id(id).key_id(key_id).send().await;
+                let get = self.client()?.get_usage_plan_key().usage_plan_id(id).key_id(key_id).send().await;
                 get.map(drop).map_err(|error| Refusal::from(error).unexpected())
             }
             Err(refusal) => Err(refusal.unexpected()),
@@ -194,7 +197,7 @@ impl ApiGateway {
     }
 
     async fn find_plans(&self) -> Result<BTreeMap<String, String>, GatewayFault> {
-        let mut pages = self.client.get_usage_plans().limit(500).into_paginator().send();
+        let mut pages = self.client()?.get_usage_plans().limit(500).into_paginator().send();
         let mut ids = BTreeMap::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| Refusal::from(error).unexpected())?;
@@ -205,7 +208,8 @@ impl ApiGateway {
 
     async fn displace(&self, key_id: &str, plan: &str) -> Result<(), GatewayFault> {
         let id = self.plan_id(plan).await?;
-        match self.client.delete_usage_plan_key().usage_plan_id(id).key_id(key_id).send().await.map_err(Refusal::from) {
+        let delete = self.client()?.delete_usage_plan_key().usage_plan_id(id).key_id(key_id);
+        match delete.send().await.map_err(Refusal::from) {
             Ok(_) | Err(Refusal::NotFound) => Ok(()),
             Err(refusal) => Err(refusal.unexpected()),
         }
@@ -215,7 +219,8 @@ impl ApiGateway {
     pub async fn pool_key(&self, managed: &Managed) -> Result<(), GatewayFault> {
         let plan = &managed.tenant.plan;
         let number = pool_member(managed.id());
-        let key = self.key(&format!("{}-pool-{plan}-{number}", self.stack), &self.pool_value(plan, number)).await?;
+        let name = format!("{}-pool-{plan}-{number}", self.stack);
+        let key = self.key(&name, &self.pool_value(plan, number), plan).await?;
         self.place(&key, plan).await
     }
 
@@ -226,11 +231,39 @@ impl ApiGateway {
             None => self.find(&self.name_of(managed.id()), &managed.tenant.api_key).await?,
         };
         let Some(key) = key else { return Ok(()) };
-        match self.client.delete_api_key().api_key(key).send().await.map_err(Refusal::from) {
+        match self.client()?.delete_api_key().api_key(key).send().await.map_err(Refusal::from) {
             Ok(_) | Err(Refusal::NotFound) => Ok(()),
             Err(refusal) => Err(refusal.unexpected()),
         }
     }
+}
+
+/// A client that backs off for seconds, on a shared connector.
+fn client(config: &AwsConfig, connector: Option<SharedHttpConnector>) -> Client {
+    let mut builder = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(config.region.clone()))
+        .credentials_provider(aws::credentials(config))
+        .identity_cache(IdentityCache::no_cache())
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(6)
+                .with_initial_backoff(Duration::from_millis(200))
+                .with_max_backoff(Duration::from_secs(3)),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_attempt_timeout(Duration::from_secs(5))
+                .operation_timeout(Duration::from_secs(12))
+                .build(),
+        );
+    if let Some(url) = &config.api_gateway_endpoint {
+        builder = builder.endpoint_url(url);
+    }
+    if let Some(connector) = connector {
+        builder = builder.http_client(http_client_fn(move |_, _| connector.clone()));
+    }
+    Client::from_conf(builder.build())
 }
 
 /// Which key of a pool a tenant uses: the same one always, and all of them alike often.

@@ -23,6 +23,7 @@ use service::tenant_key;
 use service::time::Timestamp;
 use tracing::warn;
 
+use gateway::NotDeployed;
 pub use gateway::{ApiGateway, GatewayFault};
 pub use plans::{InvalidPlans, Plans};
 
@@ -93,6 +94,7 @@ impl Tenants {
         request.query(&[])?;
         let NewTenant { id, name, plan, issuers, labels, key, quota } =
             NewTenant::of(request, self.saga.gateway.plans(), &self.issuers)?;
+        self.saga.gateway.check_deployed()?;
         let api_key = self.saga.gateway.key_value(&id, key, &plan);
         let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers: issuers.names, api_key, quota };
         let mut managed = Managed::new(tenant, key, labels, Timestamp::now());
@@ -126,6 +128,9 @@ impl Tenants {
         request.query(&[])?;
         let plans = self.saga.gateway.plans();
         let Patch { name, plan, issuers, labels, quota } = Patch::of(request, plans, &self.issuers)?;
+        if plan.is_some() {
+            self.saga.gateway.check_deployed()?;
+        }
         let mut managed = self.settled(request, operator).await?;
         managed.check_idle().and_then(|()| managed.check_alive()).map_err(refused_problem)?;
         let now = Timestamp::now();
@@ -160,6 +165,7 @@ impl Tenants {
 
     async fn offboard(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
+        self.saga.gateway.check_deployed()?;
         let mut managed = self.read(request, operator).await?;
         match managed.offboard(Timestamp::now()) {
             Ok(()) => {}
@@ -179,6 +185,7 @@ impl Tenants {
         change: impl FnOnce(&mut Managed, Timestamp) -> Result<(), Refused> + Send,
     ) -> Result<Reply, Problem> {
         request.query(&[])?;
+        self.saga.gateway.check_deployed()?;
         let mut managed = self.settled(request, operator).await?;
         change(&mut managed, Timestamp::now()).map_err(refused_problem)?;
         self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
@@ -240,6 +247,16 @@ fn answer(managed: &Managed, status: StatusCode) -> Result<Reply, Problem> {
 
 fn busy(detail: &str) -> Problem {
     Problem::new(Code::TenantBusy, detail).with_header(RETRY_AFTER, HeaderValue::from_static("5"))
+}
+
+impl From<NotDeployed> for Problem {
+    fn from(error: NotDeployed) -> Self {
+        let detail = format!(
+            "Nothing was changed, because {error}. It would manage API keys in the account whose credentials it has. Set \
+             the template's parameter ApiGatewayEndpoint to the management API that it is to use."
+        );
+        Self::new(Code::NotDeployed, detail)
+    }
 }
 
 fn refused_problem(refused: Refused) -> Problem {

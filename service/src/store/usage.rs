@@ -194,6 +194,7 @@ mod tests {
             session_token: None,
             dynamodb_endpoint: Some(endpoint),
             api_gateway_endpoint: None,
+            sam_local: false,
         };
         let client = aws::dynamodb(&config, aws::connector());
         let mut table = client.create_table().table_name("Table").billing_mode(BillingMode::PayPerRequest);

@@ -120,6 +120,7 @@ impl Api {
             session_token: None,
             dynamodb_endpoint: Some(self.local.dynamodb_endpoint().into()),
             api_gateway_endpoint: None,
+            sam_local: false,
         }
     }
 

@@ -61,6 +61,8 @@ pub enum Code {
     RecordUnreadable,
     /// A defect of the service.
     InternalError,
+    /// The operation needs a deployed stack, and the function runs outside of one.
+    NotDeployed,
     /// Something that is needed does not answer.
     Unavailable,
 }
@@ -96,6 +98,7 @@ impl Code {
         Self::QuotaExceeded,
         Self::RecordUnreadable,
         Self::InternalError,
+        Self::NotDeployed,
         Self::Unavailable,
     ];
 
@@ -146,6 +149,7 @@ impl Code {
             Self::QuotaExceeded => ("quota_exceeded", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Self::RecordUnreadable => ("record_unreadable", StatusCode::INTERNAL_SERVER_ERROR, "Unreadable record"),
             Self::InternalError => ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+            Self::NotDeployed => ("not_deployed", StatusCode::NOT_IMPLEMENTED, "Not deployed"),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
         }
     }
