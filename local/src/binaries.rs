@@ -54,10 +54,9 @@ impl Binaries {
         &self,
         root: &Path,
         names: impl IntoIterator<Item = &str>,
-        quiet: bool,
     ) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
         let mut built = match self {
-            Self::Build => build(root, quiet).await?,
+            Self::Build => build(root).await?,
             Self::Directory(_) => BTreeMap::new(),
         };
         let mut found = BTreeMap::new();
@@ -72,21 +71,15 @@ impl Binaries {
     }
 }
 
-/// Builds the binaries of the default members. All of them, as `cargo run` does: with fewer, cargo would resolve other
-/// features for the dependencies that they share, and compile those once more.
-async fn build(root: &Path, quiet: bool) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
+/// Builds the binaries of the default members. Cargo says on standard error how far it is, also inside of a test, which
+/// captures what it prints itself, but not this: it can take minutes, and must not look like a program that hangs.
+async fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
     let executable = std::env::current_exe().map_err(BinariesError::Cargo)?;
-    let Profile { name, target, is_test } = Profile::of(&executable).ok_or(BinariesError::NoTarget)?;
+    let Profile { name, target } = Profile::of(&executable).ok_or(BinariesError::NoTarget)?;
     let mut command = cargo();
     command.current_dir(root).args(["build", "--bins", "--message-format", "json-render-diagnostics"]);
     command.args(["--profile", name]).arg("--target-dir").arg(target);
-    if is_test {
-        // With a test among the targets the features of dev-dependencies count, as they did for the running test.
-        command.args(["--test", "*"]);
-    }
-    if quiet {
-        command.arg("--quiet");
-    }
+    eprintln!("building the functions, which takes minutes the first time: cargo build --bins");
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
     let output = child.map_err(BinariesError::Cargo)?.wait_with_output().await.map_err(BinariesError::Cargo)?;
     if output.status.success() { Ok(executables(&output.stdout)) } else { Err(BinariesError::Failed(output.status)) }
@@ -125,21 +118,19 @@ fn is_of_cargo_run(name: &str) -> bool {
 struct Profile<'a> {
     name: &'a str,
     target: &'a Path,
-    is_test: bool,
 }
 
 impl<'a> Profile<'a> {
     /// From where it is: `target/debug/local`, or `target/debug/deps/api-0123456789abcdef` for a test.
     fn of(executable: &'a Path) -> Option<Self> {
         let directory = executable.parent()?;
-        let is_test = directory.ends_with("deps");
-        let directory = if is_test { directory.parent()? } else { directory };
+        let directory = if directory.ends_with("deps") { directory.parent()? } else { directory };
         let name = match directory.file_name()?.to_str()? {
             "debug" => "dev",
             name => name,
         };
         // Cargo marks the directory that it builds in.
-        directory.join(".fingerprint").is_dir().then_some(Self { name, target: directory.parent()?, is_test })
+        directory.join(".fingerprint").is_dir().then_some(Self { name, target: directory.parent()? })
     }
 }
 
@@ -161,7 +152,7 @@ mod tests {
     fn this_test_knows_its_profile() {
         let executable = std::env::current_exe().unwrap();
         let profile = Profile::of(&executable).unwrap();
-        assert!(profile.is_test && executable.starts_with(profile.target));
+        assert!(executable.starts_with(profile.target));
         assert_eq!(profile.name, if cfg!(debug_assertions) { "dev" } else { "release" });
         assert_eq!(Profile::of(Path::new("/usr/bin/local")), None);
     }
@@ -184,8 +175,8 @@ mod tests {
     #[tokio::test]
     async fn a_directory_without_the_binary_is_an_error() {
         let here = Binaries::Directory(Path::new(env!("CARGO_MANIFEST_DIR")).to_owned());
-        assert!(here.locate(Path::new("."), ["Cargo.toml"], true).await.is_ok());
-        let error = here.locate(Path::new("."), ["records"], true).await.unwrap_err();
+        assert!(here.locate(Path::new("."), ["Cargo.toml"]).await.is_ok());
+        let error = here.locate(Path::new("."), ["records"]).await.unwrap_err();
         assert_eq!(error.to_string(), "there is no binary `records`");
     }
 }

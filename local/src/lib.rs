@@ -93,7 +93,7 @@ pub struct Options {
     pub environments: usize,
     /// Where the functions' binaries come from.
     pub binaries: Binaries,
-    /// Whether what functions and cargo print is dropped.
+    /// Whether what functions print is dropped.
     pub quiet: bool,
 }
 
@@ -198,7 +198,7 @@ impl Local {
         let external = options.dynamodb_endpoint.map(Database::external).transpose()?;
         let root = workspace(&options.template);
         let names = template.functions.iter().map(|function| function.name.as_str());
-        let mut binaries = options.binaries.locate(root, names, options.quiet).await?;
+        let mut binaries = options.binaries.locate(root, names).await?;
 
         let database = match external {
             Some(external) => external,

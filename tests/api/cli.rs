@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Client;
 use serde_json::Value;
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::{binaries, workspace};
@@ -189,6 +189,29 @@ async fn the_printed_lines_work_as_printed() {
     for pid in children {
         assert!(!is_alive(&pid), "{pid} goes on");
     }
+}
+
+/// The tests, `cargo run` and the build that it starts all resolve the same features, so nothing is compiled twice; and a
+/// user sees that a build goes on.
+#[tokio::test]
+async fn the_functions_are_built_in_sight_and_only_once() {
+    let folder = binaries().await;
+    let mut child = Command::new(folder.join("local"))
+        .args(["--memory", "--port", "0", "--no-seed"])
+        .current_dir(workspace())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = printed.next_line().await.unwrap();
+    assert!(first.as_ref().is_some_and(|line| line.starts_with("listening on ")), "{first:?}");
+    child.kill().await.unwrap();
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+    assert!(stderr.starts_with("building the functions"), "{stderr}");
+    assert!(stderr.contains("Finished") && !stderr.contains("Compiling"), "{stderr}");
 }
 
 #[tokio::test]

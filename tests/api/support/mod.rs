@@ -36,7 +36,7 @@ pub(crate) fn read(path: &str) -> String {
 pub(crate) async fn binaries() -> &'static Path {
     static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
     let folder = FOLDER.get_or_init(|| async {
-        let found = Binaries::Build.locate(&workspace(), ["authorizer"], true).await.unwrap();
+        let found = Binaries::Build.locate(&workspace(), ["authorizer"]).await.unwrap();
         found["authorizer"].parent().unwrap().to_owned()
     });
     folder.await
