@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::Value;
+use service::aws;
+use service::config::AwsConfig;
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -189,6 +191,44 @@ async fn the_printed_lines_work_as_printed() {
     for pid in children {
         assert!(!is_alive(&pid), "{pid} goes on");
     }
+}
+
+/// What containers use: both ports, on another address.
+#[tokio::test]
+async fn an_exposed_address_leads_to_the_api_and_the_database() {
+    let folder = binaries().await;
+    let mut child = Command::new(folder.join("local"))
+        .args(["--memory", "--port", "0", "--expose", "127.0.0.2", "--binaries"])
+        .arg(folder)
+        .current_dir(workspace())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut printed = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut urls = Vec::new();
+    while urls.len() < 2 {
+        let line = printed.next_line().await.unwrap().unwrap();
+        if let Some(warning) = line.strip_prefix("warning: ") {
+            assert!(warning.contains("it needs no password"), "{warning}");
+            urls.push(warning.split(' ').next().unwrap().to_owned());
+        }
+    }
+    assert!(urls.iter().all(|url| url.starts_with("http://127.0.0.2:")), "{urls:?}");
+    let health = reqwest::get(format!("{}/v1/health", urls[0])).await.unwrap();
+    assert_eq!(health.status(), 200);
+    let config = AwsConfig {
+        region: "us-east-1".into(),
+        access_key_id: "local".into(),
+        secret_access_key: "local".into(),
+        session_token: None,
+        dynamodb_endpoint: Some(urls[1].clone()),
+        api_gateway_endpoint: None,
+        sam_local: false,
+    };
+    let tables = aws::dynamodb(&config, aws::connector()).list_tables().send().await.unwrap();
+    assert_eq!(tables.table_names(), ["Table"]);
 }
 
 /// The tests, `cargo run` and the build that it starts all resolve the same features, so nothing is compiled twice; and a

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod environment;
+mod expose;
 mod overrides;
 mod run;
 mod token;

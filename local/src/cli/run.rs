@@ -12,6 +12,7 @@ use local::{Data, Local, Options, terminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Place;
+use super::expose::Expose;
 use super::overrides::Overrides;
 
 #[derive(Debug, Args)]
@@ -30,6 +31,8 @@ pub(super) struct Run {
     environments: Option<u16>,
     #[command(flatten)]
     overrides: Overrides,
+    #[command(flatten)]
+    expose: Expose,
 }
 
 /// The signals that ask `local` to end: Ctrl-C, `kill`, and the end of its terminal.
@@ -72,10 +75,12 @@ impl Run {
         // Before anything is started, so that nothing is left behind.
         let mut signals = Signals::listen()?;
         let seed = options.seed;
+        let embedded = options.dynamodb_endpoint.is_none();
         let local = tokio::select! {
             local = Local::start(options) => local?,
             () = signals.next() => return Ok(()),
         };
+        let _exposed = self.expose.open(&local, embedded).await?;
         println!("listening on {}", local.url());
         if seed {
             print_first_session(&local)?;

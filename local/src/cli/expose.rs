@@ -1,0 +1,105 @@
+//! `--expose`: the ports of `local` on another address of this machine as well.
+//!
+//! A container has a loopback interface of its own, so the functions of `sam local` cannot reach what listens on 127.0.0.1
+//! here. They reach the address that this machine has on Docker's bridge.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Args;
+use http::Uri;
+use local::{Local, terminal};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// How long it waits when no connection can be accepted, as when the process has too many files open.
+const PAUSE: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Args)]
+pub(super) struct Expose {
+    /// Listen on this address of this machine as well, for containers: on Linux the one on Docker's bridge, 172.17.0.1.
+    #[arg(long, value_name = "ADDRESS", value_parser = one_interface)]
+    expose: Option<IpAddr>,
+}
+
+/// An address that is exposed cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}, which --expose names: {source}")]
+pub(super) struct ExposeError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// Relays to the loopback interface, until this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Exposed {
+    _relays: JoinSet<()>,
+}
+
+/// The address of one interface. All of them together would include those that lead out of this machine.
+fn one_interface(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| "it is not an IP address".to_owned())?;
+    if address.is_unspecified() {
+        return Err("that is every network of this machine; name the address on Docker's bridge".into());
+    }
+    Ok(address)
+}
+
+impl Expose {
+    /// Opens the ports of `local`, and with `database` those of its DynamoDB, if the user wants it.
+    pub(super) async fn open(&self, local: &Local, database: bool) -> Result<Exposed, ExposeError> {
+        let Some(address) = self.expose else { return Ok(Exposed::default()) };
+        let mut relays = JoinSet::new();
+        let urls = [Some(local.base_url()), database.then(|| local.dynamodb_endpoint())];
+        for port in urls.into_iter().flatten().filter_map(port) {
+            let address = SocketAddr::from((address, port));
+            let listener = TcpListener::bind(address).await.map_err(|source| ExposeError { address, source })?;
+            let who = address.ip();
+            terminal::print(format_args!(
+                "warning: http://{address} is open to every program that can reach {who}: it needs no password"
+            ));
+            relays.spawn(serve(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+        }
+        Ok(Exposed { _relays: relays })
+    }
+}
+
+fn port(url: &str) -> Option<u16> {
+    url.parse::<Uri>().ok()?.port_u16()
+}
+
+async fn serve(listener: TcpListener, target: SocketAddr) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(relay(stream, target))),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            },
+            Some(_ended) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn relay(mut outer: TcpStream, target: SocketAddr) {
+    let Ok(mut inner) = TcpStream::connect(target).await else { return };
+    // Small replies must not wait for more; a socket that does not take the option serves all the same.
+    let _ignored = (outer.set_nodelay(true), inner.set_nodelay(true));
+    // An error is one end that went away, which ends the other one, too.
+    let _ended = copy_bidirectional(&mut outer, &mut inner).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_interface_can_be_exposed() {
+        assert_eq!(one_interface("172.17.0.1"), Ok(IpAddr::from([172, 17, 0, 1])));
+        for text in ["0.0.0.0", "::", "docker0", "172.17.0.1:3000", ""] {
+            assert!(one_interface(text).is_err(), "{text}");
+        }
+    }
+}
