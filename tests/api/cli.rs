@@ -19,7 +19,7 @@ mod messages;
 mod signals;
 
 /// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `local` from the command line, in a process group of its own, as a shell starts it.
 struct Running {
@@ -62,7 +62,7 @@ impl Running {
         let first = running.line().await;
         running.url = first.strip_prefix("listening on ").unwrap_or_else(|| panic!("{first}")).to_owned();
         let token = running.line().await;
-        running.token = token.strip_prefix("TOKEN=").unwrap_or_else(|| panic!("{token}")).to_owned();
+        token.strip_prefix("TOKEN=").unwrap_or_else(|| panic!("{token}")).clone_into(&mut running.token);
         running
     }
 

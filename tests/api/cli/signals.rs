@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{PATIENCE, Running, is_alive};
@@ -30,14 +31,7 @@ async fn an_interrupted_terminal_costs_a_tenant_nothing() {
         let mut local = Running::start(&["--memory", "--dynamodb-endpoint", table.local.dynamodb_endpoint()]).await;
         // Several at once, so that several environments hold units.
         for _ in 0..REQUESTS / 5 {
-            let (a, b, c, d, e) = tokio::join!(
-                local.get("/collections"),
-                local.get("/collections"),
-                local.get("/collections"),
-                local.get("/collections"),
-                local.get("/collections"),
-            );
-            for response in [a, b, c, d, e] {
+            for response in join_all((0..5).map(|_| local.get("/collections"))).await {
                 assert_eq!(response.status(), 200);
             }
         }

@@ -97,7 +97,7 @@ fn a_key_that_is_not_for_signatures_of_its_type_is_left_out() {
 fn an_rsa_key_of_a_size_that_verifies_nothing_is_left_out_and_the_log_says_so() {
     let of_bits = |bits: usize| {
         let mut modulus = vec![0xff; bits / 8];
-        if bits % 8 > 0 {
+        if !bits.is_multiple_of(8) {
             modulus.insert(0, (1 << (bits % 8)) - 1);
         }
         with(&RSA.public, json!({"n": URL_SAFE_NO_PAD.encode([&[0, 0][..], &modulus].concat())}))
