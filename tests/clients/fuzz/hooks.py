@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import requests
 import schemathesis
 from hypothesis import strategies
 
@@ -107,12 +108,23 @@ EXPLAINED = [
 met: Counter[str] = Counter()
 
 
+def problem_of(response: Any) -> Any:
+    """The problem document of a response, if it has one.
+
+    A response to HEAD has no body, so the same request is made with GET, whose response says why (RFC 9110, 9.3.2).
+    """
+    request = response.request
+    if request.method == "HEAD":
+        response = requests.get(request.url, headers=request.headers, timeout=60)
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
 @schemathesis.hook
 def filter_failure(context, failure, case, response) -> bool:
-    try:
-        problem = response.json()
-    except ValueError:
-        problem = None
+    problem = problem_of(response)
     for explained in EXPLAINED:
         if explained.applies(type(failure).__name__, case, problem if isinstance(problem, dict) else {}):
             met[explained.name] += 1
