@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use dynoxide::Database as Engine;
+use local::engine;
 use local::template::Table;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -23,14 +23,16 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Starts it with the template's tables, but without their streams: the engine goes through the whole stream with
-    /// every write, which on AWS is nothing that a writer would wait for.
+    /// Starts it with the template's tables and their streams, as `local` does, so that a write takes the same wherever it
+    /// is measured.
     pub(crate) async fn open(tables: &[Table]) -> Result<Self, Error> {
-        let engine = Engine::memory()?;
+        let engine = engine::memory()?;
         for table in tables {
             let mut properties = table.properties.clone();
-            let kept = ["AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema"];
+            let kept =
+                ["AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema", "StreamSpecification"];
             properties.as_object_mut().ok_or("a table without properties")?.retain(|name, _| kept.contains(&&**name));
+            properties["StreamSpecification"]["StreamEnabled"] = true.into();
             properties["TableName"] = table.name.clone().into();
             engine.create_table(serde_json::from_value(properties)?)?;
         }

@@ -10,6 +10,7 @@ use crate::support::{Answer, Api, Call, Caller};
 
 mod crowd;
 mod faults;
+mod history;
 mod secrets;
 
 const LIST: &str = "/collections/notes/records";

@@ -8,6 +8,10 @@
 //!
 //! Read in dynoxide-rs 3.2.0: `Storage::next_stream_sequence_number`. A test holds that the engine's question is still the
 //! one that the index answers.
+//!
+//! What is left is a sweep of the transaction tokens of the last ten minutes with each transaction, in the engine's memory.
+//! It adds 0.05 ms to a transaction for each thousand of them where the engine is optimized, 0.12 ms where it is not: little
+//! beside the request (`tests/api/idempotency/history.rs` measures both together).
 
 use std::path::Path;
 
