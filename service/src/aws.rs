@@ -36,7 +36,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const MOST_IDLE: Duration = Duration::from_secs(30);
 /// How long one try of a request may take. `DynamoDB` answers in milliseconds; a try that takes this long is lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1200);
-/// How long a read with its retries may take: less than a handler's deadline (`http::serve`).
+/// How long a read with its retries may take: less than a request may take (`http::serve`).
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_ATTEMPTS: u32 = 4;
 

@@ -16,7 +16,8 @@ use crate::store::{Fault, Store};
 use crate::time::Timestamp;
 use crate::usage::Usage;
 
-/// How long a request waits for a unit: two tries (`aws`). With a handler's deadline it is less than the function's timeout.
+/// How long a request waits for a unit at most: two tries (`aws`). It is a part of the request's time (`http::serve`), and
+/// leaves the handler the rest.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the last words of an environment may take: less than the 500 ms after which Lambda kills it.
 const LAST_WORDS: Duration = Duration::from_millis(400);
@@ -82,18 +83,21 @@ impl Ledger {
         Self { store, config, environment, sequence, accounts: Mutex::default() }
     }
 
-    /// Spends a unit for a request. Most of them find one here; others ask the row for a block.
-    pub async fn spend(&self, caller: &Caller) -> Result<Admission, Refusal> {
-        self.spend_at(caller, Timestamp::now()).await
+    /// Spends a unit for a request. Most of them find one here; others ask the row for a block, and wait for that until
+    /// the request's deadline at most.
+    pub async fn spend(&self, caller: &Caller, deadline: Instant) -> Result<Admission, Refusal> {
+        self.spend_at(caller, Timestamp::now(), deadline).await
     }
 
     /// The same at a moment of the caller's choice.
-    pub async fn spend_at(&self, caller: &Caller, now: Timestamp) -> Result<Admission, Refusal> {
+    pub async fn spend_at(&self, caller: &Caller, now: Timestamp, deadline: Instant) -> Result<Admission, Refusal> {
+        let until = deadline.min(Instant::now() + PATIENCE);
         let month = Month::of(now);
         let key = (caller.payer(), month);
         let shared = self.account(&key, now);
-        let mut account = shared.lock().await;
-        let until = Instant::now() + PATIENCE;
+        let Ok(mut account) = timeout_at(until, shared.lock()).await else {
+            return Err(Fault::Unavailable("another request is still asking for a unit".to_owned()).into());
+        };
         let mut asked = false;
         for _ in 0..ROUNDS {
             let limit = self.config.quotas.limit(account.terms(), caller.plan(), caller.quota())?;

@@ -1,7 +1,7 @@
 //! The loop of a function behind API Gateway: every event ends in an explicit answer, and in one line (`log`).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY,
@@ -12,6 +12,7 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Body, Error, LambdaEvent, Request, service_fn};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout_at};
 
 use super::outgoing::{self, Outgoing};
 use super::{Code, Inbound, Problem, Reply, quota};
@@ -21,7 +22,8 @@ use crate::ledger::{Admission, Ledger, Refusal, Window};
 use crate::lifecycle;
 use crate::log::{self, Entry, Taken};
 
-/// How long a handler may take that needs the table only: longer than a request with its retries (`aws`).
+/// How long a request may take whose handler needs the table only: longer than a call of the table with its retries
+/// (`aws`), and longer than a wait for a unit of the quota (`ledger`).
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The headers that a page in a browser may read, beside the few that it always may. `template.yaml` has the same list
@@ -33,7 +35,8 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 
 /// What a function does with a request.
 pub trait Handler: Sync {
-    /// How long it may take: shorter than the function's timeout (`template.yaml`), so that the answer is ours.
+    /// How long a request may take from its arrival, with the wait for a unit of the quota: shorter than the function's
+    /// timeout (`template.yaml`), so that the answer is ours.
     const DEADLINE: Duration = DEADLINE;
 
     /// Answers one request.
@@ -132,16 +135,16 @@ fn keep_header_lines(mut request: LambdaRequest) -> LambdaRequest {
 }
 
 /// One answer. With a ledger, what it took is recorded.
-pub async fn respond(
-    handler: &impl Handler,
+pub async fn respond<H: Handler>(
+    handler: &H,
     ledger: Option<&Ledger>,
     cors: Option<&HeaderValue>,
     request: &Request,
 ) -> Response<Body> {
-    let started = Instant::now();
+    let arrived = Instant::now();
     let inbound = Inbound::of(request);
     let Answer { result, units, window, admission } = match &inbound {
-        Some(inbound) => answer(handler, ledger, inbound).await,
+        Some(inbound) => answer(handler, ledger, inbound, arrived + H::DEADLINE).await,
         None => Answer::refusal(Problem::internal("the event is none of the REST API")),
     };
     let problem = result.as_ref().err().map(|problem| (problem.code(), problem.cause().map(ToOwned::to_owned)));
@@ -152,7 +155,7 @@ pub async fn respond(
     let taken = Taken {
         status: response.status().as_u16(),
         units,
-        elapsed: started.elapsed(),
+        elapsed: arrived.elapsed(),
         bytes_in: request.body().len(),
         bytes_out: response.body().len(),
     };
@@ -179,26 +182,30 @@ impl Answer {
     }
 }
 
-async fn answer<H: Handler>(handler: &H, ledger: Option<&Ledger>, request: &Inbound<'_>) -> Answer {
+/// Admits a request and has it handled, both before the deadline.
+async fn answer(handler: &impl Handler, ledger: Option<&Ledger>, request: &Inbound<'_>, deadline: Instant) -> Answer {
     if let Err(problem) = request.check_certificate() {
         return Answer::refusal(problem);
     }
     let admission = match ledger {
         None => None,
-        Some(ledger) => match admit(ledger, request).await {
+        Some(ledger) => match admit(ledger, request, deadline).await {
             Ok(admission) => Some(admission),
             Err((problem, window)) => return Answer { window, ..Answer::refusal(problem) },
         },
     };
-    let handling = tokio::time::timeout(H::DEADLINE, handler.handle(request));
-    let (result, units) = measured(handling).await;
-    let result = result.unwrap_or_else(|_| Err(Problem::unavailable("the handler's deadline passed")));
+    let (result, units) = measured(timeout_at(deadline, handler.handle(request))).await;
+    let result = result.unwrap_or_else(|_| Err(Problem::unavailable("the request's deadline passed")));
     Answer { result, units, window: admission.as_ref().map(|admission| admission.window), admission }
 }
 
-async fn admit(ledger: &Ledger, request: &Inbound<'_>) -> Result<Admission, (Problem, Option<Window>)> {
+async fn admit(
+    ledger: &Ledger,
+    request: &Inbound<'_>,
+    deadline: Instant,
+) -> Result<Admission, (Problem, Option<Window>)> {
     let caller = request.caller().map_err(|problem| (problem, None))?;
-    ledger.spend(&caller).await.map_err(|refusal| {
+    ledger.spend(&caller, deadline).await.map_err(|refusal| {
         let window = if let Refusal::UsedUp(window) = &refusal { Some(*window) } else { None };
         (quota::problem(refusal), window)
     })
@@ -253,16 +260,32 @@ fn finish(result: Result<Reply, Problem>, request: Option<&Inbound<'_>>, cors: O
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
     use http::StatusCode;
     use http::header::WWW_AUTHENTICATE;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::aws;
     use crate::certificate::Thumbprint;
+    use crate::config::{AwsConfig, MeterConfig, WhenUnavailable};
+    use crate::store::Store;
 
     struct Slow;
 
     impl Handler for Slow {
+        async fn handle(&self, _: &Inbound<'_>) -> Result<Reply, Problem> {
+            std::future::pending().await
+        }
+    }
+
+    /// As above, with less time than a wait for a unit may take.
+    struct SlowAndBrief;
+
+    impl Handler for SlowAndBrief {
+        const DEADLINE: Duration = Duration::from_secs(1);
+
         async fn handle(&self, _: &Inbound<'_>) -> Result<Reply, Problem> {
             std::future::pending().await
         }
@@ -287,6 +310,50 @@ mod tests {
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "1");
         assert!(String::from_utf8_lossy(response.body()).contains(r#""code":"unavailable""#));
+    }
+
+    /// A connection to a table that never answers.
+    #[derive(Debug)]
+    struct Silent;
+
+    impl HttpConnector for Silent {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            HttpConnectorFuture::new(std::future::pending())
+        }
+    }
+
+    /// A ledger that waits for its table in vain.
+    fn waiting_ledger(when_unavailable: WhenUnavailable) -> Ledger {
+        let text = || "local".to_owned();
+        let config = AwsConfig {
+            region: text(),
+            access_key_id: text(),
+            secret_access_key: text(),
+            session_token: None,
+            dynamodb_endpoint: None,
+            api_gateway_endpoint: None,
+            sam_local: false,
+        };
+        let store = Store::new(aws::dynamodb(&config, Some(SharedHttpConnector::new(Silent))), "Table");
+        let quotas = serde_json::from_value(json!({"free": 100})).unwrap();
+        Ledger::new(store, MeterConfig { quotas, when_unavailable, memory_mb: 256 })
+    }
+
+    /// How long a request takes, to the tenth of a second: a timer may be late by a millisecond.
+    async fn tenths(handler: &impl Handler, when_unavailable: WhenUnavailable) -> u128 {
+        let started = Instant::now();
+        let response = respond(handler, Some(&waiting_ledger(when_unavailable)), None, &event()).await;
+        assert_eq!(response.status(), 503);
+        started.elapsed().as_millis() / 100
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_a_unit_and_the_handler_share_one_deadline() {
+        assert_eq!(tenths(&Slow, WhenUnavailable::Refuse).await, 30, "no unit, so no handler");
+        assert_eq!(tenths(&Slow, WhenUnavailable::Allow).await, DEADLINE.as_millis() / 100);
+        for when_unavailable in [WhenUnavailable::Refuse, WhenUnavailable::Allow] {
+            assert_eq!(tenths(&SlowAndBrief, when_unavailable).await, SlowAndBrief::DEADLINE.as_millis() / 100);
+        }
     }
 
     #[tokio::test]

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep};
 const FIRST: Duration = Duration::from_millis(25);
 /// No pause is longer.
 const LONGEST: Duration = Duration::from_millis(400);
-/// No try starts later: the last one still has time for an answer within the handler's deadline (`http::serve`).
+/// No try starts later: the last one still has time for an answer before the request's deadline (`http::serve`), unless
+/// the request had to wait before.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How many pauses there are for a request that others get in the way of one after the other.
 const MANY: u32 = 10;

@@ -34,7 +34,7 @@ use crate::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, Versi
 use crate::tenant::TenantId;
 use crate::time::Timestamp;
 
-/// How often a change is tried again because the record changed under it. The handler's deadline ends it as well.
+/// How often a change is tried again because the record changed under it. The request's deadline ends it as well.
 const MAX_ROUNDS: usize = 8;
 
 /// How long a look at a write in doubt may take: the client has waited for the write already.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use service::caller::Caller;
 use service::config::{MeterConfig, WhenUnavailable};
-use service::ledger::{Ledger, Refusal};
+use service::ledger::{Admission, Ledger, Refusal};
 use service::month::Month;
 use service::time::Timestamp;
 use service::usage::Usage;
+use tokio::time::Instant;
 
 use super::{GLOBEX, start, store, tenant_caller};
 use crate::support::Api;
@@ -26,11 +28,16 @@ fn ledger(api: &Api) -> Ledger {
     Ledger::new(store(api), MeterConfig { quotas, when_unavailable: WhenUnavailable::Refuse, memory_mb: 256 })
 }
 
+/// A request at a time of the test's, which may wait for a unit as long as any.
+async fn spend(ledger: &Ledger, caller: &Caller, now: Timestamp) -> Result<Admission, Refusal> {
+    ledger.spend_at(caller, now, Instant::now() + Duration::from_secs(5)).await
+}
+
 /// Serves requests until one is refused.
 async fn use_up(ledger: &Ledger, now: Timestamp) -> u64 {
     let caller = tenant_caller(GLOBEX);
     for served in 0.. {
-        match ledger.spend_at(&caller, now).await {
+        match spend(ledger, &caller, now).await {
             Ok(admission) => ledger.record(admission, ONE).await,
             Err(Refusal::UsedUp(window)) => {
                 assert_eq!((window.limit, window.remaining), (5, 0));
@@ -57,7 +64,7 @@ async fn a_quota_is_whole_again_when_the_month_ends_and_what_was_held_goes_back_
     };
 
     let one = ledger(&api);
-    let under_way = one.spend_at(&caller, last).await.unwrap();
+    let under_way = spend(&one, &caller, last).await.unwrap();
     assert_eq!(under_way.window.left, Duration::from_millis(1));
     // A millisecond later: a new month, and a request of the old one that still goes on.
     assert_eq!(use_up(&one, month.end()).await, 5);
@@ -65,7 +72,7 @@ async fn a_quota_is_whole_again_when_the_month_ends_and_what_was_held_goes_back_
     assert_eq!(rows().await, ((1, 0), (5, 5)));
     // The next time that the table is asked, the old month is settled on the way: here, by the month after.
     let later = month.next().end();
-    one.spend_at(&caller, later).await.unwrap();
+    spend(&one, &caller, later).await.unwrap();
     assert_eq!(rows().await, ((1, 1), (5, 5)));
 
     // The clock of another environment is late.
@@ -81,14 +88,14 @@ async fn a_lease_that_got_old_is_settled_by_the_requests_of_others() {
     let now = Month::parse("2031-02").unwrap().start();
     let tenants = [GLOBEX, "01K0VMBRE11A00000000000000"].map(tenant_caller);
     let access = tenants[0].access().unwrap();
-    let admission = ledger.spend_at(&tenants[0], now).await.unwrap();
+    let admission = spend(&ledger, &tenants[0], now).await.unwrap();
     ledger.record(admission, ONE).await;
     table.take_orders();
 
     let minute = now.plus(Duration::from_mins(1));
-    ledger.spend_at(&tenants[1], minute.minus(Duration::from_millis(1))).await.unwrap();
+    spend(&ledger, &tenants[1], minute.minus(Duration::from_millis(1))).await.unwrap();
     assert_eq!(table.take_orders().len(), 1, "it is not old yet");
-    ledger.spend_at(&tenants[1], minute.plus(Duration::from_mins(1))).await.unwrap();
+    spend(&ledger, &tenants[1], minute.plus(Duration::from_mins(1))).await.unwrap();
     assert_eq!(table.take_orders().len(), 2);
     let row = store(&api).usage(&access, Month::of(now)).await.unwrap();
     assert_eq!((row.leased, row.usage.requests), (1, 1));
