@@ -1,10 +1,11 @@
 //! An environment's accounts: the units that it holds of tenants' quotas, and what it has to report.
 
+mod closing;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -19,8 +20,6 @@ use crate::usage::Usage;
 /// How long a request waits for a unit at most: two tries (`aws`). It is a part of the request's time (`http::serve`), and
 /// leaves the handler the rest.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long the last words of an environment may take: less than the 500 ms after which Lambda kills it.
-const LAST_WORDS: Duration = Duration::from_millis(400);
 /// How often a request asks at most. Each time it knows the row better, and takes less.
 const ROUNDS: usize = 8;
 /// Accounts above this are settled before they are overdue, one for each account that is opened.
@@ -140,17 +139,6 @@ impl Ledger {
         self.config.memory_mb
     }
 
-    /// Gives back and reports everything, as far as Lambda leaves time for it.
-    pub async fn close(self: Arc<Self>) {
-        let (now, until) = (Timestamp::now(), Instant::now() + LAST_WORDS);
-        let mut settling = JoinSet::new();
-        for (key, shared) in self.all() {
-            let ledger = Arc::clone(&self);
-            settling.spawn(async move { ledger.settle(&key, &mut *shared.lock().await, now, until).await });
-        }
-        let _late = timeout_at(until, settling.join_all()).await;
-    }
-
     fn account(&self, key: &Key, now: Timestamp) -> Shared {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = accounts.get(key) {
@@ -173,12 +161,13 @@ impl Ledger {
     /// Sends an order, and has the account hear of it.
     async fn ask(
         &self,
-        (payer, month): &Key,
+        key: &Key,
         account: &mut Account,
         order: &Order,
         now: Timestamp,
         until: Instant,
     ) -> Result<(), Fault> {
+        let (payer, month) = key;
         let sending = self.store.order(payer, *month, &self.environment, order);
         let answer = timeout_at(until, sending).await;
         let heard = match answer.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".to_owned()))) {
@@ -188,10 +177,7 @@ impl Ledger {
             }
             Err(fault) => Err(fault),
         };
-        if let Some(Loss { units, owed, requests }) = account.take_given_up() {
-            let (tenant, month) = (payer.tenant().as_str(), month.to_string());
-            warn!(tenant, month, units, owed, requests, "what is not known to be reported is given up");
-        }
+        tell_given_up(key, account);
         heard
     }
 
@@ -204,25 +190,34 @@ impl Ledger {
             let over = key.1 != but.1 && !account.is_settled();
             (over || account.is_overdue(now) || many && !account.is_settled()).then_some((key, account))
         });
-        if let Some((key, mut account)) = waiting {
-            self.settle(&key, &mut account, now, until).await;
+        if let Some((key, mut account)) = waiting
+            && let Err(fault) = self.settle(&key, &mut account, now, until).await
+        {
+            let Loss { units, owed, requests } = account.at_stake();
+            let (tenant, month, cause) = (key.0.tenant().as_str(), key.1.to_string(), fault.to_string());
+            warn!(tenant, month, units, owed, requests, cause, "a report has no answer");
         }
     }
 
-    async fn settle(&self, key: &Key, account: &mut Account, now: Timestamp, until: Instant) {
+    /// Has the row know everything that an account has to say.
+    async fn settle(&self, key: &Key, account: &mut Account, now: Timestamp, until: Instant) -> Result<(), Fault> {
         // The first order may only find out what became of the one before it.
         for _ in 0..2 {
             if account.is_settled() {
-                return;
+                break;
             }
             let order = account.report(now, &self.sequence);
-            if let Err(fault) = self.ask(key, account, &order, now, until).await {
-                let Loss { units, owed, requests } = account.at_stake();
-                let (tenant, month, cause) = (key.0.tenant().as_str(), key.1.to_string(), fault.to_string());
-                warn!(tenant, month, units, owed, requests, cause, "a report has no answer");
-                return;
-            }
+            self.ask(key, account, &order, now, until).await?;
         }
+        Ok(())
+    }
+}
+
+/// Writes to the log what an account has given up, if it has.
+fn tell_given_up((payer, month): &Key, account: &mut Account) {
+    if let Some(Loss { units, owed, requests }) = account.take_given_up() {
+        let (tenant, month) = (payer.tenant().as_str(), month.to_string());
+        warn!(tenant, month, units, owed, requests, "what is not known to be reported is given up");
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller};
 
+mod closing;
 mod metering;
 mod months;
 

@@ -1,5 +1,7 @@
 //! What an environment holds of one tenant's month.
 
+use std::iter::Sum;
+
 use super::{Answer, Lease, Order};
 use super::{
     Environment, FAIR_SHARE, FIRST_BLOCK, FORGOTTEN, LARGEST_BLOCK, LEASE, PAUSE, RESEND, Row, SHARE, SILENT, Sequence,
@@ -44,7 +46,7 @@ pub struct Account {
 }
 
 /// What was lost at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Loss {
     /// Units that count as used.
     pub units: u64,
@@ -52,6 +54,24 @@ pub struct Loss {
     pub owed: u64,
     /// Requests whose figures are not in the row.
     pub requests: u64,
+}
+
+impl Loss {
+    /// How much it is, to compare one with another.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.units + self.owed + self.requests
+    }
+}
+
+impl Sum for Loss {
+    fn sum<I: Iterator<Item = Self>>(losses: I) -> Self {
+        losses.fold(Self::default(), |sum, Self { units, owed, requests }| Self {
+            units: sum.units + units,
+            owed: sum.owed + owed,
+            requests: sum.requests + requests,
+        })
+    }
 }
 
 /// What comes next for a request.
@@ -210,10 +230,15 @@ impl Account {
 
     /// Learns what became of the order that this account has made last.
     pub fn hear(&mut self, order: &Order, answer: Answer, now: Timestamp) {
-        let row = match answer {
+        match answer {
             Answer::Applied(row) => {
                 self.apply(order, now);
-                row
+                self.see(row, now);
+            }
+            Answer::AppliedUnseen => {
+                self.apply(order, now);
+                self.mark = Some(order.sequence);
+                self.leased = self.leased.saturating_add_signed(order.change());
             }
             Answer::Refused { row, certain } => {
                 let mark = row.marks.get(&self.environment).copied();
@@ -229,10 +254,9 @@ impl Account {
                     }
                     self.in_doubt.clear();
                 }
-                row
+                self.see(row, now);
             }
-        };
-        self.see(row, now);
+        }
     }
 
     /// An order was applied: what it says is now in the row.

@@ -82,6 +82,9 @@ pub struct Row {
 pub enum Answer {
     /// It is applied; this is the row after it.
     Applied(Row),
+    /// It is applied, together with orders for other rows, so nothing was shown of the row. Orders that take units are not
+    /// sent in this way.
+    AppliedUnseen,
     /// Its condition does not hold on this row.
     Refused {
         /// The row as it is.

@@ -1,6 +1,8 @@
 //! A tenant's months: what was handed out of the quota, and what the tenant used. `quota` says why it is safe.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
+};
 
 use super::attempts::Attempts;
 use super::backoff::Backoff;
@@ -8,6 +10,7 @@ use super::expression::{Condition, names};
 use super::failure::{Doubt, Failure};
 use super::item::{Item, number, optional_number};
 use super::terms::{PLAN, QUOTA, expiry};
+use super::transaction::{Outcome, Verdict};
 use super::{Fault, Store, keys};
 use crate::caller::{Access, Payer, UsageRead};
 use crate::capacity::Units;
@@ -41,30 +44,19 @@ impl Store {
         environment: &Environment,
         order: &Order,
     ) -> Result<Answer, Fault> {
-        let condition = condition(order);
-        let update = update(order);
-        let text = condition.text();
-        let mut names = names(&[UPDATE, &text]);
-        names.insert("#mark".to_owned(), format!("{MARK}{environment}"));
-        for (index, silent) in forgotten(order).iter().enumerate() {
-            names.insert(format!("#silent{index}"), format!("{MARK}{silent}"));
-        }
-        let mut values = condition.into_values();
-        values.extend(figures(month, order));
+        let update = self.ordering(payer, month, environment, order)?;
         let request = self
             .writer
             .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::usage(payer.tenant(), month).into_map()))
-            .update_expression(update)
-            .condition_expression(text)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(OnFailure::AllOld);
+            .table_name(update.table_name)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values)
+            .set_return_values_on_condition_check_failure(update.return_values_on_condition_check_failure)
+            .return_values(ReturnValue::AllNew);
         // Each order is applied once, however often it is sent: the mark that it is after is replaced with its own.
-        let refused =
-            |item: Option<Item>, certain| Ok(Answer::Refused { row: row(&item.unwrap_or_default())?, certain });
         match Attempts::repeatable(Backoff::brief()).send(|| request.clone().send()).await {
             Ok(response) => Ok(Answer::Applied(row(&response.attributes.unwrap_or_default())?)),
             Err(Failure::Condition(item)) => refused(item, true),
@@ -73,12 +65,67 @@ impl Store {
         }
     }
 
+    /// Sends orders for up to 100 months in one transaction, which applies all of them or none. They take no units. There
+    /// is no answer for an order that could have been applied, but was not because of another one. After a fault nobody
+    /// knows whether they were applied; they may be sent again, one by one as well.
+    pub async fn order_all(
+        &self,
+        environment: &Environment,
+        orders: impl Iterator<Item = (&Payer, Month, &Order)>,
+    ) -> Result<Vec<Option<Answer>>, Fault> {
+        let mut writes = Vec::new();
+        for (payer, month, order) in orders {
+            let update = self.ordering(payer, month, environment, order)?;
+            writes.push(TransactWriteItem::builder().update(update).build());
+        }
+        let sent = writes.len();
+        match self.transact(writes).await? {
+            Outcome::Written => Ok(vec![Some(Answer::AppliedUnseen); sent]),
+            Outcome::Refused { verdicts, doubt } => {
+                let answer = |verdict| match verdict {
+                    Verdict::Held => Ok(None),
+                    Verdict::Failed(item) => refused(item, doubt.is_none()).map(Some),
+                };
+                verdicts.into_iter().map(answer).collect()
+            }
+            Outcome::Conflict => Err(Fault::Unavailable("others are writing some of the rows".to_owned())),
+        }
+    }
+
+    /// The update that an order is.
+    fn ordering(&self, payer: &Payer, month: Month, environment: &Environment, order: &Order) -> Result<Update, Fault> {
+        let condition = condition(order);
+        let text = condition.text();
+        let mut names = names(&[UPDATE, &text]);
+        names.insert("#mark".to_owned(), format!("{MARK}{environment}"));
+        for (index, silent) in forgotten(order).iter().enumerate() {
+            names.insert(format!("#silent{index}"), format!("{MARK}{silent}"));
+        }
+        let mut values = condition.into_values();
+        values.extend(figures(month, order));
+        Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(keys::usage(payer.tenant(), month).into_map()))
+            .update_expression(update(order))
+            .condition_expression(text)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(OnFailure::AllOld)
+            .build()
+            .map_err(Fault::unbuilt)
+    }
+
     /// What a tenant used in a month, as far as it was reported; nothing, of a month that nobody used.
     pub async fn usage(&self, access: &Access<UsageRead>, month: Month) -> Result<Row, Fault> {
         let key = keys::usage(access.tenant(), month).into_map();
         let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
         row(&answer.item.unwrap_or_default())
     }
+}
+
+/// What is heard of an order whose condition does not hold on this item.
+fn refused(item: Option<Item>, certain: bool) -> Result<Answer, Fault> {
+    Ok(Answer::Refused { row: row(&item.unwrap_or_default())?, certain })
 }
 
 fn forgotten(order: &Order) -> &[Environment] {

@@ -101,9 +101,22 @@ impl Attached {
         }
     }
 
-    /// Ends the process, and gives all that it has written, errors included.
+    /// Kills the process, and gives all that it has written, errors included.
     pub(crate) async fn everything(mut self) -> String {
         self.child.kill().await.unwrap();
+        self.rest().await
+    }
+
+    /// Asks the process to end, as Lambda does, and gives all that it has written, errors included.
+    pub(crate) async fn terminated(mut self) -> String {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{status}");
+        self.rest().await
+    }
+
+    async fn rest(mut self) -> String {
         let mut all = self.read;
         while let Some(line) = self.output.recv().await {
             all.push_str(&line);

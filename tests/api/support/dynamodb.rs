@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     Garble,
     /// It waits until [`DynamoDb::release`], and is done then.
     Hold,
+    /// It is done after 25 ms in which no other request of this fate is, as if all of them shared a slow processor.
+    InTurn,
     /// It is a transaction and is done, but answered as if another write was in its way: a try of it came late.
     ConflictDone,
     /// It is a batch of reads, and only its first key is read.
@@ -49,7 +51,7 @@ pub(crate) enum Fault {
     Stall,
     /// It is done, but the answer is a 500.
     LoseAnswer,
-    /// As before, and the engine does not know a repeat by its `ClientRequestToken`.
+    /// As before, and the engine does not know a repeat of a transaction by its `ClientRequestToken`.
     LoseAnswerAndToken,
     /// It is done, but never answered.
     StallDone,
@@ -106,6 +108,7 @@ struct Proxy {
     state: Arc<Mutex<Script>>,
     stalled: Arc<Notify>,
     released: Arc<Notify>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl DynamoDb {
@@ -126,6 +129,7 @@ impl DynamoDb {
             state: Arc::clone(&state),
             stalled: Arc::clone(&stalled),
             released: Arc::clone(&released),
+            turn: Arc::default(),
         };
         let app = Router::new().fallback(forward).with_state(proxy);
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -234,8 +238,7 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     let target = headers["x-amz-target"].to_str().unwrap();
     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
     let request: Value = serde_json::from_slice(&body).unwrap();
-    let is_order =
-        request["Key"]["pk"]["S"].as_str().is_some_and(|pk| pk.ends_with("#USAGE")) && operation == "UpdateItem";
+    let is_order = is_order(&operation, &request);
     let (fault, number) = {
         let mut script = proxy.state.lock().unwrap();
         script.count += 1;
@@ -277,6 +280,10 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
             proxy.stalled.notify_one();
             proxy.released.notified().await;
         }
+        Some(Fault::InTurn) => {
+            let _turn = proxy.turn.lock().await;
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
         Some(Fault::Stall) => {
             proxy.stalled.notify_one();
             std::future::pending::<()>().await;
@@ -316,6 +323,16 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
     (status, headers, body).into_response()
 }
 
+/// Whether a request updates rows of usage, and nothing else.
+fn is_order(operation: &str, request: &Value) -> bool {
+    let is_usage = |update: &Value| update["Key"]["pk"]["S"].as_str().is_some_and(|pk| pk.ends_with("#USAGE"));
+    match operation {
+        "UpdateItem" => is_usage(request),
+        "TransactWriteItems" => request["TransactItems"].as_array().unwrap().iter().all(|one| is_usage(&one["Update"])),
+        _ => false,
+    }
+}
+
 /// Whether a header says something of the request, and nothing of the body.
 fn is_of_request(name: &HeaderName) -> bool {
     name == "x-amzn-requestid" || name == "content-type"
@@ -347,8 +364,9 @@ fn units(operation: &str, answer: &Value) -> Units {
 
 fn with_another_token(body: &Bytes) -> Bytes {
     let mut body: Value = serde_json::from_slice(body).unwrap();
-    let token = body["ClientRequestToken"].as_str().unwrap_or_else(|| panic!("{body} is no transaction"));
-    body["ClientRequestToken"] = token.chars().rev().collect::<String>().into();
+    if let Some(token) = body["ClientRequestToken"].as_str() {
+        body["ClientRequestToken"] = token.chars().rev().collect::<String>().into();
+    }
     body.to_string().into()
 }
 

@@ -8,6 +8,8 @@ use super::{ENVIRONMENTS, LATE};
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
     Answered,
+    /// The answer does not show the row, unless the order takes units.
+    Unseen,
     AnswerLost,
     Lost,
     /// It arrives after this many milliseconds, and nobody waits for the answer any more.
@@ -66,6 +68,7 @@ pub(super) struct History {
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         3 => Just(Fate::Answered),
+        1 => Just(Fate::Unseen),
         1 => Just(Fate::AnswerLost),
         1 => Just(Fate::Lost),
         2 => (0..LATE).prop_map(Fate::Late),

@@ -102,7 +102,7 @@ impl World {
         };
         let mut certain = true;
         match fate {
-            Fate::Answered => {}
+            Fate::Answered | Fate::Unseen => {}
             Fate::Lost => return Ok(None),
             Fate::AnswerLost => {
                 self.arrive(month, &id, order)?;
@@ -121,8 +121,13 @@ impl World {
                 certain = false;
             }
         }
+        let unseen = matches!(fate, Fate::Unseen) && order.lease.is_none();
         let (applied, row) = self.arrive(month, &id, order)?;
-        Ok(Some(if applied { Answer::Applied(row) } else { Answer::Refused { row, certain } }))
+        Ok(Some(match applied {
+            true if unseen => Answer::AppliedUnseen,
+            true => Answer::Applied(row),
+            false => Answer::Refused { row, certain },
+        }))
     }
 
     fn tell(&mut self, environment: usize, month: Month, order: &Order, fate: Fate) -> Result<bool, TestCaseError> {
