@@ -4,7 +4,7 @@
 //! memory, or somebody removed the file of the keys. Without their keys these tenants would be denied for good. On AWS
 //! both are kept by the same account, so there is nothing to restore.
 //!
-//! Keys that tenants share are not restored here. The next change of any tenant that uses one makes it again.
+//! Keys that tenants share are not restored here. The next change that lets in a tenant that uses one makes it again.
 
 use service::caller::Operator;
 use service::managed::{KeyKind, Managed};

@@ -2,11 +2,15 @@
 //!
 //! A tenant's row says what is wanted (status, plan) and what is known to be so (`key_id`, `placed_in`). A change writes
 //! what is wanted first, then does it, then says that it is done. Each part can be repeated, so whoever finds a change
-//! that nobody works on can finish it: the next call, or a schedule.
+//! that nobody works on can finish it: a schedule, or an operator who sends it again. A change that failed stays, and says
+//! why; another one may take its place, and then reaches what both want as far as they agree.
+
+mod failure;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use self::failure::{Failure, FailureCode};
 use crate::issuer::Issuer;
 use crate::machine::Digest;
 use crate::tenant::{Status, Tenant, TenantId};
@@ -90,6 +94,14 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Until when somebody works on it. After that anybody may.
     pub leased_until: Timestamp,
+    /// Why the last attempt failed, if it did. It is there during the next one as well.
+    pub failure: Option<Failure>,
+}
+
+impl Change {
+    fn is_leased(&self, now: Timestamp) -> bool {
+        self.leased_until > now
+    }
 }
 
 /// A tenant's whole row.
@@ -168,36 +180,50 @@ impl Managed {
     }
 
     fn lease(&mut self, kind: ChangeKind, now: Timestamp) {
-        let millis = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-        let leased_until = Timestamp::from_millis(now.as_millis().saturating_add(millis));
-        self.change = Some(Change { kind, leased_until });
+        self.change = Some(Change { kind, leased_until: now.plus(LEASE), failure: None });
         self.updated_at = now;
     }
 
-    /// Takes over a change that nobody works on.
+    /// Takes over a change that nobody works on. One that failed has to wait for the end of its pause.
     #[must_use]
     pub fn take_over(&mut self, now: Timestamp) -> bool {
-        let abandoned = self.change.filter(|change| change.leased_until <= now);
-        if let Some(change) = abandoned {
-            self.lease(change.kind, now);
-        }
-        abandoned.is_some()
+        let is_due = |change: &&mut Change| {
+            !change.is_leased(now) && change.failure.is_none_or(|failure| failure.retry_at() <= now)
+        };
+        let Some(change) = self.change.as_mut().filter(is_due) else { return false };
+        change.leased_until = now.plus(LEASE);
+        self.updated_at = now;
+        true
     }
 
     /// Gives a change back, for the next one to finish.
     pub fn give_back(&mut self, now: Timestamp) {
         if let Some(change) = &mut self.change {
-            change.leased_until = now;
+            (change.leased_until, change.failure) = (now, None);
         }
     }
 
-    /// Fails while there is a change under way.
-    pub fn check_idle(&self) -> Result<(), Refused> {
-        if self.change.is_some() { Err(Refused::Busy) } else { Ok(()) }
+    /// Gives a change back that could not be made.
+    pub fn fail(&mut self, code: FailureCode, now: Timestamp) {
+        if let Some(change) = &mut self.change {
+            let attempts = change.failure.map_or(0, |failure| failure.attempts).saturating_add(1);
+            (change.leased_until, change.failure) = (now, Some(Failure { code, attempts, failed_at: now }));
+        }
     }
 
-    /// Whether it is there for operators to change.
-    pub fn check_alive(&self) -> Result<(), Refused> {
+    /// Whether somebody works on a change.
+    #[must_use]
+    pub fn is_leased(&self, now: Timestamp) -> bool {
+        self.change.is_some_and(|change| change.is_leased(now))
+    }
+
+    /// Fails where an operator cannot change it: never again, or while somebody works on another change.
+    pub fn check_open(&self, now: Timestamp) -> Result<(), Refused> {
+        self.check_alive()?;
+        if self.is_leased(now) { Err(Refused::Busy) } else { Ok(()) }
+    }
+
+    fn check_alive(&self) -> Result<(), Refused> {
         match self.tenant.status {
             Status::Onboarding | Status::Active | Status::Suspended => Ok(()),
             status @ (Status::Offboarding | Status::Offboarded) => Err(Refused::WrongStatus(status)),
@@ -206,8 +232,7 @@ impl Managed {
 
     /// Adds an opaque key. Those before end after the overlap, unless they end sooner already.
     pub fn rotate_keys(&mut self, digest: Digest, overlap: Duration, now: Timestamp) -> Result<(), Refused> {
-        self.check_idle()?;
-        self.check_alive()?;
+        self.check_open(now)?;
         let overlap = i64::try_from(overlap.as_secs()).unwrap_or(i64::MAX);
         let end = Expiry::from_secs(now.as_millis().div_euclid(1000).saturating_add(overlap));
         for key in &mut self.tenant_keys {
@@ -222,45 +247,45 @@ impl Managed {
         Ok(())
     }
 
-    /// Wants another plan. The authorizer says so at once; the key follows.
+    /// Wants another plan. The authorizer says so at once; the key follows. A change that is not done goes on with the new
+    /// plan: each of them places the key as well.
     pub fn move_to(&mut self, plan: &str, now: Timestamp) -> Result<(), Refused> {
-        self.check_idle()?;
-        self.check_alive()?;
-        if self.tenant.plan != plan {
-            plan.clone_into(&mut self.tenant.plan);
-            self.lease(ChangeKind::Move, now);
-        }
+        self.check_open(now)?;
+        let kind = match self.change {
+            Some(change) => change.kind,
+            None if self.tenant.plan == plan => return Ok(()),
+            None => ChangeKind::Move,
+        };
+        plan.clone_into(&mut self.tenant.plan);
+        self.lease(kind, now);
         Ok(())
     }
 
     /// Wants the tenant cut off: by the authorizer at once, and by its key.
     pub fn suspend(&mut self, reason: &str, now: Timestamp) -> Result<(), Refused> {
-        self.check_idle()?;
-        self.check_alive()?;
+        self.check_open(now)?;
         self.tenant.status = Status::Suspended;
         self.reason = Some(reason.to_owned());
         self.lease(ChangeKind::Suspend, now);
         Ok(())
     }
 
-    /// Wants the tenant let in again: by its key, and then by the authorizer.
+    /// Wants the tenant let in again: by its key, and then by the authorizer. A tenant whose onboarding failed is let in for
+    /// the first time.
     pub fn resume(&mut self, reason: &str, now: Timestamp) -> Result<(), Refused> {
-        self.check_idle()?;
-        match self.tenant.status {
-            Status::Suspended | Status::Active => {}
-            status => return Err(Refused::WrongStatus(status)),
-        }
+        self.check_open(now)?;
         self.reason = Some(reason.to_owned());
         self.lease(ChangeKind::Resume, now);
         Ok(())
     }
 
     /// Wants the tenant gone. It may come at any time but after its end: a change under way is overtaken when nobody
-    /// works on it.
+    /// works on it, and an offboarding that nobody works on goes on.
     pub fn offboard(&mut self, now: Timestamp) -> Result<(), Refused> {
-        match (self.tenant.status, self.change) {
-            (status @ (Status::Offboarding | Status::Offboarded), _) => Err(Refused::WrongStatus(status)),
-            (_, Some(change)) if change.leased_until > now => Err(Refused::Busy),
+        match self.tenant.status {
+            status @ Status::Offboarded => Err(Refused::WrongStatus(status)),
+            status @ Status::Offboarding if self.is_leased(now) => Err(Refused::WrongStatus(status)),
+            _ if self.is_leased(now) => Err(Refused::Busy),
             _ => {
                 self.tenant.status = Status::Offboarding;
                 self.lease(ChangeKind::Offboard, now);
@@ -291,116 +316,4 @@ impl Managed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
-
-    fn later(seconds: i64) -> Timestamp {
-        Timestamp::from_millis(NOW.as_millis() + seconds * 1000)
-    }
-
-    fn onboarding() -> Managed {
-        let tenant = Tenant {
-            id: TenantId::generate(),
-            name: "Acme".into(),
-            plan: "free".into(),
-            status: Status::Active,
-            issuers: vec![],
-            api_key: "x".into(),
-            quota: None,
-        };
-        Managed::new(tenant, KeyKind::Own, BTreeMap::new(), NOW)
-    }
-
-    fn active() -> Managed {
-        let mut managed = onboarding();
-        managed.settle(NOW);
-        managed
-    }
-
-    #[test]
-    fn a_tenant_is_let_in_when_it_is_whole() {
-        let mut managed = onboarding();
-        assert_eq!(managed.tenant.status, Status::Onboarding);
-        assert!(managed.wants_enabled_key());
-        managed.settle(NOW);
-        assert_eq!((managed.tenant.status, managed.change), (Status::Active, None));
-    }
-
-    #[test]
-    fn changes_do_not_interleave() {
-        let mut managed = active();
-        managed.suspend("unpaid", NOW).unwrap();
-        assert_eq!(managed.tenant.status, Status::Suspended, "at once");
-        assert!(!managed.wants_enabled_key());
-        for refused in [managed.clone().resume("paid", NOW), managed.clone().move_to("pro", NOW)] {
-            assert_eq!(refused, Err(Refused::Busy));
-        }
-        assert_eq!(managed.clone().offboard(NOW), Err(Refused::Busy));
-        managed.settle(NOW);
-        managed.resume("paid", NOW).unwrap();
-        assert_eq!(managed.tenant.status, Status::Suspended, "until the key is enabled");
-        assert!(managed.wants_enabled_key());
-        managed.settle(NOW);
-        assert_eq!(managed.tenant.status, Status::Active);
-    }
-
-    #[test]
-    fn an_abandoned_change_is_taken_over_once_its_lease_is_over() {
-        let mut managed = onboarding();
-        assert!(!managed.take_over(later(44)));
-        assert!(managed.take_over(later(45)));
-        assert!(!managed.take_over(later(46)), "it is worked on again");
-        managed.give_back(later(50));
-        assert!(managed.take_over(later(50)));
-    }
-
-    #[test]
-    fn what_is_gone_stays_gone() {
-        let mut managed = active();
-        managed.offboard(NOW).unwrap();
-        assert_eq!(managed.tenant.status, Status::Offboarding);
-        assert_eq!(managed.clone().offboard(NOW), Err(Refused::WrongStatus(Status::Offboarding)));
-        managed.settle(NOW);
-        assert_eq!(managed.tenant.status, Status::Offboarded);
-        let refused = Err(Refused::WrongStatus(Status::Offboarded));
-        assert_eq!(managed.clone().resume("", NOW), refused);
-        assert_eq!(managed.clone().suspend("", NOW), refused);
-        assert_eq!(managed.clone().move_to("pro", NOW), refused);
-        assert_eq!(managed.offboard(NOW), refused);
-    }
-
-    #[test]
-    fn a_tenant_that_was_never_whole_can_be_offboarded() {
-        let mut managed = onboarding();
-        assert_eq!(managed.offboard(later(1)), Err(Refused::Busy));
-        assert_eq!(managed.offboard(later(60)), Ok(()));
-        assert!(!managed.wants_enabled_key());
-    }
-
-    #[test]
-    fn opaque_keys_overlap_and_end() {
-        let digest = || crate::tenant_key::digest(&crate::tenant_key::generate()).unwrap();
-        let ends = |managed: &Managed| -> Vec<Option<i64>> {
-            let start = NOW.as_millis() / 1000;
-            managed.tenant_keys.iter().map(|key| key.expires_at.map(|expiry| expiry.as_secs() - start)).collect()
-        };
-        let mut managed = active();
-        managed.rotate_keys(digest(), Duration::from_secs(100), NOW).unwrap();
-        assert_eq!(ends(&managed), [None]);
-        managed.rotate_keys(digest(), Duration::from_secs(100), NOW).unwrap();
-        managed.rotate_keys(digest(), Duration::from_secs(200), later(50)).unwrap();
-        assert_eq!(ends(&managed), [Some(100), Some(250), None], "an end is never put off");
-        managed.rotate_keys(digest(), Duration::from_secs(1000), later(100)).unwrap();
-        assert_eq!(ends(&managed), [Some(250), Some(1100), None]);
-        managed.rotate_keys(digest(), Duration::ZERO, later(101)).unwrap();
-        assert_eq!(ends(&managed), [None]);
-        for _ in 1..MOST_TENANT_KEYS {
-            managed.rotate_keys(digest(), Duration::from_secs(100), later(101)).unwrap();
-        }
-        let full = managed.clone().rotate_keys(digest(), Duration::from_secs(100), later(101));
-        assert_eq!(full, Err(Refused::TooManyKeys));
-        managed.rotate_keys(digest(), Duration::ZERO, later(101)).unwrap();
-    }
-}
+mod tests;

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use local::runtime::Invoke;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Answer, Api, Caller, read};
 
+mod by_hand;
 mod faults;
 mod issuers;
 mod quota;
+mod refusals;
 mod undeployed;
 
 const TENANTS: &str = "/admin/tenants";
@@ -30,6 +33,12 @@ async fn onboard(operator: &Caller<'_>, body: &Value) -> String {
 
 async fn act(operator: &Caller<'_>, id: &str, action: &str) -> Answer {
     operator.post(&format!("{TENANTS}/{id}/{action}"), &json!({"reason": "because"})).await
+}
+
+/// Lets the schedule's minute be over.
+async fn sweep(api: &Api) {
+    let event = read("events/tenants-sweep.json").into_bytes();
+    assert_eq!(api.local.functions().invoke("tenants", event).await.unwrap(), b"null");
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ use service::tenant_key;
 use service::time::Timestamp;
 use tracing::warn;
 
+pub use gateway::ApiGateway;
 use gateway::NotDeployed;
-pub use gateway::{ApiGateway, GatewayFault};
 pub use plans::{InvalidPlans, Plans};
 
 use input::{NewTenant, Patch, QuotaChange};
@@ -131,9 +131,9 @@ impl Tenants {
         if plan.is_some() {
             self.saga.gateway.check_deployed()?;
         }
-        let mut managed = self.settled(request, operator).await?;
-        managed.check_idle().and_then(|()| managed.check_alive()).map_err(refused_problem)?;
+        let mut managed = self.read(request, operator).await?;
         let now = Timestamp::now();
+        managed.check_open(now).map_err(refused_problem)?;
         let old = managed.clone();
         if let Some(name) = name {
             managed.tenant.name = name;
@@ -186,7 +186,7 @@ impl Tenants {
     ) -> Result<Reply, Problem> {
         request.query(&[])?;
         self.saga.gateway.check_deployed()?;
-        let mut managed = self.settled(request, operator).await?;
+        let mut managed = self.read(request, operator).await?;
         change(&mut managed, Timestamp::now()).map_err(refused_problem)?;
         self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
         self.finish(operator, managed).await
@@ -195,7 +195,7 @@ impl Tenants {
     async fn rotate(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
         let overlap = input::overlap(request)?;
-        let mut managed = self.settled(request, operator).await?;
+        let mut managed = self.read(request, operator).await?;
         let old = managed.clone();
         let key = tenant_key::generate();
         let digest = tenant_key::digest(&key).ok_or_else(|| Problem::internal("a new key is not of its shape"))?;
@@ -224,20 +224,12 @@ impl Tenants {
         self.saga.store.managed_tenant(operator, &id).await?.ok_or_else(not_found)
     }
 
-    /// The tenant, with a change that nobody works on finished first.
-    async fn settled(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Managed, Problem> {
-        let mut managed = self.read(request, operator).await?;
-        if managed.take_over(Timestamp::now()) {
-            self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
+    /// Does the change that was just written, if this call wrote one. 202 says that there is a change that is not done.
+    async fn finish(&self, operator: &Operator, mut managed: Managed) -> Result<Reply, Problem> {
+        if managed.is_leased(Timestamp::now()) {
             self.saga.go_on(operator, &mut managed).await;
         }
-        Ok(managed)
-    }
-
-    /// Does the change that was just written, and answers 202 where it is left to later.
-    async fn finish(&self, operator: &Operator, mut managed: Managed) -> Result<Reply, Problem> {
-        let done = self.saga.go_on(operator, &mut managed).await;
-        answer(&managed, if done { StatusCode::OK } else { StatusCode::ACCEPTED })
+        answer(&managed, if managed.change.is_none() { StatusCode::OK } else { StatusCode::ACCEPTED })
     }
 }
 
@@ -266,13 +258,9 @@ fn refused_problem(refused: Refused) -> Problem {
             Code::ChangeNotAllowed,
             "The tenant has as many keys as it may have. An `overlap` of 0 ends those before the new one.",
         ),
-        Refused::WrongStatus(Status::Offboarding | Status::Offboarded) => Problem::new(
+        Refused::WrongStatus(_) => Problem::new(
             Code::ChangeNotAllowed,
             "The tenant is offboarded, which is final. Onboard the customer again as a new tenant.",
-        ),
-        Refused::WrongStatus(status) => Problem::new(
-            Code::ChangeNotAllowed,
-            format!("The tenant is {}, and a tenant of that status cannot be changed in this way.", status.as_str()),
         ),
     }
 }

@@ -1,24 +1,29 @@
 //! Changes of tenants, which end well whatever happens on the way.
 //!
 //! What is wanted is on the tenant's row before anything is done about it, with a lease of the one who does it. Each thing
-//! that is done can be done again. So a call that dies leaves a row with a change on it, and whoever comes first when the
-//! lease is over finishes it: the next call for the tenant, or the sweep.
+//! that is done can be done again. So a call that dies leaves a row with a change on it, and the sweep finishes it when
+//! the lease is over. A call that fails says so on the row: the sweep tries again, less and less often, and an operator
+//! reads what is wrong, and may want something else.
 
 use service::caller::Operator;
-use service::managed::{ChangeKind, KeyKind, Managed};
+use service::managed::{ChangeKind, FailureCode, KeyKind, Managed};
 use service::store::Fault;
 use service::store::Store;
 use service::store::admin::SaveError;
+use service::tenant::TenantId;
 use service::time::Timestamp;
 use tracing::{info, warn};
 
-use crate::gateway::{ApiGateway, GatewayFault};
+use crate::gateway::{ApiGateway, GatewayFault, KeyFault};
 
 /// How many batches of items one run removes at most, 25 items each: a matter of seconds.
 const MOST_BATCHES: usize = 80;
 
-/// How many tenants one sweep looks at.
-const SWEPT: i32 = 25;
+/// How many changes one sweep goes on with.
+const SWEPT: usize = 25;
+
+/// How many rows one sweep reads to find them. Many may be of changes that failed and wait.
+const LOOKED_AT: usize = 200;
 
 /// Why a change did not end.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +31,35 @@ pub(crate) enum Interrupted {
     /// A part that is needed fails. The change waits for the next one.
     #[error(transparent)]
     Gateway(#[from] GatewayFault),
+    /// The tenant's own key is gone.
+    #[error("the tenant's API key is gone: {0}")]
+    KeyGone(GatewayFault),
     /// The table fails.
     #[error(transparent)]
     Table(#[from] Fault),
     /// Somebody else goes on with it.
     #[error("somebody else goes on with the change")]
     Overtaken,
+}
+
+impl Interrupted {
+    /// What the operator is told. Nothing where somebody else has more to tell.
+    fn failure(&self) -> Option<FailureCode> {
+        match self {
+            Self::Gateway(fault) | Self::KeyGone(fault) => Some(fault.code()),
+            Self::Table(_) => Some(FailureCode::Unavailable),
+            Self::Overtaken => None,
+        }
+    }
+}
+
+impl From<KeyFault> for Interrupted {
+    fn from(error: KeyFault) -> Self {
+        match error {
+            KeyFault::Gone(fault) => Self::KeyGone(fault),
+            KeyFault::Gateway(fault) => Self::Gateway(fault),
+        }
+    }
 }
 
 impl From<SaveError> for Interrupted {
@@ -58,8 +86,8 @@ impl Saga {
             Ok(done) => done,
             Err(interrupted) => {
                 warn!(tenant = managed.id().as_str(), %interrupted, "a change is left to the next");
-                if !matches!(interrupted, Interrupted::Overtaken) {
-                    managed.give_back(Timestamp::now());
+                if let Some(code) = interrupted.failure() {
+                    managed.fail(code, Timestamp::now());
                     if let Err(error) = self.store.save_tenant(operator, managed).await {
                         warn!(tenant = managed.id().as_str(), %error, "the lease has to run out");
                     }
@@ -76,16 +104,30 @@ impl Saga {
             Some(ChangeKind::Onboard | ChangeKind::Move | ChangeKind::Suspend | ChangeKind::Resume) => {}
         }
         match managed.key {
-            // Others use it as well: a tenant is cut off by the authorizer alone.
-            KeyKind::Pooled => self.gateway.pool_key(managed).await?,
             KeyKind::Own => self.arrange_own_key(operator, managed).await?,
+            KeyKind::Pooled if managed.wants_enabled_key() => self.gateway.pool_key(managed).await?,
+            // Others use the key as well: a tenant is cut off by the authorizer alone.
+            KeyKind::Pooled => {}
         }
-        managed.settle(Timestamp::now());
-        self.store.save_tenant(operator, managed).await?;
+        let mut settled = managed.clone();
+        settled.settle(Timestamp::now());
+        self.store.save_tenant(operator, &mut settled).await?;
+        *managed = settled;
         Ok(true)
     }
 
+    /// Makes the tenant's own key what the row wants. A key that somebody deleted is found under another id, or made again.
     async fn arrange_own_key(&self, operator: &Operator, managed: &mut Managed) -> Result<(), Interrupted> {
+        match self.arrange_known_key(operator, managed).await {
+            Err(Interrupted::KeyGone(_)) => {
+                (managed.key_id, managed.placed_in) = (None, None);
+                self.arrange_known_key(operator, managed).await
+            }
+            other => other,
+        }
+    }
+
+    async fn arrange_known_key(&self, operator: &Operator, managed: &mut Managed) -> Result<(), Interrupted> {
         let key = if let Some(key) = &managed.key_id {
             key.clone()
         } else {
@@ -94,8 +136,16 @@ impl Saga {
             self.store.save_tenant(operator, managed).await?;
             key
         };
+        // First of all, because this is what cuts a tenant off.
         self.gateway.set_enabled(&key, managed.wants_enabled_key()).await?;
-        if managed.placed_in.as_ref() != Some(&managed.tenant.plan) {
+        let is_resumed = managed.change.is_some_and(|change| change.kind == ChangeKind::Resume);
+        let is_placed = managed.placed_in.as_ref() == Some(&managed.tenant.plan);
+        // Somebody may have taken the key out of its plan. A resumption, which says that requests pass, makes sure.
+        if !is_placed || is_resumed {
+            if !is_placed && managed.placed_in.take().is_some() {
+                // The key leaves its plan now. Whoever moves it back must not find that it is there.
+                self.store.save_tenant(operator, managed).await?;
+            }
             self.gateway.place(&key, &managed.tenant.plan).await?;
             managed.placed_in = Some(managed.tenant.plan.clone());
         }
@@ -111,8 +161,11 @@ impl Saga {
         for batch in 0..MOST_BATCHES {
             let removed = self.store.purge(operator, managed.id()).await?;
             if removed == 0 {
-                managed.settle(Timestamp::now());
-                self.store.bury_tenant(operator, managed).await?;
+                // Only when that is written: a row that is saved as gone after a failure would keep its name for ever.
+                let mut gone = managed.clone();
+                gone.settle(Timestamp::now());
+                self.store.bury_tenant(operator, &mut gone).await?;
+                *managed = gone;
                 return Ok(true);
             }
             managed.purged += u64::try_from(removed).unwrap_or_default();
@@ -127,11 +180,18 @@ impl Saga {
 
     /// Finishes what nobody works on.
     pub(crate) async fn sweep(&self, operator: &Operator) -> Result<(), Interrupted> {
-        for id in self.store.changing_tenants(operator, SWEPT).await? {
+        let mut ids = self.store.changing_tenants(operator).await?;
+        rotate(&mut ids, Timestamp::now());
+        let mut swept = 0;
+        for id in ids.into_iter().take(LOOKED_AT) {
+            if swept == SWEPT {
+                break;
+            }
             let Some(mut managed) = self.store.managed_tenant(operator, &id).await? else { continue };
             if !managed.take_over(Timestamp::now()) {
                 continue;
             }
+            swept += 1;
             match self.store.save_tenant(operator, &mut managed).await {
                 Ok(()) => {
                     let done = self.go_on(operator, &mut managed).await;
@@ -143,5 +203,14 @@ impl Saga {
             }
         }
         Ok(())
+    }
+}
+
+/// Lets each sweep begin where the one of the minute before may have come to. Changes that fail again and again do not
+/// keep it from those behind them.
+fn rotate(ids: &mut [TenantId], now: Timestamp) {
+    let minute = usize::try_from(now.as_millis().div_euclid(60_000)).unwrap_or_default();
+    if let Some(start) = minute.wrapping_mul(SWEPT).checked_rem(ids.len()) {
+        ids.rotate_left(start);
     }
 }

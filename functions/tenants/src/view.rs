@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use service::issuer::Issuer;
-use service::managed::Managed;
+use service::managed::{Failure, Managed};
 use service::tenant_key::TenantKey;
 use service::time::Timestamp;
 
@@ -20,6 +20,24 @@ enum Bound<'a> {
 #[derive(Debug, Serialize)]
 struct Quota {
     requests: u64,
+}
+
+/// Why the last attempt of a change failed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeFailure {
+    code: &'static str,
+    detail: &'static str,
+    failed_at: Timestamp,
+    retry_at: Timestamp,
+}
+
+impl From<Failure> for ChangeFailure {
+    fn from(failure: Failure) -> Self {
+        let retry_at = failure.retry_at();
+        let Failure { code, attempts: _, failed_at } = failure;
+        Self { code: code.as_str(), detail: code.detail(), failed_at, retry_at }
+    }
 }
 
 /// The representation of a tenant.
@@ -41,6 +59,8 @@ pub(crate) struct View<'a> {
     /// What is under way, if anything is.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<ChangeFailure>,
     purged: u64,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -79,6 +99,7 @@ impl<'a> From<&'a Managed> for View<'a> {
             quota: tenant.quota.map(|requests| Quota { requests }),
             reason: reason.as_deref(),
             change: change.map(|change| change.kind.as_str()),
+            failure: change.and_then(|change| change.failure).map(ChangeFailure::from),
             purged: *purged,
             created_at: *created_at,
             updated_at: *updated_at,

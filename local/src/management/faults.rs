@@ -50,6 +50,35 @@ pub enum Fault {
     Stall,
     /// It is done, and never answered.
     StallDone,
+    /// It is not done, for this reason.
+    Refuse(Refusal),
+}
+
+/// An error that API Gateway documents for its calls, or for those of every service. `TooManyRequestsException` is
+/// [`Fault::Throttle`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "AWS documents its errors, by the same names")]
+pub enum Refusal {
+    AccessDenied,
+    BadRequest,
+    Conflict,
+    LimitExceeded,
+    NotFound,
+    ServiceUnavailable,
+    Unauthorized,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::AccessDenied,
+        Self::BadRequest,
+        Self::Conflict,
+        Self::LimitExceeded,
+        Self::NotFound,
+        Self::ServiceUnavailable,
+        Self::Unauthorized,
+    ];
 }
 
 /// A call that was answered.

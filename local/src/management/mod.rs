@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use self::error::ApiError;
 use self::faults::Script;
-pub use self::faults::{Call, Fault, Operation};
+pub use self::faults::{Call, Fault, Operation, Refusal};
 use crate::gateway::ApiKeys;
 use crate::template::{Plan, Template};
 
@@ -97,6 +97,7 @@ impl Management {
             _ if !signed => Err(ApiError::Unauthorized),
             Some(Fault::Throttle) => Err(ApiError::TooManyRequests),
             Some(Fault::Fail) => Err(ApiError::Internal),
+            Some(Fault::Refuse(refusal)) => Err(ApiError::Refused(refusal)),
             Some(Fault::LoseAnswer) => work(&self.keys, &self.plans).and(Err(ApiError::Internal)),
             Some(Fault::Stall) => return self.stall().await,
             Some(Fault::StallDone) => {

@@ -255,6 +255,27 @@ async fn an_operation_can_fail_until_it_is_told_otherwise() {
 }
 
 #[tokio::test]
+async fn a_call_can_be_refused_with_every_documented_error() {
+    let served = Served::start().await;
+    for (error, status, kind, retry_after) in [
+        (Refusal::AccessDenied, 403, "AccessDeniedException", None),
+        (Refusal::BadRequest, 400, "BadRequestException", None),
+        (Refusal::Conflict, 409, "ConflictException", None),
+        (Refusal::LimitExceeded, 429, "LimitExceededException", Some("1")),
+        (Refusal::NotFound, 404, "NotFoundException", None),
+        (Refusal::ServiceUnavailable, 503, "ServiceUnavailableException", Some("1")),
+        (Refusal::Unauthorized, 401, "UnauthorizedException", None),
+    ] {
+        served.management.fail_always(Operation::CreateApiKey, Some(Fault::Refuse(error)));
+        let refused = served.client.create_api_key().value(ACME).send().await;
+        let response = refused.as_ref().err().and_then(SdkError::raw_response).unwrap();
+        assert_eq!(response.headers().get("retry-after"), retry_after, "{error:?}");
+        assert_eq!(refusal(refused), is(status, kind), "{error:?}");
+    }
+    assert!(served.keys.list().is_empty());
+}
+
+#[tokio::test]
 async fn a_call_that_stalls_is_never_answered_done_or_not() {
     let served = Served::start().await;
     served.management.fail_next([Some(Fault::Stall), Some(Fault::StallDone)]);

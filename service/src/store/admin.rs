@@ -14,7 +14,7 @@ use super::transaction::{Outcome, Verdict, unconditional_refused};
 use super::{Fault, ListError, Store, tenant_keys};
 use crate::caller::Operator;
 use crate::issuer::Issuer;
-use crate::managed::{Change, ChangeKind, KeyKind, Managed};
+use crate::managed::{Change, ChangeKind, Failure, FailureCode, KeyKind, Managed};
 use crate::month::Month;
 use crate::page::{Page, PageRequest};
 use crate::tenant::{Status, TenantId};
@@ -32,6 +32,9 @@ const REASON: &str = "reason";
 const PURGED: &str = "purged";
 const CHANGE: &str = "change";
 const LEASED_UNTIL: &str = "leasedUntil";
+const FAILURE: &str = "failure";
+const FAILED_AT: &str = "failedAt";
+const ATTEMPTS: &str = "attempts";
 const REVISION: &str = "revision";
 
 /// The row is as it was when it was read.
@@ -162,8 +165,8 @@ impl Store {
         query(self, &index, page, Some(condition), |item| from_item(item).map(Some)).await
     }
 
-    /// The tenants with a change under way, some of them.
-    pub async fn changing_tenants(&self, _: &Operator, most: i32) -> Result<Vec<TenantId>, Fault> {
+    /// The tenants with a change under way, by id: as many as fit in a page of 1 MB, which are thousands.
+    pub async fn changing_tenants(&self, _: &Operator) -> Result<Vec<TenantId>, Fault> {
         let condition = "#pending = :pending";
         let answer = self
             .client
@@ -173,7 +176,6 @@ impl Store {
             .key_condition_expression(condition)
             .set_expression_attribute_names(Some(names(&[condition])))
             .expression_attribute_values(":pending", AttributeValue::S(IN_INDEX.into()))
-            .limit(most)
             .send()
             .await?;
         answer.items.unwrap_or_default().iter().map(id_of).collect()
@@ -290,10 +292,15 @@ fn to_item(managed: &Managed) -> Result<Item, Fault> {
     item.insert(attribute::UPDATED_AT.into(), number(updated_at.as_millis()));
     item.insert(PURGED.into(), number(purged));
     item.insert(REVISION.into(), number(revision));
-    if let Some(Change { kind, leased_until }) = change {
+    if let Some(Change { kind, leased_until, failure }) = change {
         item.insert(CHANGE.into(), string(kind.as_str()));
         item.insert(LEASED_UNTIL.into(), number(leased_until.as_millis()));
         item.insert(PENDING.into(), string(IN_INDEX));
+        if let Some(Failure { code, attempts, failed_at }) = failure {
+            item.insert(FAILURE.into(), string(code.as_str()));
+            item.insert(ATTEMPTS.into(), number(attempts));
+            item.insert(FAILED_AT.into(), number(failed_at.as_millis()));
+        }
     }
     Ok(item)
 }
@@ -305,6 +312,7 @@ fn from_item(mut item: Item) -> Result<Managed, Fault> {
         Some(kind) => Some(Change {
             kind: ChangeKind::parse(&kind).ok_or_else(|| Fault::corrupt(CHANGE))?,
             leased_until: Timestamp::from_millis(read_number(&item, LEASED_UNTIL)?),
+            failure: failure(&mut item)?,
         }),
     };
     // A row that was written without a saga, as a seed writes it, lacks what only operators see.
@@ -332,6 +340,16 @@ fn from_item(mut item: Item) -> Result<Managed, Fault> {
         revision: optional_number(&item, REVISION)?.unwrap_or_default(),
         tenant: tenants::from_item(id, item)?,
     })
+}
+
+/// Why the last attempt of a change failed, if it did.
+fn failure(item: &mut Item) -> Result<Option<Failure>, Fault> {
+    let Some(code) = optional_string(item, FAILURE)? else { return Ok(None) };
+    Ok(Some(Failure {
+        code: FailureCode::parse(&code).ok_or_else(|| Fault::corrupt(FAILURE))?,
+        attempts: read_number(item, ATTEMPTS)?,
+        failed_at: Timestamp::from_millis(read_number(item, FAILED_AT)?),
+    }))
 }
 
 fn optional_string(item: &mut Item, name: &str) -> Result<Option<String>, Fault> {
@@ -385,6 +403,13 @@ mod tests {
         let mut managed = Managed::new(tenant, KeyKind::Pooled, labels, Timestamp::from_millis(1));
         assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
         assert!(to_item(&managed).unwrap().contains_key(PENDING));
+        for code in FailureCode::ALL {
+            managed.fail(code, Timestamp::from_millis(2));
+            assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
+        }
+        let mut unknown = to_item(&managed).unwrap();
+        unknown.insert(FAILURE.into(), AttributeValue::S("tired".into()));
+        assert!(matches!(from_item(unknown), Err(Fault::Corrupt(_))));
         managed.settle(Timestamp::from_millis(2));
         (managed.key_id, managed.placed_in) = (Some("k".into()), Some("free".into()));
         let own = serde_json::json!({"issuer": "https://own.example", "audiences": ["api"]});

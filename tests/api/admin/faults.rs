@@ -1,7 +1,6 @@
 //! API Gateway fails, or the function dies, at any step: in the end the tenant is whole, or gone without a trace.
 
 use local::management::{Fault as GatewayFault, Operation};
-use local::runtime::Invoke;
 use serde_json::{Value, json};
 use service::aws;
 use service::caller::Operator;
@@ -9,9 +8,9 @@ use service::store::Store;
 use service::tenant::TenantId;
 use service::time::Timestamp;
 
-use super::{NOTE, TENANTS, onboard, operator};
+use super::{NOTE, TENANTS, onboard, operator, sweep};
 use crate::support::dynamodb::{DynamoDb, Fault};
-use crate::support::{Api, Caller, read};
+use crate::support::{Api, Caller};
 
 const ID: &str = "01K0N1TECH0000000000000000";
 
@@ -24,11 +23,6 @@ async fn expire_lease(api: &Api) {
         managed.give_back(Timestamp::from_millis(0));
         store.save_tenant(&operator, &mut managed).await.unwrap();
     }
-}
-
-async fn sweep(api: &Api) {
-    let event = read("events/tenants-sweep.json").into_bytes();
-    assert_eq!(api.local.functions().invoke("tenants", event).await.unwrap(), b"null");
 }
 
 /// How many API keys there are beside those of the demo tenants.
@@ -171,14 +165,15 @@ async fn an_api_gateway_that_fails_does_not_fail_the_operator() {
     }
     // Lasting: the operator is told that it takes longer, and the sweep finishes it.
     management.fail_always(Operation::CreateApiKey, Some(GatewayFault::Fail));
-    create(&operator).send().await.expect(202);
+    let begun = create(&operator).send().await.expect(202).json();
+    assert_eq!((&begun["status"], &begun["failure"]["code"]), (&json!("onboarding"), &json!("unavailable")));
     let path = format!("{TENANTS}/{ID}");
     assert_eq!(operator.get(&path).await.json()["status"], "onboarding");
     api.caller(ID).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
     management.fail_always(Operation::CreateApiKey, None);
     sweep(&api).await;
     assert_eq!(operator.get(&path).await.json()["status"], "active");
-    // The next call for the tenant would have finished it as well.
+    // The next change of the tenant goes along with it.
     management.fail_always(Operation::CreateUsagePlanKey, Some(GatewayFault::Fail));
     operator.patch(&path, &json!({"plan": "pro"})).await.expect(202);
     management.fail_always(Operation::CreateUsagePlanKey, None);
@@ -233,5 +228,27 @@ async fn a_change_whose_items_are_throttled_is_repeated_and_no_defect() {
     assert_eq!(refused.header("retry-after"), "1");
     table.fail_always(None);
     assert_eq!(operator.get(&path).await.expect(200).json()["plan"], "pro");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_tombstone_that_cannot_be_written_is_written_later_with_all_that_goes_with_it() {
+    let table = DynamoDb::start().await;
+    let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
+    let operator = operator(&api).await;
+    create(&operator).send().await.expect(201);
+    table.take();
+    let path = format!("{TENANTS}/{ID}");
+    operator.delete(&path).await.expect(202);
+    let last = table.take().len() - 1;
+    // The same for another tenant of the name, whose last write fails.
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+    let path = format!("{TENANTS}/{id}");
+    table.next(std::iter::repeat_n(None, last).chain([Some(Fault::Error(400, "ValidationException"))]));
+    let begun = operator.delete(&path).await.expect(202).json();
+    assert_eq!((&begun["status"], &begun["failure"]["code"]), (&json!("offboarding"), &json!("unavailable")));
+    sweep(&api).await;
+    assert_eq!(operator.get(&path).await.json()["status"], "offboarded");
+    onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     api.shutdown().await;
 }

@@ -55,6 +55,9 @@ async fn no_key_is_made_where_the_stack_has_no_plans() {
         let tenant = json!({"name": format!("Initech {key}"), "plan": "free", "key": key});
         let accepted = operator.post(TENANTS, &tenant).await.expect(202).json();
         assert_eq!(accepted["status"], "onboarding");
+        assert_eq!(accepted["failure"]["code"], "usage_plan_missing");
+        let path = format!("{TENANTS}/{}", accepted["id"].as_str().unwrap());
+        assert_eq!(operator.delete(&path).await.expect(202).json()["status"], "offboarded");
     }
     assert_eq!(api.local.keys().list().len(), keys);
 }

@@ -1,0 +1,370 @@
+//! API Gateway refuses a call of a change, with every error that it documents: the operator reads why, the tenant is not
+//! busy for it, and the change is done once the cause is gone.
+
+use std::collections::BTreeSet;
+
+use local::gateway::keys::NewKey;
+use local::management::{Fault, Operation, Refusal};
+use serde_json::{Value, json};
+use service::managed::FailureCode;
+use service::tenant::TenantId;
+
+use super::{NOTE, TENANTS, act, onboard, operator, sweep};
+use crate::support::contract::CONTRACT;
+use crate::support::{Answer, Api, Caller, read};
+
+/// The errors that the SDK meets with another try, which takes seconds.
+const REPEATED: [Fault; 3] =
+    [Fault::Throttle, Fault::Refuse(Refusal::LimitExceeded), Fault::Refuse(Refusal::ServiceUnavailable)];
+
+/// The code of the failure where an operation meets an error.
+fn code(operation: Operation, error: Fault) -> &'static str {
+    use Operation::{CreateApiKey, CreateUsagePlanKey, DeleteUsagePlanKey, GetApiKey, GetUsagePlanKey};
+    let Fault::Refuse(refusal) = error else { return "unavailable" };
+    match (operation, refusal) {
+        (CreateApiKey, Refusal::Conflict) => "api_key_conflict",
+        (CreateApiKey, Refusal::LimitExceeded) => "api_key_limit_reached",
+        (CreateUsagePlanKey | GetUsagePlanKey, Refusal::LimitExceeded) => "usage_plan_limit_reached",
+        // Or the key is in none of the plans that it was removed from, and not in its own either.
+        (CreateUsagePlanKey | GetUsagePlanKey, Refusal::Conflict)
+        | (DeleteUsagePlanKey | GetUsagePlanKey, Refusal::NotFound) => "usage_plan_conflict",
+        // Or the call that was denied for a key that seems to be gone is denied for the one that is found, too.
+        (_, Refusal::AccessDenied | Refusal::Unauthorized) | (GetApiKey, Refusal::NotFound) => "access_denied",
+        (_, Refusal::BadRequest | Refusal::NotFound) => "request_rejected",
+        (_, Refusal::Conflict | Refusal::LimitExceeded | Refusal::ServiceUnavailable) => "unavailable",
+    }
+}
+
+/// A change that makes a call of API Gateway, and what it leads to.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Onboard,
+    Move,
+    Suspend,
+    Offboard,
+}
+
+impl Change {
+    async fn ask(self, operator: &Caller<'_>, id: &str) -> Answer {
+        let path = format!("{TENANTS}/{id}");
+        match self {
+            Self::Onboard => operator.post(TENANTS, &json!({"id": id, "name": id, "plan": "free"})).await,
+            Self::Move => operator.patch(&path, &json!({"plan": "pro"})).await,
+            Self::Suspend => act(operator, id, "suspend").await,
+            Self::Offboard => operator.delete(&path).await,
+        }
+    }
+
+    /// Asks for the same once more.
+    async fn ask_again(self, operator: &Caller<'_>, id: &str) -> Answer {
+        match self {
+            Self::Onboard => operator.patch(&format!("{TENANTS}/{id}"), &json!({"plan": "free"})).await,
+            Self::Move | Self::Suspend | Self::Offboard => self.ask(operator, id).await,
+        }
+    }
+
+    /// The tenant's status while the change fails, its status when it is done, and then whether its key is enabled, and its
+    /// plan.
+    fn outcome(self) -> (&'static str, &'static str, Option<(bool, &'static str)>) {
+        match self {
+            Self::Onboard => ("onboarding", "active", Some((true, "free"))),
+            Self::Move => ("active", "active", Some((true, "pro"))),
+            Self::Suspend => ("suspended", "suspended", Some((false, "free"))),
+            Self::Offboard => ("offboarding", "offboarded", None),
+        }
+    }
+}
+
+/// The failure that an answer tells of.
+fn failure(answer: &Value) -> &str {
+    answer["failure"]["code"].as_str().unwrap_or_else(|| panic!("{answer} has no failure"))
+}
+
+async fn get(operator: &Caller<'_>, id: &str) -> Value {
+    operator.get(&format!("{TENANTS}/{id}")).await.expect(200).json()
+}
+
+/// A client whose token no authorizer has seen yet.
+async fn unseen<'a>(api: &'a Api, id: &str) -> Caller<'a> {
+    api.caller_with(id, &[("scope", "records:read")]).await
+}
+
+/// Lets a call fail with every error, each on the way of a change of another tenant. The call may be made only where others
+/// fail as well.
+async fn every_error_ends_well(operation: Operation, change: Change, others: &[(Operation, Refusal)]) {
+    let told: Vec<_> = Refusal::ALL.into_iter().map(Fault::Refuse).filter(|error| !REPEATED.contains(error)).collect();
+    let end_well = |errors| Box::pin(errors_end_well(errors, operation, change, others));
+    let [first, second, third] = REPEATED.map(|error| end_well(vec![error]));
+    tokio::join!(end_well(told), first, second, third);
+}
+
+async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Change, others: &[(Operation, Refusal)]) {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let management = api.local.management();
+    for error in errors {
+        let case = format!("{operation} {error:?}");
+        let id = TenantId::generate().to_string();
+        if !matches!(change, Change::Onboard) {
+            Change::Onboard.ask(&operator, &id).await.expect(201);
+        } else if operation == Operation::GetApiKeys {
+            let name = Some(format!("local-{id}"));
+            api.local.keys().create(NewKey { value: Some(id.clone()), name, ..NewKey::default() }).unwrap();
+        }
+        if operation == Operation::GetUsagePlans {
+            // The function remembers what it was told.
+            api.local.functions().kill("tenants");
+        }
+        management.fail_always(operation, Some(error));
+        for (other, refusal) in others {
+            management.fail_always(*other, Some(Fault::Refuse(*refusal)));
+        }
+
+        let (pending, done, key) = change.outcome();
+        let answer = change.ask(&operator, &id).await.expect(202).json();
+        assert_eq!((failure(&answer), &answer["status"]), (code(operation, error), &json!(pending)), "{case}");
+        assert_eq!(get(&operator, &id).await, answer, "{case}");
+        if pending != "active" {
+            unseen(&api, &id).await.get(NOTE).await.expect(403);
+        }
+        if !REPEATED.contains(&error) {
+            let again = change.ask_again(&operator, &id).await.expect(202).json();
+            assert_eq!((failure(&again), &again["change"]), (failure(&answer), &answer["change"]), "{case}");
+        }
+
+        management.fail_always(operation, None);
+        for (other, _) in others {
+            management.fail_always(*other, None);
+        }
+        sweep(&api).await;
+        let healed = get(&operator, &id).await;
+        assert_eq!((&healed["status"], healed.get("change")), (&json!(done), None), "{case}: {healed}");
+        assert_eq!(healed.get("failure"), None, "{case}");
+        let found = api.local.keys().find(&id).map(|key| (key.enabled, key.plan));
+        assert_eq!(found, key.map(|(enabled, plan)| (enabled, Some(plan.to_owned()))), "{case}");
+    }
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn usage_plans_that_cannot_be_listed() {
+    every_error_ends_well(Operation::GetUsagePlans, Change::Onboard, &[]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_created() {
+    every_error_ends_well(Operation::CreateApiKey, Change::Onboard, &[]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_found() {
+    every_error_ends_well(Operation::GetApiKeys, Change::Onboard, &[]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_disabled() {
+    every_error_ends_well(Operation::UpdateApiKey, Change::Suspend, &[]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_looked_at() {
+    let denied = [(Operation::UpdateApiKey, Refusal::AccessDenied)];
+    every_error_ends_well(Operation::GetApiKey, Change::Suspend, &denied).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_placed() {
+    every_error_ends_well(Operation::CreateUsagePlanKey, Change::Move, &[]).await;
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_looked_at() {
+    let taken = [(Operation::CreateUsagePlanKey, Refusal::Conflict)];
+    every_error_ends_well(Operation::GetUsagePlanKey, Change::Move, &taken).await;
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_removed() {
+    every_error_ends_well(Operation::DeleteUsagePlanKey, Change::Move, &[]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_deleted() {
+    every_error_ends_well(Operation::DeleteApiKey, Change::Offboard, &[]).await;
+}
+
+const DENIED: Option<Fault> = Some(Fault::Refuse(Refusal::AccessDenied));
+
+#[tokio::test]
+async fn a_tenant_is_cut_off_and_never_let_in_while_its_key_cannot_be_changed() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+    let path = format!("{TENANTS}/{id}");
+    api.local.management().fail_always(Operation::UpdateApiKey, DENIED);
+    let is_cut_off = async || unseen(&api, &id).await.get(NOTE).await.expect_problem(403, "tenant_suspended");
+    for (action, change) in [("suspend", "suspend"), ("resume", "resume"), ("suspend", "suspend")] {
+        let answer = act(&operator, &id, action).await.expect(202).json();
+        assert_eq!((&answer["status"], &answer["change"]), (&json!("suspended"), &json!(change)));
+        is_cut_off().await;
+        // A move goes along with what is not done.
+        for plan in ["pro", "free"] {
+            let answer = operator.patch(&path, &json!({"plan": plan})).await.expect(202).json();
+            assert_eq!((&answer["plan"], &answer["change"]), (&json!(plan), &json!(change)));
+            assert_eq!((failure(&answer), &answer["status"]), ("access_denied", &json!("suspended")));
+        }
+        is_cut_off().await;
+        // What needs no key is done meanwhile, and leaves the change as it is.
+        let renamed = operator.patch(&path, &json!({"name": format!("{action}ed")})).await.expect(202).json();
+        assert_eq!((failure(&renamed), &renamed["change"]), ("access_denied", &json!(change)));
+        operator.post(&format!("{path}/keys"), &json!({"overlap": 0})).await.expect(201);
+    }
+    assert_eq!(operator.delete(&path).await.expect(202).json()["status"], "offboarded");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_move_that_failed_is_left_by_a_move_back() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+    let path = format!("{TENANTS}/{id}");
+    let management = api.local.management();
+    management.fail_always(Operation::CreateUsagePlanKey, DENIED);
+    operator.patch(&path, &json!({"plan": "pro"})).await.expect(202);
+    assert_eq!(api.local.keys().find(&id).unwrap().plan, None, "it has left its plan");
+    management.fail_always(Operation::CreateUsagePlanKey, None);
+    operator.patch(&path, &json!({"plan": "free"})).await.expect(200);
+    assert_eq!(api.local.keys().find(&id).unwrap().plan.as_deref(), Some("free"));
+    api.caller(&id).await.get(NOTE).await.expect(404);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_onboarding_that_failed_is_left_by_any_change() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let management = api.local.management();
+    let begin = async |name: &str| {
+        management.fail_always(Operation::CreateApiKey, DENIED);
+        let begun = operator.post(TENANTS, &json!({"name": name, "plan": "free"})).await.expect(202).json();
+        management.fail_always(Operation::CreateApiKey, None);
+        begun["id"].as_str().unwrap().to_owned()
+    };
+    let id = begin("resumed").await;
+    assert_eq!(act(&operator, &id, "resume").await.expect(200).json()["status"], "active");
+    let id = begin("moved").await;
+    let moved = operator.patch(&format!("{TENANTS}/{id}"), &json!({"plan": "pro"})).await.expect(200).json();
+    assert_eq!((&moved["status"], &moved["plan"]), (&json!("active"), &json!("pro")));
+    let id = begin("suspended").await;
+    assert_eq!(act(&operator, &id, "suspend").await.expect(200).json()["status"], "suspended");
+    assert!(!api.local.keys().find(&id).unwrap().enabled, "it never was");
+    assert_eq!(act(&operator, &id, "resume").await.expect(200).json()["status"], "active");
+    let id = begin("offboarded").await;
+    operator.delete(&format!("{TENANTS}/{id}")).await.expect(202);
+    assert_eq!(get(&operator, &id).await["status"], "offboarded");
+    onboard(&operator, &json!({"name": "offboarded", "plan": "free"})).await;
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_offboarding_that_failed_goes_on_when_it_is_asked_for_again_and_cannot_be_left() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+    let path = format!("{TENANTS}/{id}");
+    api.local.management().fail_always(Operation::DeleteApiKey, DENIED);
+    assert_eq!(failure(&operator.delete(&path).await.expect(202).json()), "access_denied");
+    for action in ["suspend", "resume"] {
+        act(&operator, &id, action).await.expect_problem(409, "change_not_allowed");
+    }
+    operator.patch(&path, &json!({"plan": "pro"})).await.expect_problem(409, "change_not_allowed");
+    api.local.management().fail_always(Operation::DeleteApiKey, None);
+    assert_eq!(operator.delete(&path).await.expect(202).json()["status"], "offboarded");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_somebody_elses_is_told_and_not_taken() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let id = TenantId::generate().to_string();
+    let theirs = NewKey { value: Some(id.clone()), name: Some("theirs".into()), ..NewKey::default() };
+    let theirs = api.local.keys().create(theirs).unwrap();
+    let answer = Change::Onboard.ask(&operator, &id).await.expect(202).json();
+    assert_eq!(failure(&answer), "api_key_conflict");
+    assert_eq!(api.local.keys().get(&theirs.id).unwrap(), theirs);
+    api.local.keys().delete(&theirs.id).unwrap();
+    assert_eq!(Change::Onboard.ask_again(&operator, &id).await.expect(200).json()["status"], "active");
+    api.shutdown().await;
+}
+
+/// IAM compares the tags of a key before API Gateway looks for it, so it denies calls for one that is gone.
+#[tokio::test]
+async fn a_key_that_is_gone_is_made_again_where_its_tags_cannot_be_compared() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+    api.local.keys().remove(&id);
+    api.local.management().fail_next([DENIED]);
+    act(&operator, &id, "resume").await.expect(200);
+    assert!(api.local.keys().find(&id).unwrap().enabled);
+    api.local.keys().remove(&id);
+    api.local.management().fail_next([DENIED]);
+    assert_eq!(operator.delete(&format!("{TENANTS}/{id}")).await.expect(202).json()["status"], "offboarded");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn usage_plans_that_were_replaced_are_listed_again() {
+    let api = Api::start().await;
+    let operator = operator(&api).await;
+    let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+    let management = api.local.management();
+    let lists = || management.calls().iter().filter(|call| call.operation == Operation::GetUsagePlans).count();
+    let before = lists();
+    // It is disabled or enabled, and removed from two plans, before it comes into its own.
+    management.fail_next([None, None, None, Some(Fault::Refuse(Refusal::NotFound))]);
+    operator.patch(&format!("{TENANTS}/{id}"), &json!({"plan": "pro"})).await.expect(200);
+    assert_eq!(lists(), before + 1);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn changes_that_fail_again_and_again_keep_the_sweep_from_no_other() {
+    let api = Api::start_with(|options| options.seed = false).await;
+    let operator = operator(&api).await;
+    let management = api.local.management();
+    management.fail_always(Operation::CreateApiKey, DENIED);
+    // More than one sweep goes on with. After the second failure each of them waits for a minute.
+    for _ in 0..30 {
+        Change::Onboard.ask(&operator, &TenantId::generate().to_string()).await.expect(202);
+    }
+    sweep(&api).await;
+    sweep(&api).await;
+    let last = TenantId::generate().to_string();
+    Change::Onboard.ask(&operator, &last).await.expect(202);
+    management.fail_always(Operation::CreateApiKey, None);
+    let calls = management.calls().len();
+    sweep(&api).await;
+    assert_eq!(get(&operator, &last).await["status"], "active");
+    let creations = management.calls().split_off(calls);
+    let creations = creations.iter().filter(|call| call.operation == Operation::CreateApiKey).count();
+    assert_eq!(creations, 1, "the others wait");
+    api.shutdown().await;
+}
+
+#[test]
+fn every_code_is_promised_and_documented() {
+    let codes: BTreeSet<_> = FailureCode::ALL.iter().map(|code| code.as_str()).collect();
+    let promised = &CONTRACT["components"]["schemas"]["TenantFailure"]["properties"]["code"];
+    let listed = promised["enum"].as_array().unwrap().iter().map(|code| code.as_str().unwrap());
+    assert_eq!(listed.collect::<BTreeSet<_>>(), codes);
+    let description = promised["description"].as_str().unwrap();
+    let described = description.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next());
+    assert_eq!(described.collect::<BTreeSet<_>>(), codes);
+    let docs = read("docs/tenants.md");
+    let section = docs.split("## When a change fails").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(rows.collect::<BTreeSet<_>>(), codes);
+}
