@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use service::store::Fault;
+use service::tenant::STALE;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
@@ -13,8 +14,6 @@ use tracing::warn;
 const FRESH: Duration = Duration::from_mins(1);
 /// How long what is not there stays unknown: it may be made any moment.
 const UNKNOWN_FRESH: Duration = Duration::from_secs(5);
-/// How long a row is good enough while the table cannot be read.
-const STALE: Duration = Duration::from_hours(1);
 /// How long the table is left alone after a failure, where there is a row to go on with.
 const RETRY: Duration = Duration::from_secs(5);
 /// Beyond it rows are dropped: a few megabytes at the most.

@@ -103,18 +103,25 @@ pub enum ConfigError {
     Invalid(&'static str),
 }
 
+impl WhenUnavailable {
+    /// `QUOTA_WHEN_UNAVAILABLE`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        const WHEN_UNAVAILABLE: &str = "QUOTA_WHEN_UNAVAILABLE";
+        match required(WHEN_UNAVAILABLE)?.as_str() {
+            "refuse" => Ok(Self::Refuse),
+            "allow" => Ok(Self::Allow),
+            _ => Err(ConfigError::Invalid(WHEN_UNAVAILABLE)),
+        }
+    }
+}
+
 impl MeterConfig {
     /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
-        const WHEN_UNAVAILABLE: &str = "QUOTA_WHEN_UNAVAILABLE";
         const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
         Ok(Self {
             quotas: quotas()?,
-            when_unavailable: match required(WHEN_UNAVAILABLE)?.as_str() {
-                "refuse" => WhenUnavailable::Refuse,
-                "allow" => WhenUnavailable::Allow,
-                _ => return Err(ConfigError::Invalid(WHEN_UNAVAILABLE)),
-            },
+            when_unavailable: WhenUnavailable::from_env()?,
             memory_mb: required(MEMORY)?.parse().map_err(|_| ConfigError::Invalid(MEMORY))?,
         })
     }

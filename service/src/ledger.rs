@@ -66,6 +66,9 @@ pub enum Refusal {
     /// The quota is used up.
     #[error("the quota is used up")]
     UsedUp(Window),
+    /// The tenant is being offboarded.
+    #[error("the tenant is being offboarded")]
+    Closed,
     /// The row cannot be asked, and no unit is held.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -107,6 +110,7 @@ impl Ledger {
                     return Ok(Admission { account: shared, window });
                 }
                 Step::Refused => return Err(Refusal::UsedUp(window(&account, limit, month, now))),
+                Step::Closed => return Err(Refusal::Closed),
                 Step::Send(order) => order,
             };
             let asking = self.ask(&key, &mut account, &order, now, until);

@@ -19,6 +19,7 @@ pub mod log;
 pub mod machine;
 pub mod managed;
 pub mod month;
+pub mod offboarding;
 pub mod page;
 pub mod precondition;
 pub mod quota;

@@ -13,6 +13,7 @@ use std::time::Duration;
 pub use self::failure::{Failure, FailureCode};
 use crate::issuer::Issuer;
 use crate::machine::Digest;
+use crate::offboarding::Offboarding;
 use crate::tenant::{Status, Tenant, TenantId};
 use crate::tenant_key::TenantKey;
 use crate::time::{Expiry, Timestamp};
@@ -129,6 +130,8 @@ pub struct Managed {
     pub updated_at: Timestamp,
     /// How many of its items were removed.
     pub purged: u64,
+    /// How far its offboarding has come, once that has begun.
+    pub offboarding: Option<Offboarding>,
     /// The change that is under way.
     pub change: Option<Change>,
     /// Grows with each write of the row: of two who write, one wins.
@@ -166,6 +169,7 @@ impl Managed {
             created_at: now,
             updated_at: now,
             purged: 0,
+            offboarding: None,
             change: None,
             revision: 0,
         };
@@ -196,10 +200,10 @@ impl Managed {
         true
     }
 
-    /// Gives a change back, for the next one to finish.
-    pub fn give_back(&mut self, now: Timestamp) {
+    /// Gives a change back, for anybody to go on with from then on.
+    pub fn give_back(&mut self, from: Timestamp) {
         if let Some(change) = &mut self.change {
-            (change.leased_until, change.failure) = (now, None);
+            (change.leased_until, change.failure) = (from, None);
         }
     }
 
@@ -288,10 +292,16 @@ impl Managed {
             _ if self.is_leased(now) => Err(Refused::Busy),
             _ => {
                 self.tenant.status = Status::Offboarding;
+                self.offboarding_from(now);
                 self.lease(ChangeKind::Offboard, now);
                 Ok(())
             }
         }
+    }
+
+    /// How far the offboarding has come; it begins now if it had not begun.
+    pub fn offboarding_from(&mut self, now: Timestamp) -> &mut Offboarding {
+        self.offboarding.get_or_insert_with(|| Offboarding::begin(now))
     }
 
     /// Says that the change is done.

@@ -28,7 +28,7 @@ use serde::Deserialize;
 pub use account::{Account, Loss, Step};
 pub use order::{Answer, Lease, Order, Row};
 
-use crate::time::Timestamp;
+use crate::time::{CLOCK_SKEW, SIGNATURE_LIFETIME, Timestamp};
 
 /// How long units are held without a word: what is left of an older lease goes back.
 pub const LEASE: Duration = Duration::from_mins(1);
@@ -37,9 +37,8 @@ pub const PAUSE: Duration = Duration::from_secs(5);
 /// How long an environment's first order in a row is sent again. Its later ones come after a mark, so they may be sent
 /// at any time.
 const RESEND: Duration = Duration::from_mins(5);
-/// How old a mark is when others may remove it: more than [`RESEND`], the 15 minutes for which AWS takes a signed
-/// request, and 10 minutes by which clocks may differ.
-const SILENT: Duration = Duration::from_mins(30);
+/// How old a mark is when others may remove it: no order that comes after it can arrive any more.
+const SILENT: Duration = RESEND.saturating_add(SIGNATURE_LIFETIME).saturating_add(CLOCK_SKEW);
 /// How many marks an update removes at most.
 const FORGOTTEN: usize = 4;
 /// The first block of an account, which does not know the row. The next ones double, as long as they are used up young.

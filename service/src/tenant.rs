@@ -1,8 +1,12 @@
 //! Tenants: the customers whose data, plan and identity providers are kept apart.
 
 use std::fmt;
+use std::time::Duration;
 
 use ulid::Ulid;
+
+/// How long the authorizer goes on with a row of a tenant or of a machine token that it cannot read again.
+pub const STALE: Duration = Duration::from_hours(1);
 
 /// A tenant's id: a [ULID](https://github.com/ulid/spec), 26 letters and digits, upper case.
 ///

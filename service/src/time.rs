@@ -7,6 +7,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, format_description};
 
+/// By how much the clocks of two machines may differ.
+pub const CLOCK_SKEW: Duration = Duration::from_mins(10);
+
+/// How long after its signing AWS accepts a request, by its own clock.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
+pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(15);
+
 /// A moment, in milliseconds since 1970 (UTC). In JSON: RFC 3339 with three digits, `2026-11-21T09:30:00.000Z`.
 ///
 /// RFC 3339 has four digits for a year. So a moment lies in the years 0000 to 9999, and whatever would lead beyond them

@@ -313,7 +313,9 @@ async fn offboarding_removes_what_is_kept() {
     let operator = api.caller("operator").await;
     let id = local::seed::DEMO[1].id;
     let path = format!("/admin/tenants/{id}");
-    let gone = operator.delete(&path).await.expect(202).json();
+    operator.delete(&path).await.expect(202);
+    api.finish_offboarding(id).await;
+    let gone = operator.get(&path).await.expect(200).json();
     assert_eq!((&gone["status"], &gone["purged"]), (&json!("offboarded"), &json!(81)));
     let left = table.scan("Table").await;
     let prefix = format!("T#{id}#");

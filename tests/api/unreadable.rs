@@ -224,7 +224,10 @@ async fn a_tenant_with_a_broken_token_can_be_offboarded() {
     let token = initech.post("/tokens", &json!({"name": "t", "scopes": ["records:read"]})).await.expect(201).json();
     let key = (&*format!("T#{id}#TOKENS"), token["id"].as_str().unwrap());
     api.overwrite(key, "digest", text("")).await;
-    let gone = operator.delete(&format!("/admin/tenants/{id}")).await.expect(202).json();
+    operator.delete(&format!("/admin/tenants/{id}")).await.expect(202);
+    api.finish_offboarding(id).await;
+    let gone = operator.get(&format!("/admin/tenants/{id}")).await.expect(200).json();
+    assert_eq!(gone["status"], "offboarded");
     assert!(gone["purged"].as_u64() >= Some(1), "{gone}");
     api.shutdown().await;
 }

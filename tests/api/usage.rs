@@ -148,6 +148,7 @@ async fn an_operator_reads_what_everybody_used_and_what_it_cost() {
     report(&api, &gone, MARCH, &[("requests", "1")]).await;
     for id in [&gone, &forgotten] {
         operator.delete(&format!("/admin/tenants/{id}")).await.expect(202);
+        api.finish_offboarding(id).await;
     }
 
     let found = pages(&operator, "application/json", &format!("{ALL}?period={MARCH}&limit=2")).await;

@@ -47,10 +47,11 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// A function on this store and this API, in a stack of these issuers.
+    /// A function on this store and this API, in a stack of these issuers, where the requests of an offboarded tenant
+    /// [drain](service::offboarding::drain) for this long.
     #[must_use]
-    pub fn new(store: Store, gateway: ApiGateway, issuers: IssuersConfig) -> Self {
-        Self { saga: Saga { store, gateway }, issuers }
+    pub fn new(store: Store, gateway: ApiGateway, issuers: IssuersConfig, drain: Duration) -> Self {
+        Self { saga: Saga { store, gateway, drain }, issuers }
     }
 }
 
@@ -173,7 +174,7 @@ impl Tenants {
             Err(Refused::WrongStatus(_)) => return answer(&managed, StatusCode::ACCEPTED),
             Err(refused @ (Refused::Busy | Refused::TooManyKeys)) => return Err(refused_problem(refused)),
         }
-        self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
+        self.saga.store.close_tenant(operator, &mut managed).await.map_err(save_problem)?;
         self.saga.go_on(operator, &mut managed).await;
         answer(&managed, StatusCode::ACCEPTED)
     }

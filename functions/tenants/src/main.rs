@@ -1,6 +1,7 @@
 //! Starts the function.
 
-use service::config::{Config, IssuersConfig, required};
+use service::config::{Config, IssuersConfig, WhenUnavailable, required};
+use service::offboarding::drain;
 use service::store::Store;
 use service::{aws, http, log};
 use tenants::{ApiGateway, Plans, Tenants};
@@ -11,8 +12,9 @@ async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let plans = Plans::parse(&required("BACKSTOPS")?)?;
     let issuers = IssuersConfig::from_env()?;
+    let drain = drain(WhenUnavailable::from_env()?);
     let connector = aws::connector();
     let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
     let gateway = ApiGateway::new(&config.aws, connector, plans, required("STACK")?);
-    http::serve_scheduled(Tenants::new(store, gateway, issuers), config.cors_allowed_origin.as_deref()).await
+    http::serve_scheduled(Tenants::new(store, gateway, issuers, drain), config.cors_allowed_origin.as_deref()).await
 }

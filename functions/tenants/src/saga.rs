@@ -5,25 +5,27 @@
 //! the lease is over. A call that fails says so on the row: the sweep tries again, less and less often, and an operator
 //! reads what is wrong, and may want something else.
 
+mod offboard;
+
+use std::time::Duration;
+
 use service::caller::Operator;
 use service::managed::{ChangeKind, FailureCode, KeyKind, Managed};
 use service::store::Fault;
 use service::store::Store;
 use service::store::admin::SaveError;
-use service::tenant::TenantId;
 use service::time::Timestamp;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::gateway::{ApiGateway, GatewayFault, KeyFault};
 
-/// How many batches of items one run removes at most, 25 items each: a matter of seconds.
-const MOST_BATCHES: usize = 80;
+/// How long a sweep takes on more work, and removes items. With a call of API Gateway it is less than the function's
+/// timeout.
+const SWEEPING: Duration = Duration::from_secs(15);
 
-/// How many changes one sweep goes on with.
-const SWEPT: usize = 25;
-
-/// How many rows one sweep reads to find them. Many may be of changes that failed and wait.
-const LOOKED_AT: usize = 200;
+/// The same for a call for one tenant.
+const WORKING: Duration = Duration::from_secs(5);
 
 /// Why a change did not end.
 #[derive(Debug, thiserror::Error)]
@@ -76,13 +78,19 @@ impl From<SaveError> for Interrupted {
 pub(crate) struct Saga {
     pub(crate) store: Store,
     pub(crate) gateway: ApiGateway,
+    /// How long after it is offboarded a tenant's requests may still be at work.
+    pub(crate) drain: Duration,
 }
 
 impl Saga {
     /// Does the change that is on the row, under a lease that the caller has. Says whether it is done, rather than left
     /// to somebody else or to later; the row in `managed` is as it is then.
     pub(crate) async fn go_on(&self, operator: &Operator, managed: &mut Managed) -> bool {
-        match self.step_through(operator, managed).await {
+        self.go_on_until(operator, managed, Instant::now() + WORKING).await
+    }
+
+    async fn go_on_until(&self, operator: &Operator, managed: &mut Managed, until: Instant) -> bool {
+        match self.step_through(operator, managed, until).await {
             Ok(done) => done,
             Err(interrupted) => {
                 warn!(tenant = managed.id().as_str(), %interrupted, "a change is left to the next");
@@ -97,10 +105,15 @@ impl Saga {
         }
     }
 
-    async fn step_through(&self, operator: &Operator, managed: &mut Managed) -> Result<bool, Interrupted> {
+    async fn step_through(
+        &self,
+        operator: &Operator,
+        managed: &mut Managed,
+        until: Instant,
+    ) -> Result<bool, Interrupted> {
         match managed.change.map(|change| change.kind) {
             None => return Ok(true),
-            Some(ChangeKind::Offboard) => return self.offboard(operator, managed).await,
+            Some(ChangeKind::Offboard) => return self.offboard(operator, managed, until).await,
             Some(ChangeKind::Onboard | ChangeKind::Move | ChangeKind::Suspend | ChangeKind::Resume) => {}
         }
         match managed.key {
@@ -152,49 +165,20 @@ impl Saga {
         Ok(())
     }
 
-    /// Removes the key, and then as many items as one run may.
-    async fn offboard(&self, operator: &Operator, managed: &mut Managed) -> Result<bool, Interrupted> {
-        if managed.key == KeyKind::Own {
-            self.gateway.remove_own_key(managed).await?;
-            (managed.key_id, managed.placed_in) = (None, None);
-        }
-        for batch in 0..MOST_BATCHES {
-            let removed = self.store.purge(operator, managed.id()).await?;
-            if removed == 0 {
-                // Only when that is written: a row that is saved as gone after a failure would keep its name for ever.
-                let mut gone = managed.clone();
-                gone.settle(Timestamp::now());
-                self.store.bury_tenant(operator, &mut gone).await?;
-                *managed = gone;
-                return Ok(true);
-            }
-            managed.purged += u64::try_from(removed).unwrap_or_default();
-            if batch % 8 == 0 {
-                self.store.save_tenant(operator, managed).await?;
-            }
-        }
-        managed.give_back(Timestamp::now());
-        self.store.save_tenant(operator, managed).await?;
-        Ok(false)
-    }
-
     /// Finishes what nobody works on.
     pub(crate) async fn sweep(&self, operator: &Operator) -> Result<(), Interrupted> {
-        let mut ids = self.store.changing_tenants(operator).await?;
-        rotate(&mut ids, Timestamp::now());
-        let mut swept = 0;
-        for id in ids.into_iter().take(LOOKED_AT) {
-            if swept == SWEPT {
+        let until = Instant::now() + SWEEPING;
+        for id in self.store.changing_tenants(operator).await? {
+            if Instant::now() >= until {
                 break;
             }
             let Some(mut managed) = self.store.managed_tenant(operator, &id).await? else { continue };
             if !managed.take_over(Timestamp::now()) {
                 continue;
             }
-            swept += 1;
             match self.store.save_tenant(operator, &mut managed).await {
                 Ok(()) => {
-                    let done = self.go_on(operator, &mut managed).await;
+                    let done = self.go_on_until(operator, &mut managed, until).await;
                     info!(tenant = id.as_str(), done, "swept");
                 }
                 // Somebody was faster.
@@ -203,14 +187,5 @@ impl Saga {
             }
         }
         Ok(())
-    }
-}
-
-/// Lets each sweep begin where the one of the minute before may have come to. Changes that fail again and again do not
-/// keep it from those behind them.
-fn rotate(ids: &mut [TenantId], now: Timestamp) {
-    let minute = usize::try_from(now.as_millis().div_euclid(60_000)).unwrap_or_default();
-    if let Some(start) = minute.wrapping_mul(SWEPT).checked_rem(ids.len()) {
-        ids.rotate_left(start);
     }
 }

@@ -80,6 +80,7 @@ impl<'a> From<&'a Managed> for View<'a> {
             created_at,
             updated_at,
             purged,
+            offboarding: _,
             change,
             revision: _,
         } = managed;

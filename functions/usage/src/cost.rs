@@ -52,7 +52,7 @@ pub(crate) struct Estimated {
 impl Cost {
     /// The cost of a month.
     pub(crate) fn of(row: &Row, prices: &Prices) -> Self {
-        let Row { usage, updates, leased: _, terms: _, marks: _ } = row;
+        let Row { usage, updates, leased: _, terms: _, closed: _, marks: _ } = row;
         let Usage { requests, errors: _, bytes_in: _, bytes_out, units, memory_ms } = usage;
         let beside = |bytes: u64| requests.saturating_mul(bytes);
         let half_writes = halves(units.write);

@@ -81,10 +81,12 @@ impl Usage {
                     unreadable.push(Unreadable { id: tenant.id.to_string(), version: None });
                     continue;
                 }
-                // It was gone before the month.
-                None if tenant.status == Status::Offboarded => continue,
                 None => Row::default(),
             };
+            // It was gone before the month. Its offboarding may have made a row for the month all the same.
+            if tenant.status == Status::Offboarded && row.usage.is_empty() {
+                continue;
+            }
             let limit = self.quotas.limit(&row.terms, &tenant.plan, tenant.quota).ok();
             shown.push(OfTenant::of(tenant, month, limit, &row, &self.prices));
         }

@@ -27,7 +27,7 @@ pub(crate) struct Counted {
 
 impl Counted {
     fn of(limit: Option<u64>, row: &Row) -> Self {
-        let Row { leased, usage, updates: _, terms: _, marks: _ } = row;
+        let Row { leased, usage, updates: _, terms: _, closed: _, marks: _ } = row;
         let Usage { requests, errors, bytes_in, bytes_out, units, memory_ms } = *usage;
         Self {
             limit,

@@ -46,6 +46,10 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
                 .with_member("violated-policies", json!([POLICY]))
                 .with_header(RETRY_AFTER, HeaderValue::from(wait(&window)))
         }
+        Refusal::Closed => {
+            let detail = "The tenant is offboarded, which is final: what it stored is being removed.";
+            Problem::new(Code::TenantOffboarded, detail)
+        }
         Refusal::Fault(Fault::Unavailable(cause)) => {
             let detail = "The quota cannot be asked for at the moment. Nothing was done.";
             Problem::new(Code::Unavailable, detail)
@@ -93,6 +97,7 @@ mod tests {
     #[test]
     fn a_quota_that_cannot_be_asked_for_is_told_apart_from_a_defect() {
         let code = |refusal| problem(refusal).code();
+        assert_eq!(code(Refusal::Closed), Code::TenantOffboarded);
         assert_eq!(code(Refusal::Fault(Fault::Unavailable("x".into()))), Code::Unavailable);
         assert_eq!(code(Refusal::Fault(Fault::Broken("x".into()))), Code::InternalError);
         let unknown = crate::quota::Quotas::default().limit(&crate::quota::Terms::default(), "gold", None).unwrap_err();

@@ -42,6 +42,8 @@ pub struct Account {
     /// When the row was last told everything, or the account was opened.
     told_at: Timestamp,
     full_until: Option<Timestamp>,
+    /// The row said that it is closed, which is final.
+    closed: bool,
     given_up: Option<Loss>,
 }
 
@@ -81,6 +83,8 @@ pub enum Step {
     Granted,
     /// The quota is used up.
     Refused,
+    /// The tenant is being offboarded.
+    Closed,
     /// The row has to be asked first.
     Send(Order),
 }
@@ -106,6 +110,7 @@ impl Account {
             leased_at: None,
             told_at: now,
             full_until: None,
+            closed: false,
             given_up: None,
         }
     }
@@ -124,6 +129,9 @@ impl Account {
 
     /// What to do for a request, under the limit that the [terms](Self::terms) lead to. Ask again after each answer.
     pub fn spend(&mut self, now: Timestamp, limit: u64, sequence: &Sequence) -> Step {
+        if self.closed {
+            return if self.is_settled() { Step::Closed } else { Step::Send(self.report(now, sequence)) };
+        }
         if self.spendable() > 0 && self.leased_at.is_some_and(|then| now.since(then) < LEASE) {
             self.units -= 1;
             self.open += 1;
@@ -304,10 +312,11 @@ impl Account {
     }
 
     fn see(&mut self, row: Row, now: Timestamp) {
-        let Row { leased, terms, marks, .. } = row;
+        let Row { leased, terms, closed, usage: _, updates: _, marks } = row;
         self.mark = marks.get(&self.environment).copied();
         self.leased = leased;
         self.terms = terms;
+        self.closed = closed;
         let lately = now.minus(LEASE).as_millis();
         self.company = marks.values().map(|mark| u64::from(*mark >= lately)).sum();
         let silent =

@@ -69,6 +69,8 @@ pub struct Row {
     pub leased: u64,
     /// What an operator said this month or last.
     pub terms: Terms,
+    /// Whether no units are spent any more, because the tenant is being offboarded.
+    pub closed: bool,
     /// What was reported.
     pub usage: Usage,
     /// How often it was updated by orders.

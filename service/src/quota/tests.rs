@@ -47,7 +47,7 @@ impl Alone {
         loop {
             let order = match self.account.spend(now, limit, &self.sequence) {
                 Step::Granted => break true,
-                Step::Refused => break false,
+                Step::Refused | Step::Closed => break false,
                 Step::Send(order) => order,
             };
             self.orders.push(order.clone());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use rand::seq::SliceRandom;
 
 use super::expression::{ABSENT, Condition, names};
 use super::issuers;
@@ -16,6 +17,7 @@ use crate::caller::Operator;
 use crate::issuer::Issuer;
 use crate::managed::{Change, ChangeKind, Failure, FailureCode, KeyKind, Managed};
 use crate::month::Month;
+use crate::offboarding::{self, Look, Offboarding};
 use crate::page::{Page, PageRequest};
 use crate::tenant::{Status, TenantId};
 use crate::tenant_key::TenantKey;
@@ -29,6 +31,10 @@ const KEY: &str = "key";
 const KEY_ID: &str = "keyId";
 const PLACED_IN: &str = "placedIn";
 const REASON: &str = "reason";
+const CLOSED_AT: &str = "closedAt";
+const LOOKED_AT: &str = "lookedAt";
+const LOOK_AFTER: &str = "lookAfter";
+const LOOK_FOUND: &str = "lookFound";
 const PURGED: &str = "purged";
 const CHANGE: &str = "change";
 const LEASED_UNTIL: &str = "leasedUntil";
@@ -80,6 +86,8 @@ struct Beside<'a> {
     end_keys: Vec<&'a TenantKey>,
     /// From this month on, plan and quota are others.
     set_terms: Option<Month>,
+    /// The months of which no more units are spent.
+    close: Vec<Month>,
 }
 
 impl Store {
@@ -121,6 +129,13 @@ impl Store {
             beside.set_terms = Some(Month::of(Timestamp::now()));
         }
         self.overwrite(managed, beside).await
+    }
+
+    /// Writes the row of a tenant whose offboarding begins, and closes the rows of its usage.
+    pub async fn close_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+        let close = managed.offboarding.iter().flat_map(|offboarding| offboarding::months(offboarding.closed_at));
+        let close = close.collect();
+        self.overwrite(managed, Beside { close, ..Beside::default() }).await
     }
 
     /// Writes the tombstone of a tenant. Its name and its issuers may be given again, its id may not.
@@ -165,20 +180,32 @@ impl Store {
         query(self, &index, page, Some(condition), |item| from_item(item).map(Some)).await
     }
 
-    /// The tenants with a change under way, by id: as many as fit in a page of 1 MB, which are thousands.
+    /// The tenants with a change under way, in a random order: many of the changes may have to wait, and whoever has not
+    /// the time for all of them comes to each in the end.
     pub async fn changing_tenants(&self, _: &Operator) -> Result<Vec<TenantId>, Fault> {
         let condition = "#pending = :pending";
-        let answer = self
+        let query = self
             .client
             .query()
             .table_name(&self.table)
             .index_name("Changes")
             .key_condition_expression(condition)
             .set_expression_attribute_names(Some(names(&[condition])))
-            .expression_attribute_values(":pending", AttributeValue::S(IN_INDEX.into()))
-            .send()
-            .await?;
-        answer.items.unwrap_or_default().iter().map(id_of).collect()
+            .expression_attribute_values(":pending", AttributeValue::S(IN_INDEX.into()));
+        let mut found = Vec::new();
+        let mut start = None;
+        loop {
+            let page = query.clone().set_exclusive_start_key(start).send().await?;
+            for item in page.items.unwrap_or_default() {
+                found.push(id_of(&item)?);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        found.shuffle(&mut rand::rng());
+        Ok(found)
     }
 
     async fn overwrite(&self, managed: &mut Managed, beside: Beside<'_>) -> Result<(), SaveError> {
@@ -222,6 +249,9 @@ impl Store {
         }
         if let Some(month) = beside.set_terms {
             items.extend(self.setting_terms(&next.tenant, month)?);
+        }
+        for month in beside.close {
+            items.push(self.closing(managed.id(), month)?);
         }
         match self.transact(items).await? {
             Outcome::Written => {
@@ -272,6 +302,7 @@ fn to_item(managed: &Managed) -> Result<Item, Fault> {
         created_at,
         updated_at,
         purged,
+        offboarding,
         change,
         revision,
     } = managed;
@@ -291,6 +322,12 @@ fn to_item(managed: &Managed) -> Result<Item, Fault> {
     item.insert(attribute::CREATED_AT.into(), number(created_at.as_millis()));
     item.insert(attribute::UPDATED_AT.into(), number(updated_at.as_millis()));
     item.insert(PURGED.into(), number(purged));
+    if let Some(Offboarding { closed_at, looked_at, look: Look { after, found } }) = offboarding {
+        item.insert(CLOSED_AT.into(), number(closed_at.as_millis()));
+        item.extend(looked_at.map(|then| (LOOKED_AT.into(), number(then.as_millis()))));
+        item.extend(after.as_deref().map(|after| (LOOK_AFTER.into(), string(after))));
+        item.insert(LOOK_FOUND.into(), AttributeValue::Bool(*found));
+    }
     item.insert(REVISION.into(), number(revision));
     if let Some(Change { kind, leased_until, failure }) = change {
         item.insert(CHANGE.into(), string(kind.as_str()));
@@ -336,6 +373,7 @@ fn from_item(mut item: Item) -> Result<Managed, Fault> {
         created_at,
         updated_at,
         purged: optional_number(&item, PURGED)?.unwrap_or_default(),
+        offboarding: offboarding(&mut item)?,
         change,
         revision: optional_number(&item, REVISION)?.unwrap_or_default(),
         tenant: tenants::from_item(id, item)?,
@@ -349,6 +387,18 @@ fn failure(item: &mut Item) -> Result<Option<Failure>, Fault> {
         code: FailureCode::parse(&code).ok_or_else(|| Fault::corrupt(FAILURE))?,
         attempts: read_number(item, ATTEMPTS)?,
         failed_at: Timestamp::from_millis(read_number(item, FAILED_AT)?),
+    }))
+}
+
+fn offboarding(item: &mut Item) -> Result<Option<Offboarding>, Fault> {
+    let Some(closed_at) = optional_number(item, CLOSED_AT)? else { return Ok(None) };
+    Ok(Some(Offboarding {
+        closed_at: Timestamp::from_millis(closed_at),
+        looked_at: optional_number(item, LOOKED_AT)?.map(Timestamp::from_millis),
+        look: Look {
+            after: optional_string(item, LOOK_AFTER)?,
+            found: item.get(LOOK_FOUND) == Some(&AttributeValue::Bool(true)),
+        },
     }))
 }
 
@@ -417,6 +467,12 @@ mod tests {
         let digest = crate::tenant_key::digest(&crate::tenant_key::generate()).unwrap();
         managed.rotate_keys(digest, std::time::Duration::ZERO, Timestamp::from_millis(3)).unwrap();
         (managed.reason, managed.purged, managed.revision) = (Some("why".into()), 3, 4);
+        assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
+        managed.offboarding = Some(Offboarding::begin(Timestamp::from_millis(5)));
+        assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
+        let look = Look { after: Some("notes".into()), found: true };
+        let looked_at = Some(Timestamp::from_millis(6));
+        managed.offboarding = Some(Offboarding { closed_at: Timestamp::from_millis(5), looked_at, look });
         assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
         assert!(!to_item(&managed).unwrap().contains_key(PENDING), "it leaves the index");
     }

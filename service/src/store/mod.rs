@@ -39,7 +39,7 @@ mod issuers;
 mod item;
 mod keys;
 mod operations;
-mod purge;
+pub mod purge;
 mod query;
 pub mod records;
 mod tenant_keys;

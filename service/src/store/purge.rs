@@ -6,23 +6,34 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
 
 use super::expression::names;
 use super::item::{Item, take_string};
-use super::keys::{self, PK, SK};
+use super::keys::{self, Key, PK, SK};
 use super::tokens::{DIGEST, take_digest};
 use super::{Fault, Store};
 use crate::caller::Operator;
 use crate::record::CollectionName;
 use crate::tenant::TenantId;
 
+/// What one part of a purge did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purged {
+    /// It removed so many items.
+    Removed(usize),
+    /// It found nothing left of a collection, whose row has this sort key.
+    Emptied(String),
+    /// It found nothing at all, but rows of collections.
+    Nothing,
+}
+
 /// The most items of a `BatchWriteItem`.
 const BATCH: usize = 25;
 
 impl Store {
-    /// Removes up to 25 of a tenant's items and says how many; none means that there is nothing left.
+    /// Removes up to 25 of a tenant's items, of those of its collections that come after the one with this sort key.
     ///
-    /// What leads to other items goes last: machine tokens with their grants, records before the row of their collection.
-    /// So what is not yet removed can always be found.
-    pub async fn purge(&self, _: &Operator, tenant: &TenantId) -> Result<usize, Fault> {
-        let tokens = self.some_of(&keys::tokens(tenant), BATCH / 2).await?;
+    /// What leads to other items goes last: machine tokens with their grants, and the rows of collections, which stay. So
+    /// what is not yet removed, or is written late, can always be found.
+    pub async fn purge(&self, _: &Operator, tenant: &TenantId, after: Option<&str>) -> Result<Purged, Fault> {
+        let tokens = self.some_of(&keys::tokens(tenant), None, BATCH / 2).await?;
         if !tokens.is_empty() {
             // The grants first: a token whose row is gone could not be revoked any more. A row that does not say where its
             // grant is must not stand in the way of all the others.
@@ -30,29 +41,39 @@ impl Store {
             if !grants.is_empty() {
                 self.delete(grants).await?;
             }
-            return self.delete(tokens).await;
+            return self.delete(tokens).await.map(Purged::Removed);
         }
-        let collections = self.some_of(&keys::collections(tenant), 1).await?;
-        let Some(mut row) = collections.first().cloned() else { return self.purge_answers(tenant).await };
-        let name = CollectionName::parse(&take_string(&mut row, SK)?).map_err(|_| Fault::corrupt(SK))?;
-        let records = self.some_of(&keys::records(tenant, &name), BATCH).await?;
-        self.delete(if records.is_empty() { collections } else { records }).await
+        let Some(mut row) = self.some_of(&keys::collections(tenant), after, 1).await?.pop() else {
+            return self.purge_answers(tenant).await;
+        };
+        let sort_key = take_string(&mut row, SK)?;
+        // A row whose name cannot be one leads to no records, and must not stand in the way of the others.
+        let Ok(name) = CollectionName::parse(&sort_key) else { return Ok(Purged::Emptied(sort_key)) };
+        let records = self.some_of(&keys::records(tenant, &name), None, BATCH).await?;
+        if records.is_empty() { Ok(Purged::Emptied(sort_key)) } else { self.delete(records).await.map(Purged::Removed) }
+    }
+
+    /// Removes up to 25 rows of a tenant's collections and says how many; none means that there are none left.
+    pub async fn purge_collections(&self, _: &Operator, tenant: &TenantId) -> Result<usize, Fault> {
+        let rows = self.some_of(&keys::collections(tenant), None, BATCH).await?;
+        if rows.is_empty() { Ok(0) } else { self.delete(rows).await }
     }
 
     /// Last, because it takes a look at each of their partitions to see that there are none.
-    async fn purge_answers(&self, tenant: &TenantId) -> Result<usize, Fault> {
+    async fn purge_answers(&self, tenant: &TenantId) -> Result<Purged, Fault> {
         for partition in keys::answers(tenant) {
-            let answers = self.some_of(&partition, BATCH).await?;
+            let answers = self.some_of(&partition, None, BATCH).await?;
             if !answers.is_empty() {
-                return self.delete(answers).await;
+                return self.delete(answers).await.map(Purged::Removed);
             }
         }
-        Ok(0)
+        Ok(Purged::Nothing)
     }
 
-    /// Keys of a partition's items, with what leads from a token to its grant.
-    async fn some_of(&self, partition: &str, most: usize) -> Result<Vec<Item>, Fault> {
+    /// Keys of a partition's items, with what leads from a token to its grant; those after this sort key.
+    async fn some_of(&self, partition: &str, after: Option<&str>, most: usize) -> Result<Vec<Item>, Fault> {
         let condition = "#pk = :pk";
+        let start = after.map(|sk| Key { pk: partition.to_owned(), sk: sk.to_owned() }.into_map());
         let projection = format!("#{PK}, #{SK}, #{DIGEST}");
         let answer = self
             .client
@@ -62,6 +83,7 @@ impl Store {
             .set_expression_attribute_names(Some(names(&[condition, &projection])))
             .projection_expression(projection)
             .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
+            .set_exclusive_start_key(start)
             .consistent_read(true)
             .limit(i32::try_from(most).unwrap_or(i32::MAX))
             .send()

@@ -18,6 +18,8 @@ use crate::month::Month;
 use crate::quota::{Answer, Environment, Lease, Order, Row, Terms};
 use crate::usage::Usage;
 
+/// Set once the tenant is being offboarded.
+pub(super) const CLOSED: &str = "closed";
 const LEASED: &str = "leased";
 const REQUESTS: &str = "requests";
 const ERRORS: &str = "errors";
@@ -196,6 +198,7 @@ pub(super) fn row(item: &Item) -> Result<Row, Fault> {
     Ok(Row {
         leased: count(LEASED)?,
         terms: Terms { plan, quota: optional_number(item, QUOTA)? },
+        closed: item.contains_key(CLOSED),
         usage: Usage {
             requests: count(REQUESTS)?,
             errors: count(ERRORS)?,
@@ -276,8 +279,9 @@ mod tests {
 
     fn row_and_order() -> impl Strategy<Value = (Option<Row>, Environment, Order)> {
         let marks = prop::collection::btree_map(environment(), 1_i64..6, 0..3);
-        let row = (0_u64..30, terms(), usage(), 0_u64..9, marks)
-            .prop_map(|(leased, terms, usage, updates, marks)| Row { leased, terms, usage, updates, marks });
+        let row = (0_u64..30, terms(), prop::bool::weighted(0.2), usage(), 0_u64..9, marks).prop_map(
+            |(leased, terms, closed, usage, updates, marks)| Row { leased, terms, closed, usage, updates, marks },
+        );
         let forget = prop::collection::vec(environment(), 0..3);
         let lease = (1_u64..20, 0_u64..40, terms(), forget, 1_i64..6).prop_map(
             |(take, limit, terms, forget, silent_before)| Lease { take, limit, terms, forget, silent_before },
@@ -312,7 +316,7 @@ mod tests {
     }
 
     fn item(row: &Row) -> Item {
-        let Row { leased, terms, usage, updates, marks } = row;
+        let Row { leased, terms, closed, usage, updates, marks } = row;
         let Usage { requests, errors, bytes_in, bytes_out, units, memory_ms } = usage;
         let mut item: Item = marks.iter().map(|(id, mark)| (format!("{MARK}{id}"), number(mark))).collect();
         let counts = [
@@ -327,6 +331,7 @@ mod tests {
         item.extend(counts.map(|(name, count)| (name.to_owned(), number(count))));
         item.extend([(READ_UNITS.to_owned(), number(units.read)), (WRITE_UNITS.to_owned(), number(units.write))]);
         item.extend(terms.plan.clone().map(|plan| (PLAN.to_owned(), AttributeValue::S(plan))));
+        item.extend(closed.then(|| (CLOSED.to_owned(), AttributeValue::Bool(true))));
         item.extend(terms.quota.map(|quota| (QUOTA.to_owned(), number(quota))));
         item
     }

@@ -3,7 +3,7 @@
 use local::gateway::keys::NewKey;
 use serde_json::{Value, json};
 
-use super::{NOTE, TENANTS, act, onboard, operator};
+use super::{NOTE, TENANTS, act, offboard, onboard, operator};
 use crate::support::{Answer, Api, Caller};
 
 /// The tenant, without a change under way.
@@ -49,7 +49,7 @@ async fn a_key_that_was_deleted_is_made_again_by_any_change() {
     api.local.keys().remove(&id);
     done(operator.patch(&path, &json!({"name": "Initrode"})).await, 200);
     operator.post(&format!("{path}/keys"), &json!({})).await.expect(201);
-    assert_eq!(done(operator.delete(&path).await, 202)["status"], "offboarded");
+    offboard(&operator, &id).await;
     assert_eq!(api.local.keys().find(&id), None);
     api.shutdown().await;
 }
@@ -57,7 +57,7 @@ async fn a_key_that_was_deleted_is_made_again_by_any_change() {
 #[tokio::test]
 async fn a_key_that_was_replaced_is_found() {
     let api = Api::start().await;
-    let (operator, id, path) = onboarded(&api).await;
+    let (operator, id, _) = onboarded(&api).await;
     let replace = || {
         let name = api.local.keys().find(&id).unwrap().name;
         api.local.keys().remove(&id);
@@ -69,7 +69,7 @@ async fn a_key_that_was_replaced_is_found() {
     done(act(&operator, &id, "suspend").await, 200);
     assert_eq!(key(&api, &id), (false, "free".to_owned()));
     replace();
-    done(operator.delete(&path).await, 202);
+    offboard(&operator, &id).await;
     assert_eq!(api.local.keys().find(&id), None, "a key is not left behind because its id is another");
     api.shutdown().await;
 }

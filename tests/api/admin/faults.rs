@@ -1,29 +1,13 @@
 //! API Gateway fails, or the function dies, at any step: in the end the tenant is whole, or gone without a trace.
 
 use local::management::{Fault as GatewayFault, Operation};
-use serde_json::{Value, json};
-use service::aws;
-use service::caller::Operator;
-use service::store::Store;
-use service::tenant::TenantId;
-use service::time::Timestamp;
+use serde_json::json;
 
-use super::{NOTE, TENANTS, onboard, operator, sweep};
+use super::{NOTE, TENANTS, onboard, operator};
 use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, Caller};
 
 const ID: &str = "01K0N1TECH0000000000000000";
-
-/// Lets the lease of a change run out, as time would.
-async fn expire_lease(api: &Api) {
-    let store = Store::new(aws::dynamodb(&api.aws_config(), aws::connector()), "Table");
-    let operator = Operator::schedule();
-    let id = TenantId::parse(ID).unwrap();
-    if let Some(mut managed) = store.managed_tenant(&operator, &id).await.unwrap() {
-        managed.give_back(Timestamp::from_millis(0));
-        store.save_tenant(&operator, &mut managed).await.unwrap();
-    }
-}
 
 /// How many API keys there are beside those of the demo tenants.
 fn keys(api: &Api) -> usize {
@@ -94,8 +78,8 @@ async fn an_onboarding_that_dies_anywhere_ends_whole() {
         let half_made = operator.get(&path).await;
         if half_made.status == 200 && half_made.json()["status"] == "onboarding" {
             initech.get(NOTE).await.expect_problem(403, "tenant_unknown");
-            expire_lease(&api).await;
-            sweep(&api).await;
+            api.age_change(ID).await;
+            api.sweep().await;
         } else if half_made.status == 404 {
             assert_eq!(keys(&api), 0, "{death:?}: no key without a tenant");
             create(&operator).send().await.expect(201);
@@ -128,27 +112,15 @@ async fn an_offboarding_that_dies_anywhere_ends_without_a_trace() {
         match status.as_str() {
             // It died before it said what it wanted.
             "active" => drop(operator.delete(&path).await.expect(202)),
-            "offboarding" => {
-                expire_lease(&api).await;
-                sweep(&api).await;
-            }
-            _ => {}
+            status => assert_eq!(status, "offboarding"),
         }
+        api.finish_offboarding(ID).await;
         assert_eq!(operator.get(&path).await.expect(200).json()["status"], "offboarded", "{death:?}");
         assert_eq!(keys(&api), 0, "{death:?}: no key without a tenant");
-        assert!(leftovers(&table).await.is_empty(), "{death:?}");
+        assert_eq!(api.items_of(ID).await, [], "{death:?}");
         api.shutdown().await;
     }
     assert!(died >= 8, "only {died} points were reached");
-}
-
-/// What the table still holds of the tenant beside its tombstone.
-async fn leftovers(table: &DynamoDb) -> Vec<Value> {
-    let items = table.scan("Table").await;
-    // Its usage stays, for the bill.
-    let stays = [format!("TENANT#{ID}"), format!("T#{ID}#USAGE")];
-    let of_tenant = |item: &Value| item.to_string().contains(ID) && stays.iter().all(|pk| item["pk"]["S"] != *pk);
-    items.into_iter().filter(of_tenant).collect()
 }
 
 #[tokio::test]
@@ -171,7 +143,7 @@ async fn an_api_gateway_that_fails_does_not_fail_the_operator() {
     assert_eq!(operator.get(&path).await.json()["status"], "onboarding");
     api.caller(ID).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
     management.fail_always(Operation::CreateApiKey, None);
-    sweep(&api).await;
+    api.sweep().await;
     assert_eq!(operator.get(&path).await.json()["status"], "active");
     // The next change of the tenant goes along with it.
     management.fail_always(Operation::CreateUsagePlanKey, Some(GatewayFault::Fail));
@@ -236,18 +208,28 @@ async fn a_tombstone_that_cannot_be_written_is_written_later_with_all_that_goes_
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let operator = operator(&api).await;
-    create(&operator).send().await.expect(201);
-    table.take();
-    let path = format!("{TENANTS}/{ID}");
-    operator.delete(&path).await.expect(202);
+    // Up to the last sweep.
+    let begin = async || {
+        let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+        operator.delete(&format!("{TENANTS}/{id}")).await.expect(202);
+        api.age_change(&id).await;
+        api.sweep().await;
+        api.age_change(&id).await;
+        table.take();
+        id
+    };
+    begin().await;
+    api.sweep().await;
     let last = table.take().len() - 1;
     // The same for another tenant of the name, whose last write fails.
-    let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
+    let id = begin().await;
     let path = format!("{TENANTS}/{id}");
     table.next(std::iter::repeat_n(None, last).chain([Some(Fault::Error(400, "ValidationException"))]));
-    let begun = operator.delete(&path).await.expect(202).json();
-    assert_eq!((&begun["status"], &begun["failure"]["code"]), (&json!("offboarding"), &json!("unavailable")));
-    sweep(&api).await;
+    api.sweep().await;
+    let left = operator.get(&path).await.expect(200).json();
+    assert_eq!((&left["status"], &left["failure"]["code"]), (&json!("offboarding"), &json!("unavailable")));
+    api.age_change(&id).await;
+    api.sweep().await;
     assert_eq!(operator.get(&path).await.json()["status"], "offboarded");
     onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     api.shutdown().await;

@@ -102,6 +102,7 @@ async fn an_issuer_is_one_tenants_until_it_is_dropped_or_offboarded() {
     let issuers = json!([own.config(&json!({})), "https://login.example"]);
     let first = onboard(&operator, &json!({"name": "First", "plan": "free", "issuers": issuers})).await;
     let second = onboard(&operator, &json!({"name": "Second", "plan": "free"})).await;
+    let second_id = second.clone();
     let [first, second] = [first, second].map(|id| format!("{TENANTS}/{id}"));
 
     let third = json!({"id": TenantId::generate().as_str(), "name": "Third", "plan": "free", "issuers": issuers});
@@ -116,7 +117,10 @@ async fn an_issuer_is_one_tenants_until_it_is_dropped_or_offboarded() {
     operator.patch(&second, &patch).await.expect(200);
     operator.patch(&first, &patch).await.expect_problem(409, "issuer_taken");
 
-    let gone = operator.delete(&second).await.expect(202).json();
+    operator.delete(&second).await.expect(202);
+    operator.patch(&first, &patch).await.expect_problem(409, "issuer_taken");
+    api.finish_offboarding(&second_id).await;
+    let gone = operator.get(&second).await.expect(200).json();
     assert_eq!((&gone["status"], &gone["issuers"]), (&json!("offboarded"), &json!([])));
     operator.patch(&first, &patch).await.expect(200);
     api.shutdown().await;
@@ -279,6 +283,7 @@ async fn an_opaque_key_stands_for_its_tenant_until_it_is_rotated_out() {
     let digest = tenant_key::digest(&third).unwrap();
     assert!(store.tenant_of_key(&digest).await.unwrap().is_some());
     operator.delete(&path).await.expect(202);
+    api.finish_offboarding(&id).await;
     assert_eq!(store.tenant_of_key(&digest).await.unwrap(), None, "an offboarded tenant leaves none behind");
     assert_eq!(store.tenant_issuer(own.issuer.url()).await.unwrap(), None);
     operator.post(&keys, &json!({})).await.expect_problem(409, "change_not_allowed");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use service::managed::FailureCode;
 use service::tenant::TenantId;
 
-use super::{NOTE, TENANTS, act, onboard, operator, sweep};
+use super::{NOTE, TENANTS, act, offboard, onboard, operator};
 use crate::support::contract::CONTRACT;
 use crate::support::{Answer, Api, Caller, read};
 
@@ -136,7 +136,10 @@ async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Chang
         for (other, _) in others {
             management.fail_always(*other, None);
         }
-        sweep(&api).await;
+        api.sweep().await;
+        if matches!(change, Change::Offboard) {
+            api.finish_offboarding(&id).await;
+        }
         let healed = get(&operator, &id).await;
         assert_eq!((&healed["status"], healed.get("change")), (&json!(done), None), "{case}: {healed}");
         assert_eq!(healed.get("failure"), None, "{case}");
@@ -219,7 +222,7 @@ async fn a_tenant_is_cut_off_and_never_let_in_while_its_key_cannot_be_changed() 
         assert_eq!((failure(&renamed), &renamed["change"]), ("access_denied", &json!(change)));
         operator.post(&format!("{path}/keys"), &json!({"overlap": 0})).await.expect(201);
     }
-    assert_eq!(operator.delete(&path).await.expect(202).json()["status"], "offboarded");
+    offboard(&operator, &id).await;
     api.shutdown().await;
 }
 
@@ -261,7 +264,8 @@ async fn an_onboarding_that_failed_is_left_by_any_change() {
     assert!(!api.local.keys().find(&id).unwrap().enabled, "it never was");
     assert_eq!(act(&operator, &id, "resume").await.expect(200).json()["status"], "active");
     let id = begin("offboarded").await;
-    operator.delete(&format!("{TENANTS}/{id}")).await.expect(202);
+    offboard(&operator, &id).await;
+    api.finish_offboarding(&id).await;
     assert_eq!(get(&operator, &id).await["status"], "offboarded");
     onboard(&operator, &json!({"name": "offboarded", "plan": "free"})).await;
     api.shutdown().await;
@@ -280,7 +284,7 @@ async fn an_offboarding_that_failed_goes_on_when_it_is_asked_for_again_and_canno
     }
     operator.patch(&path, &json!({"plan": "pro"})).await.expect_problem(409, "change_not_allowed");
     api.local.management().fail_always(Operation::DeleteApiKey, None);
-    assert_eq!(operator.delete(&path).await.expect(202).json()["status"], "offboarded");
+    offboard(&operator, &id).await;
     api.shutdown().await;
 }
 
@@ -311,7 +315,7 @@ async fn a_key_that_is_gone_is_made_again_where_its_tags_cannot_be_compared() {
     assert!(api.local.keys().find(&id).unwrap().enabled);
     api.local.keys().remove(&id);
     api.local.management().fail_next([DENIED]);
-    assert_eq!(operator.delete(&format!("{TENANTS}/{id}")).await.expect(202).json()["status"], "offboarded");
+    offboard(&operator, &id).await;
     api.shutdown().await;
 }
 
@@ -340,13 +344,13 @@ async fn changes_that_fail_again_and_again_keep_the_sweep_from_no_other() {
     for _ in 0..30 {
         Change::Onboard.ask(&operator, &TenantId::generate().to_string()).await.expect(202);
     }
-    sweep(&api).await;
-    sweep(&api).await;
+    api.sweep().await;
+    api.sweep().await;
     let last = TenantId::generate().to_string();
     Change::Onboard.ask(&operator, &last).await.expect(202);
     management.fail_always(Operation::CreateApiKey, None);
     let calls = management.calls().len();
-    sweep(&api).await;
+    api.sweep().await;
     assert_eq!(get(&operator, &last).await["status"], "active");
     let creations = management.calls().split_off(calls);
     let creations = creations.iter().filter(|call| call.operation == Operation::CreateApiKey).count();

@@ -3,7 +3,7 @@
 use local::runtime::LogFormat;
 use serde_json::json;
 
-use super::{NOTE, TENANTS, act, onboard, operator};
+use super::{NOTE, TENANTS, act, offboard, onboard, operator};
 use crate::support::Api;
 use crate::support::attached::Attached;
 
@@ -56,8 +56,7 @@ async fn no_key_is_made_where_the_stack_has_no_plans() {
         let accepted = operator.post(TENANTS, &tenant).await.expect(202).json();
         assert_eq!(accepted["status"], "onboarding");
         assert_eq!(accepted["failure"]["code"], "usage_plan_missing");
-        let path = format!("{TENANTS}/{}", accepted["id"].as_str().unwrap());
-        assert_eq!(operator.delete(&path).await.expect(202).json()["status"], "offboarded");
+        offboard(&operator, accepted["id"].as_str().unwrap()).await;
     }
     assert_eq!(api.local.keys().list().len(), keys);
 }

@@ -7,16 +7,21 @@ mod client;
 pub(crate) mod contract;
 pub(crate) mod dynamodb;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::binaries::Binaries;
+use local::runtime::Invoke;
 use local::{Local, Options};
 use reqwest::Client;
 use serde_json::Value;
 use service::aws;
+use service::caller::Operator;
 use service::config::AwsConfig;
+use service::store::Store;
+use service::tenant::TenantId;
+use service::time::Timestamp;
 use tokio::sync::OnceCell;
 
 pub(crate) use answer::Answer;
@@ -144,6 +149,50 @@ impl Api {
             .send()
             .await
             .unwrap();
+    }
+
+    /// Invokes the function `tenants` as the schedule does.
+    pub(crate) async fn sweep(&self) {
+        let event = read("events/tenants-sweep.json").into_bytes();
+        assert_eq!(self.local.functions().invoke("tenants", event).await.unwrap(), b"null");
+    }
+
+    /// Lets all times run out that a change of a tenant waits for, as time would.
+    pub(crate) async fn age_change(&self, tenant: &str) {
+        let past = Timestamp::from_millis(0);
+        let store = Store::new(aws::dynamodb(&self.aws_config(), aws::connector()), "Table");
+        let (operator, id) = (Operator::schedule(), TenantId::parse(tenant).unwrap());
+        let Some(mut managed) = store.managed_tenant(&operator, &id).await.unwrap() else { return };
+        managed.give_back(past);
+        if let Some(offboarding) = &mut managed.offboarding {
+            offboarding.closed_at = past;
+            offboarding.looked_at = offboarding.looked_at.map(|_| past);
+        }
+        store.save_tenant(&operator, &mut managed).await.unwrap();
+    }
+
+    /// Lets the time pass that the offboarding of a tenant takes.
+    pub(crate) async fn finish_offboarding(&self, tenant: &str) {
+        // Two looks.
+        for _ in 0..2 {
+            self.age_change(tenant).await;
+            self.sweep().await;
+        }
+    }
+
+    /// The keys of the items that the table has of a tenant, beside its row and its usage, which stays for the bill.
+    pub(crate) async fn items_of(&self, tenant: &str) -> Vec<(String, String)> {
+        let client = aws::dynamodb(&self.aws_config(), aws::connector());
+        let found = client.scan().table_name("Table").send().await.unwrap();
+        assert_eq!(found.last_evaluated_key, None, "more than a page");
+        let key = |item: &HashMap<String, AttributeValue>| {
+            ["pk", "sk"].map(|name| item[name].as_s().unwrap().to_owned()).into()
+        };
+        let of_tenant = |item: &&HashMap<_, _>| format!("{item:?}").contains(tenant);
+        let items = found.items.unwrap_or_default();
+        let keys = items.iter().filter(of_tenant).map(key);
+        let stays = [format!("TENANT#{tenant}"), format!("T#{tenant}#USAGE")];
+        keys.filter(|(pk, _): &(String, String)| !stays.contains(pk)).collect()
     }
 
     pub(crate) async fn shutdown(self) {

@@ -19,6 +19,8 @@ pub enum Code {
     CertificateMismatch,
     /// The token's scopes do not cover the operation.
     InsufficientScope,
+    /// The tenant is offboarded.
+    TenantOffboarded,
     /// There is no such record.
     RecordNotFound,
     /// There is no such machine token.
@@ -77,6 +79,7 @@ impl Code {
         Self::InvalidCursor,
         Self::CertificateMismatch,
         Self::InsufficientScope,
+        Self::TenantOffboarded,
         Self::RecordNotFound,
         Self::TokenNotFound,
         Self::RouteNotFound,
@@ -124,6 +127,7 @@ impl Code {
             Self::InvalidCursor => ("invalid_cursor", StatusCode::BAD_REQUEST, "Invalid cursor"),
             Self::CertificateMismatch => ("certificate_mismatch", StatusCode::UNAUTHORIZED, "Unauthorized"),
             Self::InsufficientScope => ("insufficient_scope", StatusCode::FORBIDDEN, "Forbidden"),
+            Self::TenantOffboarded => ("tenant_offboarded", StatusCode::FORBIDDEN, "Forbidden"),
             Self::RecordNotFound => ("record_not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::TokenNotFound => ("token_not_found", StatusCode::NOT_FOUND, "Not found"),
             Self::RouteNotFound => ("route_not_found", StatusCode::NOT_FOUND, "Not found"),

@@ -1,6 +1,7 @@
 //! What happens in a history, at random.
 
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use super::{ENVIRONMENTS, LATE};
 
@@ -56,6 +57,10 @@ pub(super) enum Action {
     Limit {
         quota: Option<u64>,
     },
+    /// An operator offboards the tenant, by the clock of this environment.
+    Close {
+        environment: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -105,5 +110,11 @@ pub(super) fn history() -> impl Strategy<Value = History> {
     let skews = prop::collection::vec(-300_000_i64..300_000, ENVIRONMENTS);
     let plan = prop_oneof![1_u64..60, 60_u64..3000];
     let actions = prop::collection::vec(action(), 1..60);
-    (plan, skews, actions).prop_map(|(plan, skews, actions)| History { plan, skews, actions })
+    let closing = prop::option::weighted(0.3, (any::<Index>(), 0..ENVIRONMENTS));
+    (plan, skews, actions, closing).prop_map(|(plan, skews, mut actions, closing)| {
+        if let Some((at, environment)) = closing {
+            actions.insert(at.index(actions.len()), Action::Close { environment });
+        }
+        History { plan, skews, actions }
+    })
 }

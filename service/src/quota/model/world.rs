@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::history::{Action, Fate, History};
 use super::{LATE, Weak, apply};
 use crate::month::Month;
+use crate::offboarding;
 use crate::quota::*;
 use crate::usage::Usage;
 
@@ -37,6 +38,7 @@ struct World {
     now: Timestamp,
     quotas: Quotas,
     terms: Terms,
+    closed_at: Option<Timestamp>,
     months: BTreeMap<Month, Figures>,
     processes: Vec<Process>,
     on_their_way: Vec<(Timestamp, Month, Environment, Order)>,
@@ -62,7 +64,8 @@ impl World {
         let quotas = serde_json::from_str(&format!(r#"{{"plan": {}}}"#, history.plan)).unwrap();
         let (months, on_their_way) = (BTreeMap::new(), Vec::new());
         let terms = Terms::default();
-        let mut world = Self { now, quotas, terms, months, processes: Vec::new(), on_their_way, born: 0, weak };
+        let (processes, closed_at) = (Vec::new(), None);
+        let mut world = Self { now, quotas, terms, closed_at, months, processes, on_their_way, born: 0, weak };
         world.processes = history.skews.iter().map(|skew| world_process(&mut world.born, *skew)).collect();
         world
     }
@@ -160,11 +163,13 @@ impl World {
             self.lose(month, given_up);
             match step {
                 Step::Granted => {
+                    let late = self.closed_at.map(|then| self.now.since(then)).filter(|late| *late >= LEASE);
+                    prop_assert!(late.is_none(), "a unit is spent {late:?} after the closing");
                     self.months.get_mut(&month).unwrap().granted += 1;
                     self.check()?;
                     return Ok(Some(month));
                 }
-                Step::Refused => return Ok(None),
+                Step::Refused | Step::Closed => return Ok(None),
                 Step::Send(order) => {
                     let fate = fates.next().unwrap_or(Fate::Answered);
                     if !self.tell(environment, month, &order, fate)? {
@@ -216,6 +221,12 @@ impl World {
                 self.crash(*environment);
             }
             Action::Crash { environment } => self.crash(*environment),
+            Action::Close { environment } => {
+                for month in offboarding::months(self.clock(*environment)) {
+                    self.months.entry(month).or_default().row.closed = true;
+                }
+                self.closed_at.get_or_insert(self.now);
+            }
             Action::Limit { quota } => {
                 self.terms = Terms { plan: Some("plan".to_owned()), quota: *quota };
                 let month = Month::of(self.now);
@@ -306,7 +317,7 @@ impl World {
             // All figures of a report, or none.
             prop_assert_eq!((units.read * 2.0, memory_ms), (units.write, requests * 256));
         }
-        self.use_up()
+        if self.closed_at.is_some() { Ok(()) } else { self.use_up() }
     }
 
     /// The last unit of the quota can be used, and no other.

@@ -1,0 +1,88 @@
+//! The end of a tenant, step by step. `service::offboarding` says why in these steps.
+
+use service::caller::Operator;
+use service::managed::{KeyKind, Managed};
+use service::store::purge::Purged;
+use service::time::Timestamp;
+use tokio::time::Instant;
+
+use super::{Interrupted, Saga};
+
+/// After how many parts of a look its progress is written.
+const PARTS: usize = 40;
+
+impl Saga {
+    /// Removes the API key, waits until the requests that are under way have ended, and removes what the tenant owns, until
+    /// another look finds nothing. Says whether that is done.
+    pub(super) async fn offboard(
+        &self,
+        operator: &Operator,
+        managed: &mut Managed,
+        until: Instant,
+    ) -> Result<bool, Interrupted> {
+        if managed.key == KeyKind::Own {
+            self.gateway.remove_own_key(managed).await?;
+            (managed.key_id, managed.placed_in) = (None, None);
+        }
+        if managed.offboarding.is_none() {
+            // A version that closed no rows of usage has begun it.
+            managed.offboarding_from(Timestamp::now());
+            self.store.close_tenant(operator, managed).await?;
+        }
+        loop {
+            let now = Timestamp::now();
+            let ready_at = managed.offboarding_from(now).ready_at(self.drain);
+            if now < ready_at {
+                return self.leave(operator, managed, ready_at).await;
+            }
+            if !self.look(operator, managed, until).await? {
+                return self.leave(operator, managed, now).await;
+            }
+            if managed.offboarding_from(now).end_look(Timestamp::now()) {
+                break;
+            }
+        }
+        while let removed @ 1.. = self.store.purge_collections(operator, managed.id()).await? {
+            count(managed, removed);
+        }
+        // Only when that is written: a row that is saved as gone after a failure would keep its name for ever.
+        let mut gone = managed.clone();
+        gone.settle(Timestamp::now());
+        self.store.bury_tenant(operator, &mut gone).await?;
+        *managed = gone;
+        Ok(true)
+    }
+
+    /// Goes on with a look as far as there is time. Says whether it has gone through everything.
+    async fn look(&self, operator: &Operator, managed: &mut Managed, until: Instant) -> Result<bool, Interrupted> {
+        let mut parts = 0;
+        while Instant::now() < until {
+            let id = managed.id().clone();
+            let look = &mut managed.offboarding_from(Timestamp::now()).look;
+            match self.store.purge(operator, &id, look.after.as_deref()).await? {
+                Purged::Removed(removed) => {
+                    look.found = true;
+                    count(managed, removed);
+                }
+                Purged::Emptied(collection) => look.after = Some(collection),
+                Purged::Nothing => return Ok(true),
+            }
+            parts += 1;
+            if parts % PARTS == 0 {
+                self.store.save_tenant(operator, managed).await?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Leaves the rest to whoever comes first from then on.
+    async fn leave(&self, operator: &Operator, managed: &mut Managed, from: Timestamp) -> Result<bool, Interrupted> {
+        managed.give_back(from);
+        self.store.save_tenant(operator, managed).await?;
+        Ok(false)
+    }
+}
+
+fn count(managed: &mut Managed, removed: usize) {
+    managed.purged += u64::try_from(removed).unwrap_or_default();
+}
