@@ -45,7 +45,7 @@ pub(crate) struct Keys {
     issuers: Vec<(Issuer, KeySet)>,
     /// The key sets of tenants' issuers, by where the keys come from: an issuer that moves them is asked anew.
     of_tenants: Mutex<HashMap<String, Arc<KeySet>>>,
-    connector: Option<SharedHttpConnector>,
+    connector: SharedHttpConnector,
     plain_http: PlainHttp,
 }
 
@@ -91,7 +91,7 @@ impl State {
 }
 
 impl Keys {
-    pub(crate) fn new(issuers: Issuers, connector: Option<SharedHttpConnector>, plain_http: PlainHttp) -> Self {
+    pub(crate) fn new(issuers: Issuers, connector: SharedHttpConnector, plain_http: PlainHttp) -> Self {
         let with_set = |issuer| {
             let set = KeySet::of(&issuer);
             (issuer, set)
@@ -160,7 +160,7 @@ impl Keys {
     }
 
     async fn fetch(&self, uri: &str) -> Result<HashMap<String, Key>, FetchError> {
-        let set = fetch(self.connector.as_ref(), uri, self.plain_http).await?;
+        let set = fetch(&self.connector, uri, self.plain_http).await?;
         let set = serde_json::from_slice(&set).map_err(|_| FetchError::NotJwks)?;
         jwks::usable(&set, uri).ok_or(FetchError::NotJwks)
     }

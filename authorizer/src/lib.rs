@@ -85,7 +85,7 @@ pub struct Authorizer {
 impl Authorizer {
     /// An authorizer for the tokens of these issuers, and for this store's tenants and their own issuers.
     #[must_use]
-    pub fn new(config: IssuersConfig, store: Store, connector: Option<SharedHttpConnector>) -> Self {
+    pub fn new(config: IssuersConfig, store: Store, connector: SharedHttpConnector) -> Self {
         let IssuersConfig { issuers, plain_http } = config;
         Self {
             keys: Keys::new(issuers, connector, plain_http),

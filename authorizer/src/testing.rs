@@ -186,7 +186,7 @@ impl World {
             api_gateway_endpoint: None,
             sam_local: false,
         };
-        Store::new(aws::dynamodb(&config, Some(self.connector())), "table")
+        Store::new(aws::dynamodb(&config, self.connector()), "table")
     }
 
     /// An authorizer in this world, with changes to the one issuer's settings.
@@ -194,7 +194,7 @@ impl World {
         let mut issuer = json!({"issuer": ISSUER, "jwksUri": JWKS_URI, "audiences": ["tenantry"]});
         let changes = settings.as_object().cloned().unwrap_or_default();
         issuer.as_object_mut().unwrap().extend(changes);
-        Authorizer::new(stack(&json!([issuer])), self.store(), Some(self.connector()))
+        Authorizer::new(stack(&json!([issuer])), self.store(), self.connector())
     }
 }
 

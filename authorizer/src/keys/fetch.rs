@@ -11,8 +11,6 @@ const MAX_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    #[error("there is no HTTPS client")]
-    NoClient,
     #[error("the address {0}")]
     Address(#[from] AddressError),
     #[error("the address is not valid: {0}")]
@@ -32,12 +30,11 @@ pub(super) enum FetchError {
 /// What the issuer answers. The address is checked here as well as where it is configured: a tenant's row may be older
 /// than the rules, and nothing else stands between it and the Runtime API of this machine.
 pub(super) async fn fetch(
-    connector: Option<&SharedHttpConnector>,
+    connector: &SharedHttpConnector,
     uri: &str,
     plain_http: PlainHttp,
 ) -> Result<Vec<u8>, FetchError> {
     check_address(uri, plain_http)?;
-    let connector = connector.ok_or(FetchError::NoClient)?;
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri(uri).map_err(|error| FetchError::Request(error.to_string()))?;
     request.headers_mut().insert("accept", "application/jwk-set+json, application/json");

@@ -59,7 +59,7 @@ struct Key {
 impl ApiGateway {
     /// A client, on a shared connector.
     #[must_use]
-    pub fn new(config: &AwsConfig, connector: Option<SharedHttpConnector>, plans: Plans, stack: String) -> Self {
+    pub fn new(config: &AwsConfig, connector: SharedHttpConnector, plans: Plans, stack: String) -> Self {
         let is_known = !config.sam_local || config.api_gateway_endpoint.is_some();
         let client = is_known.then(|| client(config, connector));
         Self { client, plans, plan_ids: Mutex::default(), stack }
@@ -284,7 +284,7 @@ async fn join(client: &Client, key_id: &str, usage_plan: &str) -> Result<(), Ref
 }
 
 /// A client that backs off for seconds, on a shared connector.
-fn client(config: &AwsConfig, connector: Option<SharedHttpConnector>) -> Client {
+fn client(config: &AwsConfig, connector: SharedHttpConnector) -> Client {
     let mut builder = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(config.region.clone()))
@@ -301,12 +301,10 @@ fn client(config: &AwsConfig, connector: Option<SharedHttpConnector>) -> Client 
                 .operation_attempt_timeout(Duration::from_secs(5))
                 .operation_timeout(Duration::from_secs(12))
                 .build(),
-        );
+        )
+        .http_client(http_client_fn(move |_, _| connector.clone()));
     if let Some(url) = &config.api_gateway_endpoint {
         builder = builder.endpoint_url(url);
-    }
-    if let Some(connector) = connector {
-        builder = builder.http_client(http_client_fn(move |_, _| connector.clone()));
     }
     Client::from_conf(builder.build())
 }

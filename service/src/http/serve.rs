@@ -334,7 +334,7 @@ mod tests {
             api_gateway_endpoint: None,
             sam_local: false,
         };
-        let store = Store::new(aws::dynamodb(&config, Some(SharedHttpConnector::new(Silent))), "Table");
+        let store = Store::new(aws::dynamodb(&config, SharedHttpConnector::new(Silent)), "Table");
         let quotas = serde_json::from_value(json!({"free": 100})).unwrap();
         Ledger::new(store, MeterConfig { quotas, when_unavailable, memory_mb: 256 })
     }
