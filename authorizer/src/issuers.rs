@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use service::issuer::{PlainHttp, TenantIssuer, is_plausible};
+use service::domain::issuer::{PlainHttp, TenantIssuer, is_plausible};
 use service::store::{Fault, Store};
 use tokio::sync::Mutex;
 use tokio::time::Instant;

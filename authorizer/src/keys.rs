@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use futures_util::future::join_all;
-use service::issuer::{Issuer, Issuers, PlainHttp};
+use service::domain::issuer::{Issuer, Issuers, PlainHttp};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;

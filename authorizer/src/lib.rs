@@ -23,11 +23,11 @@ use std::time::Instant;
 use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerRequest, ApiGatewayCustomAuthorizerResponse};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use lambda_runtime::Diagnostic;
-use service::caller::context;
-use service::capacity::measured;
-use service::config::IssuersConfig;
+use service::domain::caller::context;
+use service::domain::tenant::{Status, Tenant};
+use service::runtime::capacity::measured;
+use service::runtime::config::IssuersConfig;
 use service::store::Store;
-use service::tenant::{Status, Tenant};
 
 pub use contract::{ROUTES, Route};
 pub use policy::policy;

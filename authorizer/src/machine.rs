@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use service::machine::{Digest, Grant, InvalidSecret, PREFIX, Secret};
+use service::domain::machine::{Digest, Grant, InvalidSecret, PREFIX, Secret};
+use service::domain::time::Timestamp;
 use service::store::Store;
-use service::time::Timestamp;
 use tokio::time::timeout;
 use tracing::warn;
 

@@ -2,9 +2,10 @@
 
 use authorizer::Authorizer;
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use service::config::{Config, IssuersConfig};
+use service::runtime::aws;
+use service::runtime::config::{Config, IssuersConfig};
+use service::runtime::log;
 use service::store::Store;
-use service::{aws, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use service::caller::context;
-use service::capacity::Units;
-use service::log::{self, Entry, Taken};
+use service::domain::caller::context;
+use service::domain::units::Units;
+use service::runtime::log::{self, Entry, Taken};
 
 use crate::{Answer, Refusal};
 

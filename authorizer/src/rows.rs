@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
+use service::domain::tenant::STALE;
 use service::store::Fault;
-use service::tenant::STALE;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;

@@ -1,9 +1,9 @@
 //! Tenants' rows, by their ids and by the opaque keys that stand for them.
 
-use service::machine::Digest;
+use service::domain::machine::Digest;
+use service::domain::tenant::{Tenant, TenantId};
+use service::domain::time::{Expiry, Timestamp};
 use service::store::{Fault, Store};
-use service::tenant::{Tenant, TenantId};
-use service::time::{Expiry, Timestamp};
 
 use crate::rows::Rows;
 

@@ -17,10 +17,10 @@ use aws_smithy_types::body::SdkBody;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use service::aws;
-use service::config::{AwsConfig, IssuersConfig};
-use service::issuer::{Issuers, PlainHttp};
-use service::machine::Secret;
+use service::domain::issuer::{Issuers, PlainHttp};
+use service::domain::machine::Secret;
+use service::runtime::aws;
+use service::runtime::config::{AwsConfig, IssuersConfig};
 use service::store::Store;
 
 use crate::Authorizer;

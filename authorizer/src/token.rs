@@ -8,10 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use service::certificate::Thumbprint;
-use service::issuer::Algorithm;
-use service::machine::Digest;
-use service::tenant::TenantId;
+use service::domain::certificate::Thumbprint;
+use service::domain::issuer::Algorithm;
+use service::domain::machine::Digest;
+use service::domain::tenant::TenantId;
 use tracing::warn;
 
 use crate::issuers::TenantIssuers;

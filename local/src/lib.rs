@@ -37,8 +37,8 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Request};
 use axum::serve::ListenerExt as _;
 use serde_json::json;
-use service::aws;
-use service::config::AwsConfig;
+use service::runtime::aws;
+use service::runtime::config::AwsConfig;
 use service::store::Store;
 use tokio::net::TcpListener;
 

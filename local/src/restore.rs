@@ -6,12 +6,12 @@
 //!
 //! Keys that tenants share are not restored here. The next change that lets in a tenant that uses one makes it again.
 
-use service::caller::Operator;
-use service::managed::{KeyKind, Managed};
-use service::page::{Limit, Order, PageRequest};
+use service::domain::caller::Operator;
+use service::domain::managed::{KeyKind, Managed};
+use service::domain::page::{Limit, Order, PageRequest};
+use service::domain::tenant::Status;
 use service::store::admin::TenantFilter;
 use service::store::{ListError, Store};
-use service::tenant::Status;
 
 use crate::gateway::ApiKeys;
 

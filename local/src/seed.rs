@@ -1,8 +1,8 @@
 //! Who is there at first: two tenants to play with, and an operator.
 
 use serde_json::{Value, json};
+use service::domain::tenant::{Status, TenantId};
 use service::store::{Fault, Store};
-use service::tenant::{Status, TenantId};
 
 use crate::gateway::ApiKeys;
 use crate::runtime::{Invoke, InvokeError};

@@ -3,10 +3,10 @@
 use std::os::unix::fs::symlink;
 
 use serde_json::Value;
-use service::caller::Operator;
-use service::managed::{KeyKind, Managed};
-use service::tenant::{Status, Tenant, TenantId};
-use service::time::Timestamp;
+use service::domain::caller::Operator;
+use service::domain::managed::{KeyKind, Managed};
+use service::domain::tenant::{Status, Tenant, TenantId};
+use service::domain::time::Timestamp;
 
 use super::*;
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use crate::caller::{Caller, Payer};
-use crate::config::{MeterConfig, WhenUnavailable};
-use crate::month::Month;
-use crate::quota::{Account, Environment, Loss, Order, Sequence, Step, UnknownPlan};
+use crate::domain::caller::{Caller, Payer};
+use crate::domain::month::Month;
+use crate::domain::quota::WhenUnavailable;
+use crate::domain::quota::{Account, Environment, Loss, Order, Sequence, Step, UnknownPlan};
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Usage;
+use crate::runtime::config::MeterConfig;
 use crate::store::{Fault, Store};
-use crate::time::Timestamp;
-use crate::usage::Usage;
 
 /// How long a request waits for a unit at most: two tries (`aws`). It is a part of the request's time (`http::serve`), and
 /// leaves the handler the rest.

@@ -1,32 +1,17 @@
-//! What the functions share.
+//! What the functions share, in wings, of which each may import those above it in this table.
 //!
-//! `store` keeps the domain in `DynamoDB`, `ledger` holds an environment's units of quotas, `http` speaks to API Gateway,
-//! `lifecycle` to Lambda, `log` writes the line of each event, `config` and `aws` read the environment once at start-up.
-//! Every other module is of the domain, which knows neither AWS nor HTTP.
+//! | wing | what lives there |
+//! |---|---|
+//! | [`domain`] | the rules of the service, without AWS and without HTTP |
+//! | [`runtime`] | what a function starts with: configuration, AWS clients, log, capacity counter |
+//! | [`store`] | the domain in `DynamoDB` |
+//! | [`ledger`] | the units of quota that an execution environment holds |
+//! | [`http`] | requests from API Gateway, and responses to it |
+//!
+//! A test holds the wings to this order (`service/tests/wings.rs`).
 
-pub mod aws;
-pub mod caller;
-pub mod capacity;
-pub mod certificate;
-pub mod config;
-pub mod data;
+pub mod domain;
 pub mod http;
-pub mod idempotency;
-pub mod issuer;
 pub mod ledger;
-pub mod lifecycle;
-pub mod log;
-pub mod machine;
-pub mod managed;
-pub mod month;
-pub mod offboarding;
-pub mod page;
-pub mod precondition;
-pub mod quota;
-pub mod record;
+pub mod runtime;
 pub mod store;
-pub mod tenant;
-pub mod tenant_key;
-pub mod time;
-pub mod transaction;
-pub mod usage;

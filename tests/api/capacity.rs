@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, Get, KeysAndAttributes, Put, PutRequest, TransactGetItem, TransactWriteItem, WriteRequest,
 };
-use service::aws;
-use service::capacity::{Units, measured};
+use service::domain::units::Units;
+use service::runtime::aws;
+use service::runtime::capacity::measured;
 
 use crate::support::Api;
 use crate::support::dynamodb::{DynamoDb, Fault, Seen};

@@ -7,8 +7,8 @@ use claims::scopes;
 use local::runtime::{Invoke, InvokeError};
 use local::template::{Template, yaml};
 use serde_json::{Value, json};
-use service::aws;
-use service::issuer::{Issuers, PlainHttp};
+use service::domain::issuer::{Issuers, PlainHttp};
+use service::runtime::aws;
 
 use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, read, workspace};

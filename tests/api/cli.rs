@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::Value;
-use service::aws;
-use service::config::AwsConfig;
+use service::runtime::aws;
+use service::runtime::config::AwsConfig;
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};

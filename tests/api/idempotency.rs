@@ -119,7 +119,8 @@ async fn an_expiry_that_was_to_come_may_be_past_for_a_repeat() {
     let globex = api.caller("globex").await;
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 5;
     let moment = UNIX_EPOCH + Duration::from_secs(seconds);
-    let expiry = serde_json::to_value(service::time::Expiry::from_secs(i64::try_from(seconds).unwrap())).unwrap();
+    let expiry =
+        serde_json::to_value(service::domain::time::Expiry::from_secs(i64::try_from(seconds).unwrap())).unwrap();
     let body = json!({"data": {"n": 1}, "expiresAt": expiry});
     let write: Write = ("PUT", NOTE, Some(body.clone()), 201);
     let first = call(&globex, &write, KEY).send().await.expect(201);

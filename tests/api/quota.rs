@@ -8,12 +8,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use local::runtime::FunctionStats;
 use local::seed::DEMO;
 use serde_json::{Value, json};
-use service::aws;
-use service::caller::Caller as TenantCaller;
-use service::month::Month;
-use service::quota::Row;
+use service::domain::caller::Caller as TenantCaller;
+use service::domain::month::Month;
+use service::domain::quota::Row;
+use service::domain::time::Timestamp;
+use service::runtime::aws;
 use service::store::Store;
-use service::time::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 

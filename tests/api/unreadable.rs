@@ -141,7 +141,7 @@ async fn an_expiry_after_the_year_9999_is_read_as_its_last_second() {
 
     let made = globex.post("/tokens", &json!({"name": "old", "scopes": ["records:read"]})).await.expect(201).json();
     let id = made["id"].as_str().unwrap();
-    let grant = service::machine::Secret::parse(made["token"].as_str().unwrap()).unwrap().digest();
+    let grant = service::domain::machine::Secret::parse(made["token"].as_str().unwrap()).unwrap().digest();
     api.overwrite((&format!("T#{GLOBEX}#TOKENS"), id), "expiresAt", beyond.clone()).await;
     api.overwrite((&format!("TOKEN#{grant}"), "TOKEN"), "expiresAt", beyond).await;
     assert_eq!(globex.get("/tokens").await.expect(200).json()["items"][0]["expiresAt"], LAST);
@@ -199,7 +199,7 @@ async fn tenants_and_figures_that_cannot_be_read_are_told() {
 
     // Metered requests end with a row of the month.
     globex.get("/collections").await.expect(200);
-    let month = service::month::Month::of(service::time::Timestamp::now()).to_string();
+    let month = service::domain::month::Month::of(service::domain::time::Timestamp::now()).to_string();
     api.overwrite((&format!("T#{GLOBEX}#USAGE"), &month), "requests", text("many")).await;
     let usage = operator.get("/admin/usage").await.expect(200).json();
     assert_eq!(usage["unreadable"], json!([{"id": GLOBEX}]));

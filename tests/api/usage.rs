@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use service::aws;
-use service::month::Month;
-use service::time::Timestamp;
+use service::domain::month::Month;
+use service::domain::time::Timestamp;
+use service::runtime::aws;
 
 use crate::support::{Answer, Api, Caller};
 

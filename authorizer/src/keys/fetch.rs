@@ -4,7 +4,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt, Limited};
-use service::issuer::{AddressError, PlainHttp, check_address};
+use service::domain::issuer::{AddressError, PlainHttp, check_address};
 
 /// The most bytes of a key set.
 const MAX_BYTES: usize = 256 * 1024;

@@ -6,7 +6,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, 
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 use serde::Serialize;
 use serde_json::Value;
-use service::issuer::{Algorithm, Issuer};
+use service::domain::issuer::{Algorithm, Issuer};
 use tracing::warn;
 
 /// The bits of an RSA modulus that verify a signature here. RFC 7518, section 3.3, wants 2048 at least.

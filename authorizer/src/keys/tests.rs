@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use service::issuer::Algorithm;
+use service::domain::issuer::Algorithm;
 
 use super::*;
 use crate::testing::{EC, EC_384, ED, ISSUER, JWKS_URI, RSA, World, fine_world, stack};

@@ -201,8 +201,8 @@ async fn while_the_table_fails_it_is_not_the_token_that_is_wrong() {
 
 /// An opaque key of a tenant, which the table knows.
 fn add_key(world: &World, tenant: &str, expires_at: Option<u64>) -> String {
-    let key = service::tenant_key::generate();
-    let partition = format!("TENANTKEY#{}", service::tenant_key::digest(&key).unwrap());
+    let key = service::domain::tenant_key::generate();
+    let partition = format!("TENANTKEY#{}", service::domain::tenant_key::digest(&key).unwrap());
     let mut item = json!({"pk": {"S": partition}, "sk": {"S": "TENANTKEY"}, "tenant": {"S": tenant}});
     if let Some(end) = expires_at {
         item["expiresAt"] = json!({"N": end.to_string()});
@@ -228,7 +228,7 @@ async fn an_opaque_key_stands_for_the_tenant_where_the_issuer_says_so() {
         assert_eq!(by_id.context["reason"], "tenant_unknown", "elsewhere it is no tenant's id");
     }
     let ended = add_key(&world, ACME, Some(super::now()));
-    for key in [ended.as_str(), &service::tenant_key::generate(), ACME, "x"] {
+    for key in [ended.as_str(), &service::domain::tenant_key::generate(), ACME, "x"] {
         let answer = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
         assert_eq!(answer.context["reason"], "tenant_unknown", "{key}");
     }

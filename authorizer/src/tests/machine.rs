@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use service::machine::Secret;
+use service::domain::machine::Secret;
 
 use super::{allows, authorize, good_token, now, rejection};
 use crate::Refusal;

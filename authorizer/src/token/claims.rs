@@ -1,10 +1,10 @@
 //! What the claims of a verified token say.
 
 use serde_json::{Map, Value};
-use service::certificate::Thumbprint;
-use service::issuer::Issuer;
-use service::tenant::TenantId;
-use service::tenant_key;
+use service::domain::certificate::Thumbprint;
+use service::domain::issuer::Issuer;
+use service::domain::tenant::TenantId;
+use service::domain::tenant_key;
 
 use super::{Party, Rejection};
 use crate::contract;

@@ -2,7 +2,7 @@
 //! sections 2.8 and 3.11).
 
 use serde_json::Value;
-use service::issuer::Issuer;
+use service::domain::issuer::Issuer;
 
 use super::Rejection;
 use super::claims::Claims;

@@ -3,7 +3,7 @@
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode};
 use serde::de::IgnoredAny;
-use service::issuer::Algorithm;
+use service::domain::issuer::Algorithm;
 
 use super::Rejection;
 use crate::keys::Key;

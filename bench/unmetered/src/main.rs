@@ -3,9 +3,11 @@
 
 use aws_sdk_dynamodb::Client;
 use records::Records;
-use service::config::Config;
+use service::http;
+use service::runtime::aws;
+use service::runtime::config::Config;
+use service::runtime::log;
 use service::store::Store;
-use service::{aws, http, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -13,10 +13,10 @@ use std::time::Instant;
 use lambda_runtime::Diagnostic;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use service::capacity::measured;
-use service::log::{self, Entry, Taken};
+use service::domain::tenant::TenantId;
+use service::runtime::capacity::measured;
+use service::runtime::log::{self, Entry, Taken};
 use service::store::{Fault, Store};
-use service::tenant::TenantId;
 
 use event::{AccessToken, AddedClaims, Event, OverrideDetails, Request, Response};
 

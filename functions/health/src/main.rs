@@ -1,9 +1,11 @@
 //! Starts the function.
 
 use health::Health;
-use service::config::Config;
+use service::http;
+use service::runtime::aws;
+use service::runtime::config::Config;
+use service::runtime::log;
 use service::store::Store;
-use service::{aws, http, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

@@ -1,9 +1,9 @@
 //! The writable part of a record, as requests carry it: `{"data": {...}, "expiresAt": ...}`.
 
 use serde_json::value::RawValue;
-use service::data::Data;
+use service::domain::data::Data;
+use service::domain::record::{Draft, ExpiryChange};
 use service::http::{Code, Inbound, Problem};
-use service::record::{Draft, ExpiryChange};
 
 const MEMBERS: &[&str] = &["data", "expiresAt"];
 

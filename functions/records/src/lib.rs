@@ -3,10 +3,10 @@
 mod draft;
 
 use lambda_http::http::StatusCode;
-use service::caller::{Access, RecordsRead, RecordsWrite};
+use service::domain::caller::{Access, RecordsRead, RecordsWrite};
+use service::domain::idempotency::{Keep, Once};
+use service::domain::record::{CollectionName, Record, RecordId};
 use service::http::{Handler, Inbound, Problem, Query, Reply, answer, first_answer};
-use service::idempotency::{Keep, Once};
-use service::record::{CollectionName, Record, RecordId};
 use service::store::Store;
 use service::store::collections::KnownCollections;
 use service::store::records::Put;

@@ -1,10 +1,12 @@
 //! Starts the function.
 
 use records::Records;
-use service::config::{Config, MeterConfig};
+use service::http;
 use service::ledger::Ledger;
+use service::runtime::aws;
+use service::runtime::config::{Config, MeterConfig};
+use service::runtime::log;
 use service::store::Store;
-use service::{aws, http, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

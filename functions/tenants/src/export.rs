@@ -1,8 +1,8 @@
 //! An export as JSON Lines.
 
 use serde::Serialize;
+use service::domain::page::Unreadable;
 use service::http::Problem;
-use service::page::Unreadable;
 use service::store::Export;
 
 /// The line of what cannot be read, so that an export which lacks something says so.

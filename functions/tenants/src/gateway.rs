@@ -16,10 +16,10 @@ use aws_sdk_apigateway::config::timeout::TimeoutConfig;
 use aws_sdk_apigateway::config::{BehaviorVersion, Config, IdentityCache, Region};
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
-use service::aws;
-use service::config::AwsConfig;
-use service::managed::{FailureCode, KeyKind, Managed};
-use service::tenant::TenantId;
+use service::domain::managed::{FailureCode, KeyKind, Managed};
+use service::domain::tenant::TenantId;
+use service::runtime::aws;
+use service::runtime::config::AwsConfig;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 

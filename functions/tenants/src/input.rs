@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use service::config::IssuersConfig;
+use service::domain::issuer::{Issuer, IssuersError, PlainHttp, is_plausible};
+use service::domain::managed::KeyKind;
+use service::domain::tenant::TenantId;
 use service::http::{Body, Code, Inbound, Problem, WholeNumber};
-use service::issuer::{Issuer, IssuersError, PlainHttp, is_plausible};
-use service::managed::KeyKind;
-use service::tenant::TenantId;
+use service::runtime::config::IssuersConfig;
 
 use crate::plans::Plans;
 

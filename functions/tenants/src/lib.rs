@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use lambda_http::http::StatusCode;
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
-use service::caller::Operator;
-use service::config::IssuersConfig;
+use service::domain::caller::Operator;
+use service::domain::managed::{Managed, Refused};
+use service::domain::page::Page;
+use service::domain::tenant::{Status, Tenant, TenantId};
+use service::domain::tenant_key;
+use service::domain::time::Timestamp;
 use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
-use service::managed::{Managed, Refused};
-use service::page::Page;
+use service::runtime::config::IssuersConfig;
 use service::store::Store;
 use service::store::admin::{SaveError, TenantFilter};
-use service::tenant::{Status, Tenant, TenantId};
-use service::tenant_key;
-use service::time::Timestamp;
 use tracing::warn;
 
 pub use gateway::ApiGateway;
@@ -48,7 +48,7 @@ pub struct Tenants {
 
 impl Tenants {
     /// A function on this store and this API, in a stack of these issuers, where the requests of an offboarded tenant
-    /// [drain](service::offboarding::drain) for this long.
+    /// [drain](service::domain::offboarding::drain) for this long.
     #[must_use]
     pub fn new(store: Store, gateway: ApiGateway, issuers: IssuersConfig, drain: Duration) -> Self {
         Self { saga: Saga { store, gateway, drain }, issuers }

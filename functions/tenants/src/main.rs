@@ -1,9 +1,11 @@
 //! Starts the function.
 
-use service::config::{Config, IssuersConfig, WhenUnavailable, required};
-use service::offboarding::drain;
+use service::domain::offboarding::drain;
+use service::http;
+use service::runtime::aws;
+use service::runtime::config::{Config, IssuersConfig, required, when_unavailable};
+use service::runtime::log;
 use service::store::Store;
-use service::{aws, http, log};
 use tenants::{ApiGateway, Plans, Tenants};
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,7 +14,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let config = Config::from_env()?;
     let plans = Plans::parse(&required("BACKSTOPS")?)?;
     let issuers = IssuersConfig::from_env()?;
-    let drain = drain(WhenUnavailable::from_env()?);
+    let drain = drain(when_unavailable()?);
     let connector = aws::connector();
     let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
     let gateway = ApiGateway::new(&config.aws, connector, plans, required("STACK")?);

@@ -9,12 +9,12 @@ mod offboard;
 
 use std::time::Duration;
 
-use service::caller::Operator;
-use service::managed::{ChangeKind, FailureCode, KeyKind, Managed};
+use service::domain::caller::Operator;
+use service::domain::managed::{ChangeKind, FailureCode, KeyKind, Managed};
+use service::domain::time::Timestamp;
 use service::store::Fault;
 use service::store::Store;
 use service::store::admin::SaveError;
-use service::time::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 

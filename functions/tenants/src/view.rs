@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use service::issuer::Issuer;
-use service::managed::{Failure, Managed};
-use service::tenant_key::TenantKey;
-use service::time::Timestamp;
+use service::domain::issuer::Issuer;
+use service::domain::managed::{Failure, Managed};
+use service::domain::tenant_key::TenantKey;
+use service::domain::time::Timestamp;
 
 /// An issuer of a tenant, as it was written.
 #[derive(Debug, Serialize)]

@@ -1,10 +1,10 @@
 //! A token as it is asked for: `{"name": "...", "scopes": ["..."], "expiresAt": ...}`.
 
 use serde::de::DeserializeOwned;
-use service::caller::Caller;
+use service::domain::caller::Caller;
+use service::domain::machine::{Name, Scopes};
+use service::domain::time::Expiry;
 use service::http::{Body, Code, Inbound, Problem};
-use service::machine::{Name, Scopes};
-use service::time::Expiry;
 
 const MEMBERS: &[&str] = &["name", "scopes", "expiresAt"];
 

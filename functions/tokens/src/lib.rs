@@ -5,12 +5,12 @@ mod draft;
 use lambda_http::http::StatusCode;
 use lambda_http::http::header::CACHE_CONTROL;
 use serde::Serialize;
-use service::caller::{Access, Caller, TokensManage};
+use service::domain::caller::{Access, Caller, TokensManage};
+use service::domain::idempotency::{Keep, Once};
+use service::domain::machine::{MachineToken, Secret, TokenId};
+use service::domain::time::Timestamp;
 use service::http::{Code, Handler, Inbound, Problem, Query, Reply, answer, first_answer};
-use service::idempotency::{Keep, Once};
-use service::machine::{MachineToken, Secret, TokenId};
 use service::store::Store;
-use service::time::Timestamp;
 
 use draft::Draft;
 

@@ -1,9 +1,11 @@
 //! Starts the function.
 
-use service::config::{Config, MeterConfig};
+use service::http;
 use service::ledger::Ledger;
+use service::runtime::aws;
+use service::runtime::config::{Config, MeterConfig};
+use service::runtime::log;
 use service::store::Store;
-use service::{aws, http, log};
 use tokens::Tokens;
 
 #[tokio::main(flavor = "current_thread")]

@@ -4,13 +4,13 @@ mod operations;
 
 use lambda_http::http::StatusCode;
 use serde::Serialize;
-use service::caller::{Access, RecordsWrite};
+use service::domain::caller::{Access, RecordsWrite};
+use service::domain::idempotency::{Keep, Once};
+use service::domain::record::{CollectionName, RecordId, Version};
+use service::domain::transaction::Transaction;
 use service::http::{Handler, Inbound, Problem, Reply, answer, first_answer};
-use service::idempotency::{Keep, Once};
-use service::record::{CollectionName, RecordId, Version};
 use service::store::Store;
 use service::store::collections::KnownCollections;
-use service::transaction::Transaction;
 
 /// The function's state.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use service::data::Data;
+use service::domain::data::Data;
+use service::domain::idempotency::Once;
+use service::domain::record::{CollectionName, Draft, RecordId, Version};
+use service::domain::transaction::{Action, Operation, Patch, Transaction};
 use service::http::{Body, Code, Inbound, Problem, WholeNumber};
-use service::idempotency::Once;
-use service::record::{CollectionName, Draft, RecordId, Version};
-use service::transaction::{Action, Operation, Patch, Transaction};
 
 /// What an operation is called.
 pub(crate) fn name(action: &Action<'_>) -> &'static str {

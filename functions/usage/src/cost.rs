@@ -1,8 +1,8 @@
 //! What a tenant's month cost, by the price table: what metering saw, and an estimate of what it did not.
 
 use serde::Serialize;
-use service::quota::Row;
-use service::usage::Usage;
+use service::domain::quota::Row;
+use service::domain::usage::Usage;
 
 use crate::money::Money;
 use crate::prices::Prices;
@@ -97,7 +97,7 @@ fn halves(units: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use service::capacity::Units;
+    use service::domain::units::Units;
 
     use super::*;
 

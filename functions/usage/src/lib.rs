@@ -8,16 +8,16 @@ mod view;
 
 use lambda_http::http::StatusCode;
 use lambda_http::http::header::{CONTENT_TYPE, VARY};
-use service::caller::UsageRead;
+use service::domain::caller::UsageRead;
+use service::domain::managed::Managed;
+use service::domain::month::Month;
+use service::domain::page::{Page, Unreadable};
+use service::domain::quota::{Quotas, Row};
+use service::domain::tenant::Status;
+use service::domain::time::Timestamp;
 use service::http::{Code, Handler, Inbound, Problem, Query, Reply};
-use service::managed::Managed;
-use service::month::Month;
-use service::page::{Page, Unreadable};
-use service::quota::{Quotas, Row};
 use service::store::Store;
 use service::store::admin::TenantFilter;
-use service::tenant::Status;
-use service::time::Timestamp;
 
 pub use prices::{InvalidPrices, Prices};
 

@@ -1,8 +1,10 @@
 //! Starts the function.
 
-use service::config::{Config, optional, quotas};
+use service::http;
+use service::runtime::aws;
+use service::runtime::config::{Config, optional, quotas};
+use service::runtime::log;
 use service::store::Store;
-use service::{aws, http, log};
 use usage::{Prices, Usage};
 
 #[tokio::main(flavor = "current_thread")]

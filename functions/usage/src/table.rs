@@ -1,8 +1,8 @@
 //! The figures as CSV (RFC 4180), for spreadsheets.
 
 use csv::{QuoteStyle, Terminator, WriterBuilder};
+use service::domain::page::{Page, Unreadable};
 use service::http::Problem;
-use service::page::{Page, Unreadable};
 
 use crate::cost::{Cost, Estimated, Measured};
 use crate::view::{Counted, OfTenant};
@@ -110,9 +110,9 @@ fn harmless(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use service::month::Month;
-    use service::quota::Row;
-    use service::tenant::{Status, Tenant, TenantId};
+    use service::domain::month::Month;
+    use service::domain::quota::Row;
+    use service::domain::tenant::{Status, Tenant, TenantId};
 
     use super::*;
     use crate::prices::Prices;

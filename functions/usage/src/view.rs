@@ -1,10 +1,10 @@
 //! A month's figures as they are shown.
 
 use serde::Serialize;
-use service::month::Month;
-use service::quota::Row;
-use service::tenant::Tenant;
-use service::usage::Usage;
+use service::domain::month::Month;
+use service::domain::quota::Row;
+use service::domain::tenant::Tenant;
+use service::domain::usage::Usage;
 
 use crate::cost::Cost;
 use crate::prices::Prices;

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use service::certificate::Thumbprint;
+use service::domain::certificate::Thumbprint;
 
 use super::{Issuer, TokenError};
 use crate::gateway::certificate;

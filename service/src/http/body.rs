@@ -5,9 +5,9 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use super::{Code, Problem, encoding};
-use crate::data::Members;
-use crate::record::ExpiryChange;
-use crate::time::{Expiry, InvalidExpiry, Timestamp};
+use crate::domain::data::Members;
+use crate::domain::record::ExpiryChange;
+use crate::domain::time::{Expiry, InvalidExpiry, Timestamp};
 
 /// The most bytes of a body. Data has at most 350 KiB, and may be written with escapes that are longer than the
 /// characters they stand for.

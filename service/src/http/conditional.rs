@@ -4,8 +4,8 @@ use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
 use super::{Code, Problem};
-use crate::precondition::{Precondition, Versions};
-use crate::record::Version;
+use crate::domain::precondition::{Precondition, Versions};
+use crate::domain::record::Version;
 
 /// The most tags in one header: each becomes a value in a condition of the table.
 const MAX_TAGS: usize = 32;

@@ -4,9 +4,9 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Inbound, Problem, Reply};
-use crate::caller::{Access, Scope};
-use crate::data::Data;
-use crate::idempotency::{Answered, Kept, KeptBody, Once, Sealed, Written};
+use crate::domain::caller::{Access, Scope};
+use crate::domain::data::Data;
+use crate::domain::idempotency::{Answered, Kept, KeptBody, Once, Sealed, Written};
 use crate::store::Store;
 
 /// Says that an answer is the one to an earlier try.

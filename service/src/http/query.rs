@@ -5,7 +5,7 @@ use lambda_http::RequestExt;
 use serde::Serialize;
 
 use super::{Code, Problem, Reply};
-use crate::page::{Limit, Order, Page, PageRequest};
+use crate::domain::page::{Limit, Order, Page, PageRequest};
 
 /// The query parameters of a request, each known to the operation and given once.
 #[derive(Debug)]

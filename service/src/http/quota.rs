@@ -100,7 +100,9 @@ mod tests {
         assert_eq!(code(Refusal::Closed), Code::TenantOffboarded);
         assert_eq!(code(Refusal::Fault(Fault::Unavailable("x".into()))), Code::Unavailable);
         assert_eq!(code(Refusal::Fault(Fault::Broken("x".into()))), Code::InternalError);
-        let unknown = crate::quota::Quotas::default().limit(&crate::quota::Terms::default(), "gold", None).unwrap_err();
+        let unknown = crate::domain::quota::Quotas::default()
+            .limit(&crate::domain::quota::Terms::default(), "gold", None)
+            .unwrap_err();
         assert_eq!(code(Refusal::UnknownPlan(unknown)), Code::InternalError);
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::{Problem, conditional};
-use crate::record::Version;
+use crate::domain::record::Version;
 
 /// A status, headers and perhaps a body.
 #[derive(Debug)]

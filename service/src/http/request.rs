@@ -11,11 +11,11 @@ use lambda_http::request::RequestContext;
 use serde_json::Value;
 
 use super::{Code, Problem, Query, body, path};
-use crate::caller::{Caller, Operator, context};
-use crate::certificate::Thumbprint;
-use crate::data::{Data, Members};
-use crate::idempotency::{Essence, Fingerprint, IdempotencyKey, InvalidKey, Once};
-use crate::precondition::Precondition;
+use crate::domain::caller::{Caller, Operator, context};
+use crate::domain::certificate::Thumbprint;
+use crate::domain::data::{Data, Members};
+use crate::domain::idempotency::{Essence, Fingerprint, IdempotencyKey, InvalidKey, Once};
+use crate::domain::precondition::Precondition;
 
 /// draft-ietf-httpapi-idempotency-key-header, section 2.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -16,11 +16,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::outgoing::{self, Outgoing};
 use super::{Code, Inbound, Problem, Reply, quota};
-use crate::caller::Caller;
-use crate::capacity::{Units, measured};
+use crate::domain::caller::Caller;
+use crate::domain::units::Units;
 use crate::ledger::{Admission, Ledger, Refusal, Window};
-use crate::lifecycle;
-use crate::log::{self, Entry, Taken};
+use crate::runtime::capacity::measured;
+use crate::runtime::lifecycle;
+use crate::runtime::log::{self, Entry, Taken};
 
 /// How long a request may take whose handler needs the table only: longer than a call of the table with its retries
 /// (`aws`), and longer than a wait for a unit of the quota (`ledger`).
@@ -267,9 +268,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::aws;
-    use crate::certificate::Thumbprint;
-    use crate::config::{AwsConfig, MeterConfig, WhenUnavailable};
+    use crate::domain::certificate::Thumbprint;
+    use crate::domain::quota::WhenUnavailable;
+    use crate::runtime::aws;
+    use crate::runtime::config::{AwsConfig, MeterConfig};
     use crate::store::Store;
 
     struct Slow;

@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{Key, Ledger, Shared, tell_given_up};
-use crate::quota::{Account, Loss, Order};
+use crate::domain::quota::{Account, Loss, Order};
+use crate::domain::time::Timestamp;
 use crate::store::Fault;
-use crate::time::Timestamp;
 
 /// How long the last words of an environment may take: less than the 500 ms after which Lambda kills it.
 const LAST_WORDS: Duration = Duration::from_millis(400);

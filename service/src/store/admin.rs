@@ -13,15 +13,15 @@ use super::query::{Partition, query};
 use super::tenants::{self, IN_INDEX, LISTED};
 use super::transaction::{Outcome, Verdict, unconditional_refused};
 use super::{Fault, ListError, Store, tenant_keys};
-use crate::caller::Operator;
-use crate::issuer::Issuer;
-use crate::managed::{Change, ChangeKind, Failure, FailureCode, KeyKind, Managed};
-use crate::month::Month;
-use crate::offboarding::{self, Look, Offboarding};
-use crate::page::{Page, PageRequest};
-use crate::tenant::{Status, TenantId};
-use crate::tenant_key::TenantKey;
-use crate::time::Timestamp;
+use crate::domain::caller::Operator;
+use crate::domain::issuer::Issuer;
+use crate::domain::managed::{Change, ChangeKind, Failure, FailureCode, KeyKind, Managed};
+use crate::domain::month::Month;
+use crate::domain::offboarding::{self, Look, Offboarding};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::tenant::{Status, TenantId};
+use crate::domain::tenant_key::TenantKey;
+use crate::domain::time::Timestamp;
 
 const OWN_ISSUERS: &str = "ownIssuers";
 const TENANT_KEYS: &str = "tenantKeys";
@@ -435,7 +435,7 @@ fn labels(item: &mut Item) -> Result<BTreeMap<String, String>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tenant::Tenant;
+    use crate::domain::tenant::Tenant;
 
     #[test]
     fn a_row_comes_back() {
@@ -464,7 +464,7 @@ mod tests {
         (managed.key_id, managed.placed_in) = (Some("k".into()), Some("free".into()));
         let own = serde_json::json!({"issuer": "https://own.example", "audiences": ["api"]});
         managed.own_issuers = vec![Issuer::stored(own.as_object().unwrap().clone()).unwrap()];
-        let digest = crate::tenant_key::digest(&crate::tenant_key::generate()).unwrap();
+        let digest = crate::domain::tenant_key::digest(&crate::domain::tenant_key::generate()).unwrap();
         managed.rotate_keys(digest, std::time::Duration::ZERO, Timestamp::from_millis(3)).unwrap();
         (managed.reason, managed.purged, managed.revision) = (Some("why".into()), 3, 4);
         assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use super::Fault;
 use super::backoff::Backoff;
 use super::failure::{Conditional, Doubt, Failure};
-use crate::aws::{describe, never_connected};
+use crate::runtime::aws::{describe, never_connected};
 
 /// Codes with which `DynamoDB` puts a request off without having done anything.
 const THROTTLED: [&str; 3] = ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];

@@ -2,7 +2,7 @@
 
 use super::item::take_string;
 use super::{Fault, Store, keys};
-use crate::tenant::TenantId;
+use crate::domain::tenant::TenantId;
 
 const TENANT: &str = "tenant";
 

@@ -12,11 +12,11 @@ use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
 use super::{Fault, ListError, OnceError, Store};
-use crate::caller::{Access, RecordsRead, RecordsWrite};
-use crate::page::{Page, PageRequest};
-use crate::record::{Collection, CollectionName};
-use crate::tenant::TenantId;
-use crate::time::Timestamp;
+use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::record::{Collection, CollectionName};
+use crate::domain::tenant::TenantId;
+use crate::domain::time::Timestamp;
 
 /// The collections that this environment knows to have a row. A row is never deleted while its tenant lives, so the
 /// knowledge does not age, and only the first write of an environment to a collection makes a request for it.

@@ -3,9 +3,9 @@
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::attempts::Aftermath;
-use crate::aws::describe;
-use crate::data::DataError;
-use crate::transaction::Failure;
+use crate::domain::data::DataError;
+use crate::domain::transaction::Failure;
+use crate::runtime::aws::describe;
 
 /// The table did not do what it was asked. The texts are for logs.
 #[derive(Debug, thiserror::Error)]

@@ -2,11 +2,11 @@
 
 use super::query::{Partition, query};
 use super::{ListError, Store, collections, keys, records};
-use crate::caller::Operator;
-use crate::page::{Limit, Order, Page, PageRequest, Unreadable};
-use crate::record::Record;
-use crate::tenant::TenantId;
-use crate::time::Timestamp;
+use crate::domain::caller::Operator;
+use crate::domain::page::{Limit, Order, Page, PageRequest, Unreadable};
+use crate::domain::record::Record;
+use crate::domain::tenant::TenantId;
+use crate::domain::time::Timestamp;
 
 /// Between the parts of an export's cursor. No cursor has it in it.
 const SEPARATOR: char = '.';

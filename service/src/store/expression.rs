@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::number;
-use crate::precondition::{Precondition, Versions};
-use crate::record::Version;
-use crate::time::Timestamp;
+use crate::domain::precondition::{Precondition, Versions};
+use crate::domain::record::Version;
+use crate::domain::time::Timestamp;
 
 /// There is a record, or there is nothing: the item is not one past its expiry. An expiry that is not a number, which no
 /// version of this service has written, has not come: the record can be replaced and deleted.

@@ -18,10 +18,10 @@ use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys;
 use super::transaction::{Outcome, Verdict};
 use super::{Fault, Store};
-use crate::caller::{Access, Scope};
-use crate::idempotency::{Answered, Kept, KeptBody, LIFETIME_SECS, Once, Sealed};
-use crate::tenant::TenantId;
-use crate::time::{Expiry, Timestamp};
+use crate::domain::caller::{Access, Scope};
+use crate::domain::idempotency::{Answered, Kept, KeptBody, LIFETIME_SECS, Once, Sealed};
+use crate::domain::tenant::TenantId;
+use crate::domain::time::{Expiry, Timestamp};
 
 const FINGERPRINT: &str = "fingerprint";
 const STATUS: &str = "status";
@@ -192,7 +192,7 @@ fn take_bytes(item: &mut Item, name: &str) -> Result<Vec<u8>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::idempotency::{Essence, Fingerprint, IdempotencyKey};
+    use crate::domain::idempotency::{Essence, Fingerprint, IdempotencyKey};
 
     fn once(body: &[u8]) -> Once {
         let essence = Essence {

@@ -5,8 +5,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use super::expression::{ABSENT, Condition};
 use super::item::{Item, take_string};
 use super::{Fault, Store, keys};
-use crate::issuer::{Issuer, TenantIssuer};
-use crate::tenant::TenantId;
+use crate::domain::issuer::{Issuer, TenantIssuer};
+use crate::domain::tenant::TenantId;
 
 const TENANT: &str = "tenant";
 const CONFIG: &str = "config";

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::error::Fault;
-use crate::time::Expiry;
+use crate::domain::time::Expiry;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 

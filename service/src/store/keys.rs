@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Fault;
 use super::item::Item;
-use crate::machine::Digest;
-use crate::month::Month;
-use crate::record::CollectionName;
-use crate::tenant::TenantId;
+use crate::domain::machine::Digest;
+use crate::domain::month::Month;
+use crate::domain::record::CollectionName;
+use crate::domain::tenant::TenantId;
 
 pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";

@@ -23,10 +23,10 @@ use super::item::Item;
 use super::keys::Key;
 use super::transaction::{Attempt, Token, Verdict};
 use super::{Fault, Store, TransactError};
-use crate::caller::{Access, RecordsWrite};
-use crate::idempotency::{Keep, Written};
-use crate::record::Version;
-use crate::transaction::Transaction;
+use crate::domain::caller::{Access, RecordsWrite};
+use crate::domain::idempotency::{Keep, Written};
+use crate::domain::record::Version;
+use crate::domain::transaction::Transaction;
 
 /// What was read, by its key. What was not there is absent.
 type Found = HashMap<Key, Item>;

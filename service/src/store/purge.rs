@@ -9,9 +9,9 @@ use super::item::{Item, take_string};
 use super::keys::{self, Key, PK, SK};
 use super::tokens::{DIGEST, take_digest};
 use super::{Fault, Store};
-use crate::caller::Operator;
-use crate::record::CollectionName;
-use crate::tenant::TenantId;
+use crate::domain::caller::Operator;
+use crate::domain::record::CollectionName;
+use crate::domain::tenant::TenantId;
 
 /// What one part of a purge did.
 #[derive(Debug, Clone, PartialEq, Eq)]

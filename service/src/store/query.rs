@@ -7,8 +7,8 @@ use super::expression::{Condition, names};
 use super::item::{Item, attribute, read_number};
 use super::keys::{self, PK, SK};
 use super::{Fault, ListError, Store, cursor};
-use crate::page::{Order, Page, PageRequest, Unreadable};
-use crate::record::Version;
+use crate::domain::page::{Order, Page, PageRequest, Unreadable};
+use crate::domain::record::Version;
 
 /// What a list reads: one partition, of the table or of an index.
 pub(super) struct Partition<'a> {

@@ -25,14 +25,14 @@ use super::item::{Item, attribute, number, read_expiry, read_number, take_string
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
 use super::{Fault, ListError, ReadError, Store, WriteError};
-use crate::caller::{Access, RecordsRead, RecordsWrite};
-use crate::data::Data;
-use crate::idempotency::{Keep, Written};
-use crate::page::{Page, PageRequest};
-use crate::precondition::Precondition;
-use crate::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, Version};
-use crate::tenant::TenantId;
-use crate::time::Timestamp;
+use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
+use crate::domain::data::Data;
+use crate::domain::idempotency::{Keep, Written};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::precondition::Precondition;
+use crate::domain::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, Version};
+use crate::domain::tenant::TenantId;
+use crate::domain::time::Timestamp;
 
 /// How often a change is tried again because the record changed under it. The request's deadline ends it as well.
 const MAX_ROUNDS: usize = 8;

@@ -4,10 +4,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 
 use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
 use super::{Fault, Store, keys};
-use crate::machine::Digest;
-use crate::tenant::TenantId;
-use crate::tenant_key::TenantKey;
-use crate::time::{Expiry, Timestamp};
+use crate::domain::machine::Digest;
+use crate::domain::tenant::TenantId;
+use crate::domain::tenant_key::TenantKey;
+use crate::domain::time::{Expiry, Timestamp};
 
 const TENANT: &str = "tenant";
 const DIGEST: &str = "digest";

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{Item, number, optional_number, take_string};
 use super::{Fault, Store, keys};
-use crate::tenant::{Status, Tenant, TenantId};
+use crate::domain::tenant::{Status, Tenant, TenantId};
 
 const NAME: &str = "name";
 const PLAN: &str = "plan";

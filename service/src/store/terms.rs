@@ -10,8 +10,8 @@ use super::expression::names;
 use super::item::{Item, attribute, number};
 use super::usage::CLOSED;
 use super::{Fault, Store, keys};
-use crate::month::Month;
-use crate::tenant::{Tenant, TenantId};
+use crate::domain::month::Month;
+use crate::domain::tenant::{Tenant, TenantId};
 
 pub(super) const PLAN: &str = "plan";
 pub(super) const QUOTA: &str = "quota";

@@ -18,12 +18,12 @@ use super::query::{Partition, query};
 use super::records::is_expired;
 use super::transaction::unconditional_refused;
 use super::{Fault, ListError, OnceError, RevokeError, Store};
-use crate::caller::{Access, TokensManage};
-use crate::idempotency::{Keep, Written};
-use crate::machine::{Digest, Grant, MachineToken, Name, Scopes, TokenId};
-use crate::page::{Page, PageRequest};
-use crate::tenant::TenantId;
-use crate::time::{Expiry, Timestamp};
+use crate::domain::caller::{Access, TokensManage};
+use crate::domain::idempotency::{Keep, Written};
+use crate::domain::machine::{Digest, Grant, MachineToken, Name, Scopes, TokenId};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::tenant::TenantId;
+use crate::domain::time::{Expiry, Timestamp};
 
 const NAME: &str = "name";
 const SCOPES: &str = "scopes";
@@ -217,7 +217,7 @@ fn take_scopes(item: &mut Item) -> Result<Scopes, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Secret;
+    use crate::domain::machine::Secret;
 
     fn token() -> MachineToken {
         MachineToken {

@@ -10,7 +10,7 @@ use super::backoff::Backoff;
 use super::item::Item;
 use super::keys::Key;
 use super::{Fault, OnceError, Store};
-use crate::aws::describe;
+use crate::runtime::aws::describe;
 
 /// By it `DynamoDB` knows for 10 minutes that a transaction is one that it has done (`ClientRequestToken`).
 pub(super) struct Token(String);

@@ -12,11 +12,11 @@ use super::item::{Item, number, optional_number};
 use super::terms::{PLAN, QUOTA, expiry};
 use super::transaction::{Outcome, Verdict};
 use super::{Fault, Store, keys};
-use crate::caller::{Access, Payer, UsageRead};
-use crate::capacity::Units;
-use crate::month::Month;
-use crate::quota::{Answer, Environment, Lease, Order, Row, Terms};
-use crate::usage::Usage;
+use crate::domain::caller::{Access, Payer, UsageRead};
+use crate::domain::month::Month;
+use crate::domain::quota::{Answer, Environment, Lease, Order, Row, Terms};
+use crate::domain::units::Units;
+use crate::domain::usage::Usage;
 
 /// Set once the tenant is being offboarded.
 pub(super) const CLOSED: &str = "closed";
@@ -223,10 +223,10 @@ mod tests {
 
     use super::super::keys::{PK, SK};
     use super::*;
-    use crate::aws;
-    use crate::caller::Caller;
-    use crate::config::AwsConfig;
-    use crate::quota::model;
+    use crate::domain::caller::Caller;
+    use crate::domain::quota::model;
+    use crate::runtime::aws;
+    use crate::runtime::config::AwsConfig;
 
     const MONTH: &str = "2031-02";
 

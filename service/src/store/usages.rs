@@ -8,10 +8,10 @@ use super::item::{Item, take_string};
 use super::keys::{self, PK};
 use super::usage::row;
 use super::{Fault, Store};
-use crate::caller::Operator;
-use crate::month::Month;
-use crate::quota::Row;
-use crate::tenant::TenantId;
+use crate::domain::caller::Operator;
+use crate::domain::month::Month;
+use crate::domain::quota::Row;
+use crate::domain::tenant::TenantId;
 
 impl Store {
     /// What some tenants used in a month, eventually consistent; without those that have no row, and `None` for one whose

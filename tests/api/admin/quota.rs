@@ -1,8 +1,8 @@
 //! A tenant's own quota, and the row of the month that tells the functions.
 
 use serde_json::{Value, json};
-use service::month::Month;
-use service::time::Timestamp;
+use service::domain::month::Month;
+use service::domain::time::Timestamp;
 
 use super::{TENANTS, onboard, operator};
 use crate::support::dynamodb::{DynamoDb, Fault, Seen};

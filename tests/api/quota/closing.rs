@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use local::runtime::{Invoke as _, LogFormat};
 use serde_json::{Value, json};
-use service::caller::Caller;
-use service::config::{MeterConfig, WhenUnavailable};
+use service::domain::caller::Caller;
+use service::domain::quota::Row;
+use service::domain::quota::WhenUnavailable;
+use service::domain::usage::Usage;
 use service::ledger::{Ledger, Refusal};
-use service::quota::Row;
-use service::usage::Usage;
+use service::runtime::config::MeterConfig;
 use tokio::time::Instant;
 
 use super::{row, start, stats, store, tenant_caller};
@@ -23,7 +24,7 @@ const ONE: Usage = Usage {
     errors: 0,
     bytes_in: 3,
     bytes_out: 5,
-    units: service::capacity::Units { read: 0.5, write: 1.0 },
+    units: service::domain::units::Units { read: 0.5, write: 1.0 },
     memory_ms: 256,
 };
 

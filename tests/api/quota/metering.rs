@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
-use service::capacity::Units;
-use service::usage::Usage;
+use service::domain::units::Units;
+use service::domain::usage::Usage;
 
 use super::{GLOBEX, settled, start};
 use crate::support::dynamodb::{DynamoDb, Seen};

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use service::caller::Caller;
-use service::config::{MeterConfig, WhenUnavailable};
+use service::domain::caller::Caller;
+use service::domain::month::Month;
+use service::domain::quota::WhenUnavailable;
+use service::domain::time::Timestamp;
+use service::domain::usage::Usage;
 use service::ledger::{Admission, Ledger, Refusal};
-use service::month::Month;
-use service::time::Timestamp;
-use service::usage::Usage;
+use service::runtime::config::MeterConfig;
 use tokio::time::Instant;
 
 use super::{GLOBEX, start, store, tenant_caller};
@@ -19,7 +20,7 @@ const NOTHING: Usage = Usage {
     errors: 0,
     bytes_in: 0,
     bytes_out: 0,
-    units: service::capacity::Units { read: 0.0, write: 0.0 },
+    units: service::domain::units::Units { read: 0.0, write: 0.0 },
     memory_ms: 0,
 };
 

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambda_runtime::tracing::subscriber::fmt;
 use serde_json::json;
-use service::issuer::Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
-use service::issuer::{Issuers, PlainHttp};
+use service::domain::issuer::Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+use service::domain::issuer::{Issuers, PlainHttp};
 use tracing::subscriber::with_default;
 
 use super::*;

@@ -5,8 +5,8 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/api/CommonErrors.html>
 
 use aws_sdk_apigateway::error::{ProvideErrorMetadata, SdkError};
-use service::aws;
-use service::managed::FailureCode;
+use service::domain::managed::FailureCode;
+use service::runtime::aws;
 
 use super::NotDeployed;
 

@@ -1,9 +1,9 @@
-//! The end of a tenant, step by step. `service::offboarding` says why in these steps.
+//! The end of a tenant, step by step. `service::domain::offboarding` says why in these steps.
 
-use service::caller::Operator;
-use service::managed::{KeyKind, Managed};
+use service::domain::caller::Operator;
+use service::domain::managed::{KeyKind, Managed};
+use service::domain::time::Timestamp;
 use service::store::purge::Purged;
-use service::time::Timestamp;
 use tokio::time::Instant;
 
 use super::{Interrupted, Saga};

@@ -4,12 +4,12 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
 
 use super::{Code, Problem};
-use crate::caller::{MissingScope, NoCaller};
-use crate::data::DataError;
-use crate::machine::{InvalidName, InvalidTokenId, ScopesError};
-use crate::record::{InvalidCollectionName, InvalidRecordId};
+use crate::domain::caller::{MissingScope, NoCaller};
+use crate::domain::data::DataError;
+use crate::domain::machine::{InvalidName, InvalidTokenId, ScopesError};
+use crate::domain::record::{InvalidCollectionName, InvalidRecordId};
+use crate::domain::transaction::{Failure, InvalidTransaction, MAX_BYTES, Refusal};
 use crate::store::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
-use crate::transaction::{Failure, InvalidTransaction, MAX_BYTES, Refusal};
 
 impl From<NoCaller> for Problem {
     fn from(error: NoCaller) -> Self {

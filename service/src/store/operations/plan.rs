@@ -13,11 +13,11 @@ use super::super::records::{Before, Write, in_version, is_expired, live_from_ite
 use super::super::transaction::Verdict;
 use super::super::{Fault, Store, TransactError};
 use super::{Found, Versions};
-use crate::caller::{Access, RecordsWrite};
-use crate::data::DataError;
-use crate::record::{CollectionName, Draft, Version};
-use crate::time::Timestamp;
-use crate::transaction::{Action, Failure, MAX_BYTES, Operation, Refusal, Transaction};
+use crate::domain::caller::{Access, RecordsWrite};
+use crate::domain::data::DataError;
+use crate::domain::record::{CollectionName, Draft, Version};
+use crate::domain::time::Timestamp;
+use crate::domain::transaction::{Action, Failure, MAX_BYTES, Operation, Refusal, Transaction};
 
 /// More than an item has beside its key and its data: the names of its attributes, four numbers and a mark.
 const BESIDE_DATA: usize = 150;

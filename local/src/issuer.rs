@@ -1,0 +1,322 @@
+//! An OpenID Connect provider for development: it signs a token for whoever asks, so it must not leave this machine.
+//!
+//! Discovery is that of OpenID Connect Discovery 1.0, the token endpoint that of RFC 6749 with the client credentials
+//! grant (section 4.4), and the tokens are JWT access tokens (RFC 9068).
+
+mod key;
+mod routes;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jsonwebtoken::jwk::JwkSet;
+use serde::Serialize;
+use serde_json::json;
+use service::domain::certificate::Thumbprint;
+use time::OffsetDateTime;
+use ulid::Ulid;
+
+use self::key::SigningKey;
+use crate::seed::{OPERATOR, OPERATOR_SCOPE};
+
+/// The `aud` of every token.
+pub const AUDIENCE: &str = "tenantry";
+/// Every scope of a tenant, which a token has that asks for none.
+pub const TENANT_SCOPES: &str = "records:read records:write tokens:manage usage:read";
+
+/// A scope of OpenID Connect that every client may ask for. It allows nothing in the API.
+const OPENID: &str = "openid";
+
+const DEFAULT_EXPIRY_SECONDS: i64 = 3600;
+
+/// Why there is no issuer.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    /// The key cannot be read or kept.
+    #[error("the issuer's key in {}: {source}", path.display())]
+    Io {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is kept is no key.
+    #[error("the issuer's key in {}: {source}; remove the file to get another key, and other tokens", path.display())]
+    Kept {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<IssuerError>,
+    },
+    /// The key cannot be made.
+    #[error("the issuer's key: {0}")]
+    Key(String),
+}
+
+/// A request that the token endpoint refuses: RFC 6749, section 5.2.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// A parameter is missing, malformed or given twice.
+    #[error("{0}")]
+    InvalidRequest(&'static str),
+    /// Neither a demo tenant, nor the operator, nor a tenant id.
+    #[error("there is no such client: use {0}, or the id of a tenant")]
+    UnknownClient(String),
+    /// Credentials that cannot be read, or that are not the named client's.
+    #[error("the credentials are malformed, or name another client than client_id")]
+    InvalidClient,
+    /// Not `client_credentials`.
+    #[error("only client_credentials is supported")]
+    UnsupportedGrantType,
+    /// A list of scopes that RFC 6749, section 3.3, does not allow.
+    #[error("the scope has to be words with one space between them")]
+    MalformedScope,
+    /// A scope that does not exist, or not for this client.
+    #[error("there is no scope `{scope}` for this client: it may ask for {known}")]
+    UnknownScope {
+        /// The scope.
+        scope: String,
+        /// Those that the client may ask for, with spaces between them.
+        known: String,
+    },
+    /// The key does not sign.
+    #[error("the token could not be signed")]
+    ServerError,
+}
+
+/// An access token: RFC 6749, section 5.1.
+#[derive(Debug, Clone, Serialize)]
+pub struct Token {
+    /// The JWT.
+    pub access_token: String,
+    /// `Bearer`.
+    pub token_type: &'static str,
+    /// Seconds from now; not positive for a token that has expired.
+    pub expires_in: i64,
+    /// Scopes, with spaces between them.
+    pub scope: String,
+}
+
+/// The issuer. Clones share its key.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    url: String,
+    key: SigningKey,
+    /// Names and the tenant ids that they stand for.
+    tenants: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+    jti: String,
+    client_id: &'a str,
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+/// RFC 8705, section 3.1.
+#[derive(Serialize)]
+struct Confirmation {
+    #[serde(rename = "x5t#S256")]
+    thumbprint: String,
+}
+
+impl Issuer {
+    /// Takes the key in the folder `data`, which it makes if there is none, or a passing one without a folder.
+    ///
+    /// `base_url` is where [`Issuer::router`] is served (`http://127.0.0.1:3000`), `tenants` are names for tenant ids.
+    pub fn open(data: Option<&Path>, base_url: &str, tenants: &[(&str, &str)]) -> Result<Self, IssuerError> {
+        let key = data.map_or_else(SigningKey::generate, SigningKey::open)?;
+        let url = format!("{}/_local", base_url.trim_end_matches('/'));
+        let tenants = tenants.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect();
+        Ok(Self { inner: Arc::new(Inner { url, key, tenants }) })
+    }
+
+    /// The issuer's identifier, the `iss` of its tokens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// Where the issuer's keys are.
+    #[must_use]
+    pub fn jwks_url(&self) -> String {
+        format!("{}/jwks.json", self.inner.url)
+    }
+
+    /// `GET /_local/.well-known/openid-configuration`, `GET /_local/jwks.json` and `POST /_local/oauth2/token`.
+    pub fn router(&self) -> axum::Router {
+        routes::router(self.clone())
+    }
+
+    /// Makes a token for `client`: a name, a tenant id or [`OPERATOR`], which has no tenant.
+    ///
+    /// A tenant may ask for any scope of the API but the operator's. The default expiry is an hour.
+    /// With the client's `certificate` the token is bound to it (RFC 8705, section 3).
+    pub fn token(
+        &self,
+        client: &str,
+        scope: Option<&str>,
+        expires_in: Option<i64>,
+        certificate: Option<Thumbprint>,
+    ) -> Result<Token, TokenError> {
+        let Inner { url, key, .. } = &*self.inner;
+        let tenant = self.tenant(client)?;
+        let scope = scope.unwrap_or(if tenant.is_some() { TENANT_SCOPES } else { OPERATOR_SCOPE });
+        let scopes: Vec<&str> = scope.split(' ').collect();
+        if !scopes.iter().all(|scope| is_scope_token(scope)) {
+            return Err(TokenError::MalformedScope);
+        }
+        let own = if tenant.is_some() { TENANT_SCOPES.to_owned() } else { format!("{OPERATOR_SCOPE} {TENANT_SCOPES}") };
+        if let Some(scope) = scopes.iter().find(|scope| **scope != OPENID && !own.split(' ').any(|own| own == **scope))
+        {
+            return Err(TokenError::UnknownScope { scope: (*scope).to_owned(), known: own });
+        }
+        let expires_in = expires_in.unwrap_or(DEFAULT_EXPIRY_SECONDS);
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let exp = now.checked_add(expires_in).filter(|exp| *exp >= 0);
+        let claims = Claims {
+            iss: url,
+            sub: client,
+            aud: AUDIENCE,
+            iat: now,
+            nbf: now,
+            exp: exp.ok_or(TokenError::InvalidRequest("expires_in is out of range"))?,
+            jti: Ulid::generate().to_string(),
+            client_id: client,
+            scope,
+            tenant,
+            cnf: certificate.map(|thumbprint| Confirmation { thumbprint: thumbprint.to_string() }),
+        };
+        let header = json!({ "typ": "at+jwt", "alg": "RS256", "kid": key.id() }).to_string();
+        let claims = serde_json::to_string(&claims).map_err(|_| TokenError::ServerError)?;
+        let access_token = key.sign(&header, &claims).map_err(|_| TokenError::ServerError)?;
+        Ok(Token { access_token, token_type: "Bearer", expires_in, scope: scope.to_owned() })
+    }
+
+    /// The tenant id of a client, or none for the operator.
+    fn tenant<'a>(&'a self, client: &'a str) -> Result<Option<&'a str>, TokenError> {
+        if client == OPERATOR {
+            return Ok(None);
+        }
+        if let Some((_, id)) = self.inner.tenants.iter().find(|(name, _)| name == client) {
+            return Ok(Some(id));
+        }
+        // In its canonical form only: a tenant id is compared as text everywhere else.
+        let canonical = client.parse::<Ulid>().is_ok_and(|id| id.to_string() == client);
+        if canonical {
+            return Ok(Some(client));
+        }
+        let names = self.inner.tenants.iter().map(|(name, _)| name.as_str()).chain([OPERATOR]);
+        Err(TokenError::UnknownClient(names.collect::<Vec<_>>().join(", ")))
+    }
+
+    fn jwks(&self) -> JwkSet {
+        JwkSet { keys: vec![self.inner.key.public().clone()] }
+    }
+}
+
+/// RFC 6749, section 3.3.
+fn is_scope_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+    use serde_json::Value;
+
+    use super::*;
+
+    const ACME: &str = "01JD0000000000000000000000";
+
+    /// One for all tests: a key takes a while to make.
+    pub(super) fn issuer() -> Issuer {
+        static ISSUER: OnceLock<Issuer> = OnceLock::new();
+        ISSUER.get_or_init(|| Issuer::open(None, "http://127.0.0.1:1/", &[("acme", ACME)]).unwrap()).clone()
+    }
+
+    pub(super) fn claims(token: &str) -> Value {
+        let keys = issuer().jwks();
+        let header = jsonwebtoken::decode_header(token).unwrap();
+        assert_eq!(header.typ.as_deref(), Some("at+jwt"));
+        let jwk = keys.find(&header.kid.unwrap()).unwrap();
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&["http://127.0.0.1:1/_local"]);
+        jsonwebtoken::decode(token, &DecodingKey::from_jwk(jwk).unwrap(), &validation).unwrap().claims
+    }
+
+    #[test]
+    fn a_tenants_token_names_the_tenant_and_has_its_scopes() {
+        for client in ["acme", ACME] {
+            let token = issuer().token(client, None, None, None).unwrap();
+            let claims = claims(&token.access_token);
+            assert_eq!(claims["tenant"], ACME);
+            assert_eq!(claims["sub"], client);
+            assert_eq!(claims["client_id"], client);
+            assert_eq!(claims["scope"], TENANT_SCOPES);
+            assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
+            assert_eq!((token.expires_in, token.scope.as_str()), (3600, TENANT_SCOPES));
+        }
+    }
+
+    #[test]
+    fn the_operator_has_no_tenant() {
+        let claims = claims(&issuer().token(OPERATOR, None, None, None).unwrap().access_token);
+        assert_eq!(claims.get("tenant"), None);
+        assert_eq!(claims["scope"], OPERATOR_SCOPE);
+    }
+
+    #[test]
+    fn scopes_are_well_formed_and_the_operators_is_not_a_tenants() {
+        let scope =
+            |client: &str, scope: &str| issuer().token(client, Some(scope), None, None).map(|token| token.scope);
+        assert_eq!(scope("acme", "records:read").unwrap(), "records:read");
+        assert_eq!(scope("acme", "openid").unwrap(), "openid");
+        assert_eq!(scope(OPERATOR, "tenants:admin records:read").unwrap(), "tenants:admin records:read");
+        for bad in ["", " ", "a  b", " a", "a\\b", "a\"b", "é", "a\nb"] {
+            assert_eq!(scope("acme", bad), Err(TokenError::MalformedScope), "{bad:?}");
+        }
+        for (client, bad) in [("acme", "tenants:admin"), ("acme", "records:rea"), (OPERATOR, "tenants")] {
+            let error = scope(client, &format!("records:read {bad}")).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("there is no scope `{bad}` for this client: ")), "{error}");
+            assert!(error.contains("records:read records:write"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_names_and_tenant_ids_are_clients() {
+        for client in
+            ["", "unknown", "01jd0000000000000000000000", "01JD000000000000000000000", "81JD0000000000000000000000"]
+        {
+            let error = issuer().token(client, None, None, None).unwrap_err();
+            let message = "there is no such client: use acme, operator, or the id of a tenant";
+            assert_eq!(error.to_string(), message, "{client}");
+        }
+    }
+
+    #[test]
+    fn a_token_can_be_made_that_has_expired_but_not_before_1970() {
+        assert_eq!(issuer().token("acme", None, Some(-60), None).unwrap().expires_in, -60);
+        for expires_in in [i64::MAX, i64::MIN] {
+            assert!(matches!(issuer().token("acme", None, Some(expires_in), None), Err(TokenError::InvalidRequest(_))));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Why a change of a tenant could not be made, for the operator who can do something about it.
+
+use std::time::Duration;
+
+use crate::domain::time::Timestamp;
+
+/// The longest pause between two attempts of the schedule.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
+/// What stands in the way of a change. A code never changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCode {
+    /// API Gateway or the table fails, throttles, or does not respond.
+    Unavailable,
+    /// The account has as many API keys as it may have.
+    ApiKeyLimitReached,
+    /// The value of the API key is that of another one in the account, which is not the stack's.
+    ApiKeyConflict,
+    /// There is no usage plan for the plan.
+    UsagePlanMissing,
+    /// API Gateway has no more room for API keys in usage plans.
+    UsagePlanLimitReached,
+    /// The API key is in a usage plan for the same stage that is not the stack's.
+    UsagePlanConflict,
+    /// The function may not make the call.
+    AccessDenied,
+    /// API Gateway does not take the call as it is.
+    RequestRejected,
+    /// The function does not know the stack's own API.
+    NotDeployed,
+}
+
+impl FailureCode {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Unavailable,
+        Self::ApiKeyLimitReached,
+        Self::ApiKeyConflict,
+        Self::UsagePlanMissing,
+        Self::UsagePlanLimitReached,
+        Self::UsagePlanConflict,
+        Self::AccessDenied,
+        Self::RequestRejected,
+        Self::NotDeployed,
+    ];
+
+    /// As in the API and in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::ApiKeyLimitReached => "api_key_limit_reached",
+            Self::ApiKeyConflict => "api_key_conflict",
+            Self::UsagePlanMissing => "usage_plan_missing",
+            Self::UsagePlanLimitReached => "usage_plan_limit_reached",
+            Self::UsagePlanConflict => "usage_plan_conflict",
+            Self::AccessDenied => "access_denied",
+            Self::RequestRejected => "request_rejected",
+            Self::NotDeployed => "not_deployed",
+        }
+    }
+
+    /// The reverse of [`FailureCode::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text)
+    }
+
+    /// What is wrong, and what an operator does about it.
+    #[must_use]
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Unavailable => {
+                "API Gateway or the table failed, throttled the function or did not respond. There is nothing to do: the \
+                 change is tried again."
+            }
+            Self::ApiKeyLimitReached => {
+                "The account has as many API keys in this region as its quota allows. Delete API keys that nobody needs, or \
+                 have AWS raise the quota."
+            }
+            Self::ApiKeyConflict => {
+                "Another API key of the account has the value that the tenant's is to have, under a name that is not the \
+                 stack's. Delete it."
+            }
+            Self::UsagePlanMissing => {
+                "The stack has no usage plan for the tenant's plan. Deploy the stack again, or move the tenant to another \
+                 plan."
+            }
+            Self::UsagePlanLimitReached => {
+                "API Gateway takes the API key into no more usage plans. Remove it from usage plans that are not the stack's."
+            }
+            Self::UsagePlanConflict => {
+                "The API key is in a usage plan for the same stage that is not one of the stack's. Remove it from there."
+            }
+            Self::AccessDenied => {
+                "The function may not make a call to API Gateway. Look for a policy of the account that denies it. An API \
+                 key that was made by hand lacks the stack's tag, so the function may not change it: delete it."
+            }
+            Self::RequestRejected => {
+                "API Gateway rejected a call of the function. The function's log has API Gateway's message."
+            }
+            Self::NotDeployed => {
+                "The function runs under sam local, where the stack's own API is not known. A deployed function finishes the \
+                 change."
+            }
+        }
+    }
+}
+
+/// The last attempt of a change, which failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub code: FailureCode,
+    /// How many attempts of the change have failed since an operator asked for it.
+    pub attempts: u32,
+    /// When.
+    pub failed_at: Timestamp,
+}
+
+impl Failure {
+    /// When the schedule may try again: at once after the first failure, and after pauses that double from one minute up
+    /// to an hour.
+    #[must_use]
+    pub fn retry_at(&self) -> Timestamp {
+        let pause = match self.attempts {
+            0 | 1 => Duration::ZERO,
+            attempts => LONGEST_PAUSE.min(Duration::from_mins(1 << (attempts - 2).min(6))),
+        };
+        self.failed_at.plus(pause)
+    }
+}

@@ -1,0 +1,219 @@
+//! Points in time, as the API and the table write them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::{datetime, format_description};
+
+/// By how much the clocks of two machines may differ.
+pub const CLOCK_SKEW: Duration = Duration::from_mins(10);
+
+/// How long after its signing AWS accepts a request, by its own clock. DynamoDB's messages name 5 minutes
+/// (<https://github.com/aws/aws-sdk-js-v3/issues/7605>), and older ones 15
+/// (<https://github.com/aws/aws-sdk-js/issues/2565>). What rests on this takes the longer time.
+pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(15);
+
+/// A moment, in milliseconds since 1970 (UTC). In JSON: RFC 3339 with three digits, `2026-11-21T09:30:00.000Z`.
+///
+/// RFC 3339 has four digits for a year. So a moment lies in the years 0000 to 9999, and whatever would lead beyond them
+/// ends at their edge: every moment can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// `0000-01-01T00:00:00.000Z`
+    const FIRST: i64 = Expiry::FIRST * 1000;
+    /// `9999-12-31T23:59:59.999Z`
+    const LAST: i64 = Expiry::LAST * 1000 + 999;
+
+    /// The clock's.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// From milliseconds since 1970.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(bounded(millis, Self::FIRST, Self::LAST))
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// How long after another moment this is; nothing if it is before.
+    #[must_use]
+    pub fn since(self, other: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(other.0)).unwrap_or_default())
+    }
+
+    /// This long after.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self::from_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// This long before.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self::from_millis(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&time.format(format).map_err(serde::ser::Error::custom)?)
+    }
+}
+
+/// When a record or a machine token is gone, in seconds since 1970 (UTC), as DynamoDB's TTL wants it. In JSON: RFC 3339.
+///
+/// As a [`Timestamp`], it lies in the years 0000 to 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expiry(i64);
+
+/// Why a text is not an expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidExpiry {
+    /// It is something else than a date and time.
+    #[error("not an RFC 3339 date and time")]
+    Form,
+    /// In UTC it would need a year of five digits, or one before 0000.
+    #[error("not between 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z")]
+    Range,
+}
+
+impl Expiry {
+    /// `0000-01-01T00:00:00Z`
+    const FIRST: i64 = datetime!(0000-01-01 00:00:00 UTC).unix_timestamp();
+    /// `9999-12-31T23:59:59Z`
+    const LAST: i64 = datetime!(9999-12-31 23:59:59 UTC).unix_timestamp();
+
+    /// Reads RFC 3339 with any offset; a fraction of a second is dropped.
+    pub fn parse(text: &str) -> Result<Self, InvalidExpiry> {
+        let secs = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidExpiry::Form)?.unix_timestamp();
+        // An offset moves a moment that has a year of four digits to one that has none.
+        if (Self::FIRST..=Self::LAST).contains(&secs) { Ok(Self(secs)) } else { Err(InvalidExpiry::Range) }
+    }
+
+    /// From seconds since 1970. Beyond the years 0000 to 9999 it is the first or the last moment of them: earlier
+    /// versions of this service stored expiries of up to a day after the year 9999.
+    #[must_use]
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(bounded(secs, Self::FIRST, Self::LAST))
+    }
+
+    /// Seconds since 1970.
+    #[must_use]
+    pub fn as_secs(self) -> i64 {
+        self.0
+    }
+
+    /// Whether that moment has come.
+    #[must_use]
+    pub fn is_past(self, now: Timestamp) -> bool {
+        self.0.saturating_mul(1000) <= now.0
+    }
+}
+
+impl Serialize for Expiry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let time = OffsetDateTime::from_unix_timestamp(self.0).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&time.format(&Rfc3339).map_err(serde::ser::Error::custom)?)
+    }
+}
+
+/// `i64::clamp`, for constants.
+const fn bounded(value: i64, first: i64, last: i64) -> i64 {
+    if value < first {
+        first
+    } else if value > last {
+        last
+    } else {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_written_with_milliseconds_in_utc() {
+        let json = serde_json::to_string(&Timestamp::from_millis(1_795_253_400_007)).unwrap();
+        assert_eq!(json, r#""2026-11-21T09:30:00.007Z""#);
+    }
+
+    #[test]
+    fn an_expiry_keeps_the_moment_whatever_the_offset() {
+        let expiry = Expiry::parse("2026-11-21T10:30:00.9+01:00").unwrap();
+        assert_eq!(serde_json::to_string(&expiry).unwrap(), r#""2026-11-21T09:30:00Z""#);
+        assert!(!expiry.is_past(Timestamp::from_millis(1_795_253_399_999)));
+        assert!(expiry.is_past(Timestamp::from_millis(1_795_253_400_000)));
+    }
+
+    #[test]
+    fn what_is_not_rfc_3339_is_refused() {
+        for text in ["", "tomorrow", "2026-11-21", "2026-11-21T09:30:00", "1795253400", "2026-13-01T00:00:00Z"] {
+            assert_eq!(Expiry::parse(text), Err(InvalidExpiry::Form), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_has_a_year_of_four_digits_in_utc() {
+        let written = |text: &str| Expiry::parse(text).map(|expiry| serde_json::to_string(&expiry).unwrap());
+        assert_eq!(written("9999-12-31T23:59:59.999Z").unwrap(), r#""9999-12-31T23:59:59Z""#);
+        assert_eq!(written("0000-01-01T05:00:00+05:00").unwrap(), r#""0000-01-01T00:00:00Z""#);
+        for text in ["9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            assert_eq!(written(text), Err(InvalidExpiry::Range), "{text}");
+        }
+    }
+
+    /// A year in UTC as its four digits, or nothing where it has others.
+    fn year(json: &str) -> Option<u16> {
+        json.strip_prefix('"')?.split_once('-')?.0.parse().ok()
+    }
+
+    proptest! {
+        #[test]
+        fn every_moment_can_be_written(
+            number in any::<i64>(),
+            near in -100_000_000_i64..100_000_000,
+            edge in prop::sample::select(vec![Expiry::FIRST, 0, Expiry::LAST]),
+        ) {
+            for number in [number, edge + near, (edge + near) * 1000] {
+                let moment = Timestamp::from_millis(number);
+                let step = Duration::from_millis(number.unsigned_abs());
+                for moment in [moment, moment.plus(step), moment.minus(step)] {
+                    let json = serde_json::to_string(&moment).unwrap();
+                    prop_assert!(json.len() == 26 && year(&json).is_some(), "{}", json);
+                }
+                let json = serde_json::to_string(&Expiry::from_secs(number)).unwrap();
+                prop_assert!(json.len() == 22 && year(&json).is_some(), "{}", json);
+            }
+        }
+
+        #[test]
+        fn an_expiry_that_is_read_can_be_written_and_read_again(
+            date in "(000[01]|19[67][0-9]|20[0-9]{2}|999[89])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])",
+            time in "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)",
+            rest in "(\\.[0-9]{1,12})?(Z|z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])",
+        ) {
+            if let Ok(expiry) = Expiry::parse(&format!("{date}T{time}{rest}")) {
+                let text: String = serde_json::from_str(&serde_json::to_string(&expiry).unwrap()).unwrap();
+                prop_assert_eq!(Expiry::parse(&text), Ok(expiry));
+            }
+        }
+    }
+}
