@@ -22,17 +22,12 @@
 //! token's grant, which says whose it is.
 
 pub mod admin;
-mod attempts;
-mod backoff;
-mod change;
 mod clients;
 pub mod collections;
 mod cursor;
 mod error;
 mod export;
 mod expression;
-mod failure;
-mod get_many;
 mod health;
 mod idempotency;
 mod issuers;
@@ -42,34 +37,30 @@ mod operations;
 pub mod purge;
 mod query;
 pub mod records;
+mod table;
 mod tenant_keys;
 mod tenants;
 mod terms;
 mod tokens;
-mod transaction;
 mod usage;
 mod usages;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
 
 pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
 pub use export::Export;
 
-/// The table, and the clients to reach it with.
+use table::Table;
+
+/// The domain's items in the table.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// For reads, which the SDK retries.
-    client: Client,
-    /// For writes, which it does not: [`attempts`] decides which of them may be sent again.
-    writer: Client,
-    table: String,
+    table: Table,
 }
 
 impl Store {
     /// A store in the table of that name.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        let config = client.config().to_builder().retry_config(RetryConfig::disabled());
-        Self { writer: Client::from_conf(config.build()), client, table: table.into() }
+        Self { table: Table::new(client, table.into()) }
     }
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 use rand::seq::SliceRandom;
 
-use super::expression::{ABSENT, Condition, names};
+use super::expression::{ABSENT, Condition};
 use super::issuers;
 use super::item::{Item, attribute, number, optional_number, read_number, take_string};
-use super::keys::{self, PK};
+use super::keys::{self, Key, PK};
 use super::query::{Partition, query};
+use super::table::{Consistency, ItemWrite, Outcome, Query, Verdict, unconditional_refused};
 use super::tenants::{self, IN_INDEX, LISTED};
-use super::transaction::{Outcome, Verdict, unconditional_refused};
-use super::{Fault, ListError, Store, tenant_keys};
+use super::{Fault, ListError, Store, tenant_keys, terms};
 use crate::domain::caller::Operator;
 use crate::domain::issuer::Issuer;
 use crate::domain::managed::{Change, ChangeKind, Failure, FailureCode, KeyKind, Managed};
@@ -157,9 +157,7 @@ impl Store {
 
     /// Reads a tenant's row, strongly consistent.
     pub async fn managed_tenant(&self, _: &Operator, id: &TenantId) -> Result<Option<Managed>, Fault> {
-        let key = keys::tenant(id).into_map();
-        let get = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
-        get.send().await?.item.map(from_item).transpose()
+        self.table.get(keys::tenant(id), Consistency::Strong).await?.map(from_item).transpose()
     }
 
     /// Lists tenants by id, eventually consistent.
@@ -183,23 +181,15 @@ impl Store {
     /// The tenants with a change under way, in a random order: many of the changes may have to wait, and whoever has not
     /// the time for all of them comes to each in the end.
     pub async fn changing_tenants(&self, _: &Operator) -> Result<Vec<TenantId>, Fault> {
-        let condition = "#pending = :pending";
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("Changes")
-            .key_condition_expression(condition)
-            .set_expression_attribute_names(Some(names(&[condition])))
-            .expression_attribute_values(":pending", AttributeValue::S(IN_INDEX.into()));
         let mut found = Vec::new();
         let mut start = None;
         loop {
-            let page = query.clone().set_exclusive_start_key(start).send().await?;
-            for item in page.items.unwrap_or_default() {
+            let query = Query { index: Some("Changes"), start, ..Query::of(PENDING, IN_INDEX) };
+            let page = self.table.query(query).await?;
+            for item in page.items {
                 found.push(id_of(&item)?);
             }
-            start = page.last_evaluated_key;
+            start = page.last;
             if start.is_none() {
                 break;
             }
@@ -222,38 +212,38 @@ impl Store {
         beside: Beside<'_>,
     ) -> Result<(), SaveError> {
         let next = Managed { revision: managed.revision + 1, ..managed.clone() };
-        let mut items = vec![self.guarded_put(to_item(&next)?, condition)?];
+        let mut items = vec![ItemWrite::put(to_item(&next)?, condition)];
         // What it means that the condition of an item, in the order of the items, does not hold.
         let mut refusals = vec![refused];
         if let Some(name) = beside.reserve_name {
             let mut item = keys::tenant_name(name).into_map();
             item.insert("tenant".into(), AttributeValue::S(managed.id().to_string()));
-            items.push(self.guarded_put(item, Condition::default().and(ABSENT))?);
+            items.push(ItemWrite::put(item, Condition::default().and(ABSENT)));
             refusals.push(SaveError::NameTaken);
         }
         for issuer in beside.take_issuers {
-            items.push(self.taking_issuer(managed.id(), issuer)?);
+            items.push(issuers::taking_issuer(managed.id(), issuer)?);
             refusals.push(SaveError::IssuerTaken);
         }
         if let Some(name) = beside.release_name {
-            items.push(self.deleting(keys::tenant_name(name))?);
+            items.push(deleting(keys::tenant_name(name)));
         }
         for issuer in beside.release_issuers {
-            items.push(self.deleting(keys::issuer(&issuer.issuer))?);
+            items.push(deleting(keys::issuer(&issuer.issuer)));
         }
         for key in beside.put_keys {
-            items.push(self.putting_key(managed.id(), key)?);
+            items.push(tenant_keys::putting_key(managed.id(), key));
         }
         for key in beside.end_keys {
-            items.push(self.deleting(keys::tenant_key(&key.digest))?);
+            items.push(deleting(keys::tenant_key(&key.digest)));
         }
         if let Some(month) = beside.set_terms {
-            items.extend(self.setting_terms(&next.tenant, month)?);
+            items.extend(terms::setting_terms(&next.tenant, month));
         }
         for month in beside.close {
-            items.push(self.closing(managed.id(), month)?);
+            items.push(terms::closing(managed.id(), month));
         }
-        match self.transact(items).await? {
+        match self.table.transact(items).await? {
             Outcome::Written => {
                 *managed = next;
                 Ok(())
@@ -268,20 +258,10 @@ impl Store {
             Outcome::Conflict => Err(SaveError::Outdated),
         }
     }
+}
 
-    pub(super) fn guarded_put(&self, item: Item, condition: Condition) -> Result<TransactWriteItem, Fault> {
-        let text = condition.text();
-        let values = condition.into_values();
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .set_expression_attribute_names(Some(names(&[&text])))
-            .set_expression_attribute_values((!values.is_empty()).then_some(values))
-            .condition_expression(text)
-            .build()
-            .map_err(Fault::unbuilt)?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
+fn deleting(key: Key) -> ItemWrite {
+    ItemWrite::delete(key, Condition::default())
 }
 
 fn id_of(item: &Item) -> Result<TenantId, Fault> {

@@ -5,12 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::attempts::Attempts;
-use super::backoff::Backoff;
-use super::failure::Failure;
+use super::expression::Condition;
 use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
+use super::table::{Failure, ItemWrite};
 use super::{Fault, ListError, OnceError, Store};
 use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
 use crate::domain::page::{Page, PageRequest};
@@ -81,17 +80,11 @@ impl Store {
             return Ok(());
         }
         let key = Key { pk: keys::collections(access.tenant()), sk: collection.as_str().to_owned() };
-        let request = self
-            .writer
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key.into_map()))
-            .update_expression("SET #createdAt = if_not_exists(#createdAt, :now)")
-            .expression_attribute_names("#createdAt", attribute::CREATED_AT)
-            .expression_attribute_values(":now", number(now.as_millis()));
+        let update = format!("SET #{0} = if_not_exists(#{0}, :now)", attribute::CREATED_AT);
+        let value = Condition::default().value(":now", number(now.as_millis()));
         // Where there is a row it stays as it is.
-        let mut attempts = Attempts::repeatable(Backoff::brief());
-        attempts.send(|| request.clone().send()).await.map_err(|failure| match failure {
+        let row = ItemWrite::update(key, update, value).repeatable();
+        self.table.write(row).await.map_err(|failure| match failure {
             Failure::Conflict(_) => OnceError::Conflict,
             failure => failure.into_fault().into(),
         })?;

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use super::attempts::Aftermath;
+use super::table::Aftermath;
 use crate::domain::data::DataError;
 use crate::domain::transaction::Failure;
 use crate::runtime::aws::describe;

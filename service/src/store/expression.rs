@@ -24,7 +24,7 @@ pub(super) const VACANT: &str = "(attribute_not_exists(#pk) OR #expiresAt <= :no
 ///
 /// A name in it is `#` and the attribute's name. DynamoDB refuses names and values that no expression mentions, so
 /// both are taken from the text in the end.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Condition {
     terms: Vec<String>,
     values: HashMap<String, AttributeValue>,

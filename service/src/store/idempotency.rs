@@ -8,15 +8,13 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::change::Change;
 use super::error::OnceError;
 use super::expression::Condition;
-use super::failure::{Doubt, Failure};
 use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys;
-use super::transaction::{Outcome, Verdict};
+use super::table::{Consistency, Doubt, Failure, ItemWrite, Outcome, Verdict};
 use super::{Fault, Store};
 use crate::domain::caller::{Access, Scope};
 use crate::domain::idempotency::{Answered, Kept, KeptBody, LIFETIME_SECS, Once, Sealed};
@@ -67,9 +65,8 @@ pub(super) enum Ending {
 impl Store {
     /// Reads what is kept for a request, strongly consistent.
     pub async fn kept<S: Scope>(&self, access: &Access<S>, once: &Once) -> Result<Option<Kept>, OnceError> {
-        let key = keys::answer(access.tenant(), once.digest()).into_map();
-        let get = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
-        let Some(item) = get.send().await.map_err(Fault::from)?.item else { return Ok(None) };
+        let key = keys::answer(access.tenant(), once.digest());
+        let Some(item) = self.table.get(key, Consistency::Strong).await? else { return Ok(None) };
         let expiry = Expiry::from_secs(read_number(&item, attribute::EXPIRES_AT)?);
         if expiry.is_past(Timestamp::now()) {
             return Ok(None);
@@ -78,9 +75,9 @@ impl Store {
     }
 
     /// Makes a change: by itself with one request, or in one transaction with the answer that is to be kept.
-    pub(super) async fn commit(&self, change: Change, keeping: Option<Keeping<'_>>) -> Result<Commit, OnceError> {
+    pub(super) async fn commit(&self, change: ItemWrite, keeping: Option<Keeping<'_>>) -> Result<Commit, OnceError> {
         let Some(keeping) = keeping else {
-            return match self.apply(change).await {
+            return match self.table.write(change).await {
                 Ok(_) => Ok(Commit::Made),
                 Err(Failure::Condition(item)) => Ok(Commit::Refused(item)),
                 Err(Failure::Doubt(doubt)) => Ok(Commit::Doubt(doubt)),
@@ -88,7 +85,7 @@ impl Store {
                 Err(Failure::Fault(fault)) => Err(fault.into()),
             };
         };
-        Ok(match self.write_once(vec![change.in_transaction(self)?], keeping).await? {
+        Ok(match self.write_once(vec![change], keeping).await? {
             Ending::Written => Commit::Made,
             Ending::Before(answered) => Commit::Before(answered),
             Ending::Refused(verdicts) => Commit::Refused(verdicts.into_iter().find_map(Verdict::into_item)),
@@ -96,15 +93,11 @@ impl Store {
     }
 
     /// Makes writes in one transaction with the answer that is to be kept: one write less than a transaction may have.
-    pub(super) async fn write_once(
-        &self,
-        writes: Vec<TransactWriteItem>,
-        keeping: Keeping<'_>,
-    ) -> Result<Ending, OnceError> {
+    pub(super) async fn write_once(&self, writes: Vec<ItemWrite>, keeping: Keeping<'_>) -> Result<Ending, OnceError> {
         let (once, mark) = (keeping.once, keeping.mark.to_owned());
-        let mut items = vec![keeping.change().in_transaction(self)?];
+        let mut items = vec![keeping.change()];
         items.extend(writes);
-        let (mut verdicts, doubt) = match self.transact(items).await? {
+        let (mut verdicts, doubt) = match self.table.transact(items).await? {
             Outcome::Written => return Ok(Ending::Written),
             Outcome::Conflict => return Err(OnceError::Conflict),
             Outcome::Refused { verdicts, doubt } => (verdicts.into_iter(), doubt),
@@ -121,9 +114,9 @@ impl Store {
 
 impl Keeping<'_> {
     /// Writes the answer, unless there is one by this key.
-    pub(super) fn change(self) -> Change {
+    pub(super) fn change(self) -> ItemWrite {
         let condition = Condition::default().vacant(self.now);
-        Change::put(self.into_item(), condition)
+        ItemWrite::put(self.into_item(), condition)
     }
 
     fn into_item(self) -> Item {

@@ -1,9 +1,10 @@
 //! Issuers that operators add for one tenant, by their `iss`: each is one tenant's at most.
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::expression::{ABSENT, Condition};
 use super::item::{Item, take_string};
+use super::table::{Consistency, ItemWrite};
 use super::{Fault, Store, keys};
 use crate::domain::issuer::{Issuer, TenantIssuer};
 use crate::domain::tenant::TenantId;
@@ -14,20 +15,18 @@ const CONFIG: &str = "config";
 impl Store {
     /// The issuer of that `iss`, if it is a tenant's, eventually consistent.
     pub async fn tenant_issuer(&self, iss: &str) -> Result<Option<TenantIssuer>, Fault> {
-        let key = keys::issuer(iss).into_map();
-        let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
-        answer.item.map(from_item).transpose()
+        self.table.get(keys::issuer(iss), Consistency::Eventual).await?.map(from_item).transpose()
     }
+}
 
-    /// A write that makes an issuer a tenant's, unless it is another's.
-    pub(super) fn taking_issuer(&self, tenant: &TenantId, issuer: &Issuer) -> Result<TransactWriteItem, Fault> {
-        let tenant = AttributeValue::S(tenant.to_string());
-        let mut item = keys::issuer(&issuer.issuer).into_map();
-        item.insert(TENANT.into(), tenant.clone());
-        item.insert(CONFIG.into(), AttributeValue::S(to_text(issuer)?));
-        let free = Condition::default().and(&format!("({ABSENT} OR #{TENANT} = :tenant)")).value(":tenant", tenant);
-        self.guarded_put(item, free)
-    }
+/// A write that makes an issuer a tenant's, unless it is another's.
+pub(super) fn taking_issuer(tenant: &TenantId, issuer: &Issuer) -> Result<ItemWrite, Fault> {
+    let tenant = AttributeValue::S(tenant.to_string());
+    let mut item = keys::issuer(&issuer.issuer).into_map();
+    item.insert(TENANT.into(), tenant.clone());
+    item.insert(CONFIG.into(), AttributeValue::S(to_text(issuer)?));
+    let free = Condition::default().and(&format!("({ABSENT} OR #{TENANT} = :tenant)")).value(":tenant", tenant);
+    Ok(ItemWrite::put(item, free))
 }
 
 pub(super) fn to_text(issuer: &Issuer) -> Result<String, Fault> {

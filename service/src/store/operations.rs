@@ -12,16 +12,12 @@ mod plan;
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
-
 use self::plan::Plan;
-use super::attempts::Attempts;
-use super::backoff::Backoff;
 use super::collections::KnownCollections;
 use super::idempotency::{Keeping, answered};
 use super::item::Item;
 use super::keys::Key;
-use super::transaction::{Attempt, Token, Verdict};
+use super::table::{Attempt, Attempts, Backoff, Consistency, Token, Verdict};
 use super::{Fault, Store, TransactError};
 use crate::domain::caller::{Access, RecordsWrite};
 use crate::domain::idempotency::{Keep, Written};
@@ -45,18 +41,18 @@ impl Store {
     ) -> Result<Written<Versions>, TransactError> {
         let mut attempts = Attempts::repeatable(Backoff::patient());
         let found = self.read(access, transaction).await?;
-        let mut plan = Plan::new(self, access, transaction, found)?;
+        let mut plan = Plan::new(access, transaction, found)?;
         self.ensure_collections(known, access, plan::new_collections(transaction), plan.now()).await?;
         let mut token = Token::generate();
         loop {
-            let mut items = plan.items();
+            let mut items = plan.changes();
             if let Some(keep) = keep {
                 let kept = (keep.answer)(&plan.versions());
                 let kept = kept.ok_or_else(|| Fault::unbuilt("the answer cannot be written"))?;
                 let (tenant, mark, now) = (access.tenant(), plan.mark(), plan.now());
-                items.push(Keeping { tenant, once: keep.once, kept, mark, now }.change().in_transaction(self)?);
+                items.push(Keeping { tenant, once: keep.once, kept, mark, now }.change());
             }
-            match self.attempt(&mut attempts, &token, items).await? {
+            match self.table.attempt(&mut attempts, &token, items).await? {
                 Attempt::Written => return Ok(Written::Now(plan.versions())),
                 Attempt::Conflict => return Err(TransactError::Conflict),
                 Attempt::Again => {}
@@ -83,7 +79,7 @@ impl Store {
             // A plan that rests on nothing read, or that may still be carried out, is sent again as it is.
             if plan::reads(transaction) && !attempts.in_doubt() {
                 let found = self.read(access, transaction).await?;
-                plan = Plan::new(self, access, transaction, found)?;
+                plan = Plan::new(access, transaction, found)?;
             }
         }
     }
@@ -91,12 +87,8 @@ impl Store {
     /// Reads what the plan for a transaction depends on, strongly consistent.
     async fn read(&self, access: &Access<RecordsWrite>, transaction: &Transaction<'_>) -> Result<Found, TransactError> {
         let operations = transaction.operations().iter().filter(|operation| plan::needs_to_know(operation));
-        let keys: Vec<_> = operations.map(|operation| plan::key(access, operation).into_map()).collect();
-        if keys.is_empty() {
-            return Ok(Found::new());
-        }
-        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
-        let items = self.get_many(keys.build().map_err(Fault::unbuilt)?).await?;
+        let keys = operations.map(|operation| plan::key(access, operation)).collect();
+        let items = self.table.get_many(keys, Consistency::Strong, &[]).await?;
         items.into_iter().map(|item| Ok((Key::of(&item)?, item))).collect()
     }
 }

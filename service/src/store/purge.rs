@@ -1,12 +1,8 @@
 //! Removes all that a tenant owns, a bounded part at a time.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
-
-use super::expression::names;
 use super::item::{Item, take_string};
 use super::keys::{self, Key, PK, SK};
+use super::table::{Consistency, Query};
 use super::tokens::{DIGEST, take_digest};
 use super::{Fault, Store};
 use crate::domain::caller::Operator;
@@ -72,40 +68,22 @@ impl Store {
 
     /// Keys of a partition's items, with what leads from a token to its grant; those after this sort key.
     async fn some_of(&self, partition: &str, after: Option<&str>, most: usize) -> Result<Vec<Item>, Fault> {
-        let condition = "#pk = :pk";
-        let start = after.map(|sk| Key { pk: partition.to_owned(), sk: sk.to_owned() }.into_map());
-        let projection = format!("#{PK}, #{SK}, #{DIGEST}");
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression(condition)
-            .set_expression_attribute_names(Some(names(&[condition, &projection])))
-            .projection_expression(projection)
-            .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()))
-            .set_exclusive_start_key(start)
-            .consistent_read(true)
-            .limit(i32::try_from(most).unwrap_or(i32::MAX))
-            .send()
-            .await?;
-        Ok(answer.items.unwrap_or_default())
+        let query = Query {
+            start: after.map(|sk| Key { pk: partition.to_owned(), sk: sk.to_owned() }.into_map()),
+            most: Some(most),
+            consistency: Consistency::Strong,
+            attributes: &[PK, SK, DIGEST],
+            ..Query::of(PK, partition)
+        };
+        Ok(self.table.query(query).await?.items)
     }
 
-    /// Deletes items by their keys, and says how many. Fails where the table leaves some over, for the next call to find.
+    /// Deletes items, and says how many. Fails where the table leaves some over, for the next call to find.
     async fn delete(&self, found: Vec<Item>) -> Result<usize, Fault> {
-        let count = found.len();
-        let requests = found.into_iter().map(|item| {
-            let key: Item = item.into_iter().filter(|(name, _)| name == PK || name == SK).collect();
-            let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Fault::unbuilt)?;
-            Ok(WriteRequest::builder().delete_request(delete).build())
-        });
-        let requests = requests.collect::<Result<Vec<_>, Fault>>()?;
-        let items = HashMap::from([(self.table.clone(), requests)]);
-        let answer = self.client.batch_write_item().set_request_items(Some(items)).send().await?;
-        match answer.unprocessed_items {
-            Some(left) if !left.is_empty() => Err(Fault::Unavailable("the table left items over".to_owned())),
-            _ => Ok(count),
-        }
+        let keys = found.iter().map(Key::of).collect::<Result<Vec<_>, _>>()?;
+        let count = keys.len();
+        self.table.delete_all(keys).await?;
+        Ok(count)
     }
 }
 

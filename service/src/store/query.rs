@@ -3,9 +3,10 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use tracing::warn;
 
-use super::expression::{Condition, names};
+use super::expression::Condition;
 use super::item::{Item, attribute, read_number};
 use super::keys::{self, PK, SK};
+use super::table::{Consistency, Query};
 use super::{Fault, ListError, Store, cursor};
 use crate::domain::page::{Order, Page, PageRequest, Unreadable};
 use crate::domain::record::Version;
@@ -59,32 +60,25 @@ pub(super) async fn query<T>(
         }
     };
     let limit = page.limit.get();
-    let keys = format!("#{} = :hash", partition.hash.0);
-    let filter = filter.unwrap_or_default().value(":hash", AttributeValue::S(partition.hash.1.to_owned()));
-    let text = filter.text();
-    let answer = store
-        .client
-        .query()
-        .table_name(&store.table)
-        .set_index_name(partition.index.map(ToOwned::to_owned))
-        .set_expression_attribute_names(Some(names(&[&keys, &text])))
-        .set_expression_attribute_values(Some(filter.into_values()))
-        .key_condition_expression(keys)
-        .set_filter_expression((!text.is_empty()).then_some(text))
-        .set_exclusive_start_key(start)
-        .scan_index_forward(page.order == Order::Asc)
-        .consistent_read(page.consistent)
-        .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX))
-        .send()
-        .await
-        .map_err(Fault::from)?;
+    let found = store
+        .table
+        .query(Query {
+            index: partition.index,
+            start,
+            most: Some(limit + 1),
+            descending: page.order == Order::Desc,
+            consistency: if page.consistent { Consistency::Strong } else { Consistency::Eventual },
+            filter: filter.unwrap_or_default(),
+            ..Query::of(partition.hash.0, partition.hash.1)
+        })
+        .await?;
 
-    let mut items = answer.items.unwrap_or_default();
+    let mut items = found.items;
     let last = if items.len() > limit {
         items.truncate(limit);
         items.last()
     } else {
-        answer.last_evaluated_key.as_ref()
+        found.last.as_ref()
     };
     let next = last
         .map(|last| Ok(cursor::encode(partition.hash.1, page.order, text_of(last, partition.range)?)))

@@ -16,14 +16,13 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 use ulid::Ulid;
 
-use super::change::Change;
 use super::collections::KnownCollections;
 use super::expression::{ABSENT, Condition, EXISTS};
-use super::failure::{Doubt, Failure};
 use super::idempotency::{Commit, Keeping};
 use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
+use super::table::{Consistency, Doubt, Failure, ItemWrite};
 use super::{Fault, ListError, ReadError, Store, WriteError};
 use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
 use crate::domain::data::Data;
@@ -132,8 +131,10 @@ impl Store {
     async fn put_alone(&self, write: &Write<'_>, draft: Draft, precondition: &Precondition) -> Result<Put, WriteError> {
         for _ in 0..MAX_ROUNDS {
             let condition = Condition::default().not_expired(write.now).precondition(precondition);
-            let remains = match self.apply(write.update(&draft, condition)).await {
+            let remains = match self.table.write(write.update(&draft, condition).returning_old()).await {
                 Ok(old) => {
+                    // For an item that was not there DynamoDB gives nothing, and the local engine its key.
+                    let old = old.filter(|old| old.contains_key(attribute::VERSION));
                     let old = old.as_ref().map(Before::of).transpose()?;
                     return Ok(write.put_over(old, draft));
                 }
@@ -143,7 +144,7 @@ impl Store {
             // What is left of an expired record is in the way: it is overwritten, unless another write was faster.
             let put = write.put_over(None, draft.clone());
             let insert = write.insert(&put.record, in_version(read_version(&remains)?));
-            match self.apply(insert).await {
+            match self.table.write(insert).await {
                 Ok(_) => return Ok(put),
                 Err(Failure::Condition(_)) => {}
                 Err(failure) => return self.put_despite(write, failure).await,
@@ -258,7 +259,7 @@ impl Store {
     ) -> Result<Written<()>, WriteError> {
         let write = Write::new(access, collection, id);
         let condition = Condition::default().and(EXISTS).not_expired(write.now).precondition(precondition);
-        match self.commit(Change::delete(write.key(), condition), write.keeping(keep, &())?).await? {
+        match self.commit(ItemWrite::delete(write.key(), condition), write.keeping(keep, &())?).await? {
             Commit::Made => Ok(Written::Now(())),
             Commit::Before(answered) => Ok(Written::Before(answered)),
             Commit::Refused(None) => Err(WriteError::NotFound),
@@ -280,8 +281,7 @@ impl Store {
     }
 
     async fn item(&self, key: Key, consistent: bool) -> Result<Option<Item>, Fault> {
-        let get = self.client.get_item().table_name(&self.table).set_key(Some(key.into_map()));
-        Ok(get.consistent_read(consistent).send().await?.item)
+        self.table.get(key, if consistent { Consistency::Strong } else { Consistency::Eventual }).await
     }
 }
 
@@ -313,7 +313,7 @@ impl<'a> Write<'a> {
     }
 
     /// Writes a whole item.
-    pub(super) fn insert(&self, record: &Record, condition: Condition) -> Change {
+    pub(super) fn insert(&self, record: &Record, condition: Condition) -> ItemWrite {
         let mut item = self.key().into_map();
         item.insert(attribute::DATA.into(), AttributeValue::S(record.data.as_str().to_owned()));
         item.insert(attribute::VERSION.into(), number(record.version));
@@ -323,11 +323,11 @@ impl<'a> Write<'a> {
         if let Some(expiry) = record.expires_at {
             item.insert(attribute::EXPIRES_AT.into(), number(expiry.as_secs()));
         }
-        Change::put(item, condition)
+        ItemWrite::put(item, condition)
     }
 
     /// Writes what a tenant may write of a record, and keeps the rest.
-    pub(super) fn update(&self, draft: &Draft, condition: Condition) -> Change {
+    pub(super) fn update(&self, draft: &Draft, condition: Condition) -> ItemWrite {
         let mut update = "SET #data = :data, #version = if_not_exists(#version, :before) + :one, \
                           #createdAt = if_not_exists(#createdAt, :now), #updatedAt = :now, #write = :write"
             .to_owned();
@@ -343,7 +343,7 @@ impl<'a> Write<'a> {
         } else {
             update.push_str(" REMOVE #expiresAt");
         }
-        Change::update(self.key(), update, condition)
+        ItemWrite::update(self.key(), update, condition)
     }
 
     fn new_record(&self, draft: Draft) -> Record {

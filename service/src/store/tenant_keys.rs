@@ -1,8 +1,10 @@
 //! Opaque keys of tenants: by a key's digest, whose it is.
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::expression::Condition;
 use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
+use super::table::{Consistency, ItemWrite};
 use super::{Fault, Store, keys};
 use crate::domain::machine::Digest;
 use crate::domain::tenant::TenantId;
@@ -15,20 +17,19 @@ const DIGEST: &str = "digest";
 impl Store {
     /// Whose the key of this digest is, and when it ends, expired or not, eventually consistent.
     pub async fn tenant_of_key(&self, digest: &Digest) -> Result<Option<(TenantId, Option<Expiry>)>, Fault> {
-        let key = keys::tenant_key(digest).into_map();
-        let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
-        let Some(mut item) = answer.item else { return Ok(None) };
+        let found = self.table.get(keys::tenant_key(digest), Consistency::Eventual).await?;
+        let Some(mut item) = found else { return Ok(None) };
         let tenant = TenantId::parse(&take_string(&mut item, TENANT)?).map_err(|_| Fault::corrupt(TENANT))?;
         Ok(Some((tenant, read_expiry(&item)?)))
     }
+}
 
-    /// A write that makes a key a tenant's, or says when it ends.
-    pub(super) fn putting_key(&self, tenant: &TenantId, key: &TenantKey) -> Result<TransactWriteItem, Fault> {
-        let mut item = keys::tenant_key(&key.digest).into_map();
-        item.insert(TENANT.into(), AttributeValue::S(tenant.to_string()));
-        insert_expiry(&mut item, key.expires_at);
-        self.putting(item)
-    }
+/// A write that makes a key a tenant's, or says when it ends.
+pub(super) fn putting_key(tenant: &TenantId, key: &TenantKey) -> ItemWrite {
+    let mut item = keys::tenant_key(&key.digest).into_map();
+    item.insert(TENANT.into(), AttributeValue::S(tenant.to_string()));
+    insert_expiry(&mut item, key.expires_at);
+    ItemWrite::put(item, Condition::default())
 }
 
 /// A key as it is with its tenant's row.

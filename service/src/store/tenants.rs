@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{Item, number, optional_number, take_string};
+use super::table::Consistency;
 use super::{Fault, Store, keys};
 use crate::domain::tenant::{Status, Tenant, TenantId};
 
@@ -20,9 +21,8 @@ pub(super) const IN_INDEX: &str = "TENANT";
 impl Store {
     /// Reads a tenant's row, eventually consistent.
     pub async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>, Fault> {
-        let key = keys::tenant(id).into_map();
-        let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
-        answer.item.map(|item| from_item(id.clone(), item)).transpose()
+        let found = self.table.get(keys::tenant(id), Consistency::Eventual).await?;
+        found.map(|item| from_item(id.clone(), item)).transpose()
     }
 }
 

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::expression::names;
-use super::item::{Item, attribute, number};
+use super::expression::Condition;
+use super::item::{attribute, number};
+use super::keys;
+use super::table::ItemWrite;
 use super::usage::CLOSED;
-use super::{Fault, Store, keys};
 use crate::domain::month::Month;
 use crate::domain::tenant::{Tenant, TenantId};
 
@@ -19,57 +20,33 @@ pub(super) const QUOTA: &str = "quota";
 /// How long the row of a month is kept after the month.
 const KEPT: Duration = Duration::from_hours(400 * 24);
 
-impl Store {
-    /// Writes that make a tenant's plan and quota those of a month, which need not have a row yet, and of the one after:
-    /// by its end nobody knows the old ones any more.
-    pub(super) fn setting_terms(&self, tenant: &Tenant, month: Month) -> Result<[TransactWriteItem; 2], Fault> {
-        Ok([self.setting_terms_of(tenant, month)?, self.setting_terms_of(tenant, month.next())?])
-    }
+/// Writes that make a tenant's plan and quota those of a month, which need not have a row yet, and of the one after: by its
+/// end nobody knows the old ones any more.
+pub(super) fn setting_terms(tenant: &Tenant, month: Month) -> [ItemWrite; 2] {
+    [setting_terms_of(tenant, month), setting_terms_of(tenant, month.next())]
+}
 
-    /// A write by which no more units of a tenant's month are spent. The month need not have a row yet.
-    pub(super) fn closing(&self, tenant: &TenantId, month: Month) -> Result<TransactWriteItem, Fault> {
-        let update = format!("SET #{CLOSED} = :true, #{0} = :expiresAt", attribute::EXPIRES_AT);
-        let values = Item::from([
-            (":true".to_owned(), AttributeValue::Bool(true)),
-            (":expiresAt".to_owned(), number(expiry(month))),
-        ]);
-        self.updating_usage(tenant, month, update, values)
-    }
+/// A write by which no more units of a tenant's month are spent. The month need not have a row yet.
+pub(super) fn closing(tenant: &TenantId, month: Month) -> ItemWrite {
+    let update = format!("SET #{CLOSED} = :true, #{0} = :expiresAt", attribute::EXPIRES_AT);
+    let values =
+        Condition::default().value(":true", AttributeValue::Bool(true)).value(":expiresAt", number(expiry(month)));
+    ItemWrite::update(keys::usage(tenant, month), update, values)
+}
 
-    fn setting_terms_of(&self, tenant: &Tenant, month: Month) -> Result<TransactWriteItem, Fault> {
-        let Tenant { id, plan, quota, name: _, status: _, issuers: _, api_key: _ } = tenant;
-        let mut values = Item::from([
-            (":plan".to_owned(), AttributeValue::S(plan.clone())),
-            (":expiresAt".to_owned(), number(expiry(month))),
-        ]);
-        let update = match quota {
-            Some(quota) => {
-                values.insert(":quota".to_owned(), number(quota));
-                format!("SET #{PLAN} = :plan, #{QUOTA} = :quota, #{0} = :expiresAt", attribute::EXPIRES_AT)
-            }
-            // A quota that is absent beside a plan is the plan's.
-            None => format!("SET #{PLAN} = :plan, #{0} = :expiresAt REMOVE #{QUOTA}", attribute::EXPIRES_AT),
-        };
-        self.updating_usage(id, month, update, values)
-    }
-
-    fn updating_usage(
-        &self,
-        tenant: &TenantId,
-        month: Month,
-        update: String,
-        values: Item,
-    ) -> Result<TransactWriteItem, Fault> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::usage(tenant, month).into_map()))
-            .set_expression_attribute_names(Some(names(&[&update])))
-            .set_expression_attribute_values(Some(values))
-            .update_expression(update)
-            .build()
-            .map_err(Fault::unbuilt)?;
-        Ok(TransactWriteItem::builder().update(update).build())
-    }
+fn setting_terms_of(tenant: &Tenant, month: Month) -> ItemWrite {
+    let Tenant { id, plan, quota, name: _, status: _, issuers: _, api_key: _ } = tenant;
+    let mut values =
+        Condition::default().value(":plan", AttributeValue::S(plan.clone())).value(":expiresAt", number(expiry(month)));
+    let update = match quota {
+        Some(quota) => {
+            values = values.value(":quota", number(quota));
+            format!("SET #{PLAN} = :plan, #{QUOTA} = :quota, #{0} = :expiresAt", attribute::EXPIRES_AT)
+        }
+        // A quota that is absent beside a plan is the plan's.
+        None => format!("SET #{PLAN} = :plan, #{0} = :expiresAt REMOVE #{QUOTA}", attribute::EXPIRES_AT),
+    };
+    ItemWrite::update(keys::usage(id, month), update, values)
 }
 
 /// When the row of a month goes, in seconds since 1970.

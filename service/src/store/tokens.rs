@@ -5,18 +5,15 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attempts::Attempts;
-use super::backoff::Backoff;
-use super::expression::{Condition, EXISTS, names};
-use super::failure::{Doubt, Failure};
+use super::expression::{Condition, EXISTS};
 use super::idempotency::{Ending, Keeping};
 use super::item::{Item, attribute, number, optional_number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, PK, SK};
 use super::query::{Partition, query};
 use super::records::is_expired;
-use super::transaction::unconditional_refused;
+use super::table::{Consistency, Doubt, Failure, ItemWrite, unconditional_refused};
 use super::{Fault, ListError, OnceError, RevokeError, Store};
 use crate::domain::caller::{Access, TokensManage};
 use crate::domain::idempotency::{Keep, Written};
@@ -45,10 +42,10 @@ impl Store {
         keep: Option<&Keep<'_, MachineToken>>,
     ) -> Result<Written<()>, OnceError> {
         let tenant = access.tenant();
-        let writes =
-            vec![self.putting(tenants_item(tenant, token, digest))?, self.putting(grant_item(tenant, token, digest))?];
+        let writes = [tenants_item(tenant, token, digest), grant_item(tenant, token, digest)];
+        let writes = writes.map(|item| ItemWrite::put(item, Condition::default())).to_vec();
         let Some(Keep { once, answer }) = keep else {
-            self.write_all(writes).await?;
+            self.table.write_all(writes).await?;
             return Ok(Written::Now(()));
         };
         let kept = answer(token).ok_or_else(|| Fault::unbuilt("the answer cannot be written"))?;
@@ -80,12 +77,12 @@ impl Store {
     /// Ends a token.
     pub async fn revoke_token(&self, access: &Access<TokensManage>, id: &TokenId) -> Result<(), RevokeError> {
         let key = Key { pk: keys::tokens(access.tenant()), sk: id.as_str().to_owned() };
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(key.clone().into_map()));
-        let answer = request.consistent_read(true).send().await.map_err(Fault::from)?;
-        let item = answer.item.filter(|item| !is_expired(item, Timestamp::now()));
+        let item = self.table.get(key.clone(), Consistency::Strong).await?;
+        let item = item.filter(|item| !is_expired(item, Timestamp::now()));
         let digest = take_digest(&mut item.ok_or(RevokeError::NotFound)?)?;
         // Without conditions: when two revoke it at once, both have.
-        match self.write_all(vec![self.deleting(key)?, self.deleting(keys::grant(&digest))?]).await {
+        let ends = [key, keys::grant(&digest)].map(|key| ItemWrite::delete(key, Condition::default()));
+        match self.table.write_all(ends.to_vec()).await {
             Ok(()) => Ok(()),
             Err(OnceError::Fault(fault)) => Err(fault.into()),
             Err(OnceError::Conflict | OnceError::KeyReused) => Err(RevokeError::Conflict),
@@ -95,31 +92,19 @@ impl Store {
     /// What the token with this digest is good for, expired or not. Strongly consistent: a token works as soon as its
     /// creator has it.
     pub async fn grant(&self, digest: &Digest) -> Result<Option<Grant>, Fault> {
-        let key = keys::grant(digest).into_map();
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
-        request.send().await?.item.map(from_grant_item).transpose()
+        self.table.get(keys::grant(digest), Consistency::Strong).await?.map(from_grant_item).transpose()
     }
 
     /// Records a use of a token, unless one after `before` is recorded already. A token that is revoked stays so.
     pub async fn record_use(&self, digest: &Digest, now: Timestamp, before: Timestamp) -> Result<(), Fault> {
-        let update = "SET #lastUsedAt = :now";
         let condition = Condition::default()
             .and(EXISTS)
             .and("(attribute_not_exists(#lastUsedAt) OR #lastUsedAt <= :before)")
             .value(":now", number(now.as_millis()))
             .value(":before", number(before.as_millis()));
-        let text = condition.text();
-        let request = self
-            .writer
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(keys::grant(digest).into_map()))
-            .set_expression_attribute_names(Some(names(&[update, &text])))
-            .set_expression_attribute_values(Some(condition.into_values()))
-            .update_expression(update)
-            .condition_expression(text);
+        let update = ItemWrite::update(keys::grant(digest), "SET #lastUsedAt = :now".to_owned(), condition);
         // A use that is recorded twice is the same use.
-        match Attempts::repeatable(Backoff::brief()).send(|| request.clone().send()).await {
+        match self.table.write(update.repeatable()).await {
             Ok(_) | Err(Failure::Condition(_) | Failure::Doubt(Doubt { refused: true, .. })) => Ok(()),
             Err(failure) => Err(failure.into_fault()),
         }
@@ -128,19 +113,9 @@ impl Store {
     /// The last uses of a page's tokens, by the partitions of their grants. A page has no more tokens than one request
     /// may name.
     async fn last_uses(&self, digests: impl Iterator<Item = &Digest>) -> Result<HashMap<String, Timestamp>, Fault> {
-        let keys: Vec<_> = digests.map(|digest| keys::grant(digest).into_map()).collect();
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let projection = "#pk, #lastUsedAt";
-        let keys = KeysAndAttributes::builder()
-            .set_keys(Some(keys))
-            .projection_expression(projection)
-            .set_expression_attribute_names(Some(names(&[projection])))
-            .build()
-            .map_err(Fault::unbuilt)?;
+        let keys = digests.map(keys::grant).collect();
         let mut uses = HashMap::new();
-        for mut item in self.get_many(keys).await? {
+        for mut item in self.table.get_many(keys, Consistency::Eventual, &[PK, LAST_USED_AT]).await? {
             // A token whose last use cannot be read is listed without it.
             if let Ok(Some(used)) = optional_number(&item, LAST_USED_AT) {
                 uses.insert(take_string(&mut item, PK)?, Timestamp::from_millis(used));

@@ -1,16 +1,11 @@
 //! A tenant's months: what was handed out of the quota, and what the tenant used. `quota` says why it is safe.
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::attempts::Attempts;
-use super::backoff::Backoff;
-use super::expression::{Condition, names};
-use super::failure::{Doubt, Failure};
+use super::expression::Condition;
 use super::item::{Item, number, optional_number};
+use super::table::{Consistency, Doubt, Failure, ItemWrite, Outcome, Verdict};
 use super::terms::{PLAN, QUOTA, expiry};
-use super::transaction::{Outcome, Verdict};
 use super::{Fault, Store, keys};
 use crate::domain::caller::{Access, Payer, UsageRead};
 use crate::domain::month::Month;
@@ -46,21 +41,10 @@ impl Store {
         environment: &Environment,
         order: &Order,
     ) -> Result<Answer, Fault> {
-        let update = self.ordering(payer, month, environment, order)?;
-        let request = self
-            .writer
-            .update_item()
-            .table_name(update.table_name)
-            .set_key(Some(update.key))
-            .update_expression(update.update_expression)
-            .set_condition_expression(update.condition_expression)
-            .set_expression_attribute_names(update.expression_attribute_names)
-            .set_expression_attribute_values(update.expression_attribute_values)
-            .set_return_values_on_condition_check_failure(update.return_values_on_condition_check_failure)
-            .return_values(ReturnValue::AllNew);
         // Each order is applied once, however often it is sent: the mark that it is after is replaced with its own.
-        match Attempts::repeatable(Backoff::brief()).send(|| request.clone().send()).await {
-            Ok(response) => Ok(Answer::Applied(row(&response.attributes.unwrap_or_default())?)),
+        let change = ordering(payer, month, environment, order).repeatable().returning_new();
+        match self.table.write(change).await {
+            Ok(item) => Ok(Answer::Applied(row(&item.unwrap_or_default())?)),
             Err(Failure::Condition(item)) => refused(item, true),
             Err(Failure::Doubt(Doubt { refused: true, item, .. })) => refused(item, false),
             Err(failure) => Err(failure.into_fault()),
@@ -75,13 +59,9 @@ impl Store {
         environment: &Environment,
         orders: impl Iterator<Item = (&Payer, Month, &Order)>,
     ) -> Result<Vec<Option<Answer>>, Fault> {
-        let mut writes = Vec::new();
-        for (payer, month, order) in orders {
-            let update = self.ordering(payer, month, environment, order)?;
-            writes.push(TransactWriteItem::builder().update(update).build());
-        }
+        let writes: Vec<_> = orders.map(|(payer, month, order)| ordering(payer, month, environment, order)).collect();
         let sent = writes.len();
-        match self.transact(writes).await? {
+        match self.table.transact(writes).await? {
             Outcome::Written => Ok(vec![Some(Answer::AppliedUnseen); sent]),
             Outcome::Refused { verdicts, doubt } => {
                 let answer = |verdict| match verdict {
@@ -94,35 +74,24 @@ impl Store {
         }
     }
 
-    /// The update that an order is.
-    fn ordering(&self, payer: &Payer, month: Month, environment: &Environment, order: &Order) -> Result<Update, Fault> {
-        let condition = condition(order);
-        let text = condition.text();
-        let mut names = names(&[UPDATE, &text]);
-        names.insert("#mark".to_owned(), format!("{MARK}{environment}"));
-        for (index, silent) in forgotten(order).iter().enumerate() {
-            names.insert(format!("#silent{index}"), format!("{MARK}{silent}"));
-        }
-        let mut values = condition.into_values();
-        values.extend(figures(month, order));
-        Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(keys::usage(payer.tenant(), month).into_map()))
-            .update_expression(update(order))
-            .condition_expression(text)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
-            .return_values_on_condition_check_failure(OnFailure::AllOld)
-            .build()
-            .map_err(Fault::unbuilt)
-    }
-
     /// What a tenant used in a month, as far as it was reported; nothing, of a month that nobody used.
     pub async fn usage(&self, access: &Access<UsageRead>, month: Month) -> Result<Row, Fault> {
-        let key = keys::usage(access.tenant(), month).into_map();
-        let answer = self.client.get_item().table_name(&self.table).set_key(Some(key)).send().await?;
-        row(&answer.item.unwrap_or_default())
+        let item = self.table.get(keys::usage(access.tenant(), month), Consistency::Eventual).await?;
+        row(&item.unwrap_or_default())
     }
+}
+
+/// The update that an order is.
+fn ordering(payer: &Payer, month: Month, environment: &Environment, order: &Order) -> ItemWrite {
+    let condition = figures(month, order)
+        .into_iter()
+        .fold(condition(order), |condition, (name, value)| condition.value(&name, value));
+    let change = ItemWrite::update(keys::usage(payer.tenant(), month), update(order), condition)
+        .name("#mark".to_owned(), format!("{MARK}{environment}"));
+    forgotten(order)
+        .iter()
+        .enumerate()
+        .fold(change, |change, (index, silent)| change.name(format!("#silent{index}"), format!("{MARK}{silent}")))
 }
 
 /// What is heard of an order whose condition does not hold on this item.
@@ -347,14 +316,13 @@ mod tests {
         let applied = std::cell::Cell::new(0);
         let mut runner = TestRunner::new(Config { cases: 500, failure_persistence: None, ..Config::default() });
         let outcome = runner.run(&row_and_order(), |(before, environment, order)| {
-            let key = keys::usage(payer.tenant(), month).into_map();
+            let key = keys::usage(payer.tenant(), month);
             let answer = runtime.block_on(async {
                 if let Some(row) = &before {
-                    let item = key.into_iter().chain(item(row)).collect();
-                    store.client.put_item().table_name("Table").set_item(Some(item)).send().await.map(drop).unwrap();
+                    let item = key.into_map().into_iter().chain(item(row)).collect();
+                    store.table.write(ItemWrite::put(item, Condition::default())).await.unwrap();
                 } else {
-                    let delete = store.client.delete_item().table_name("Table").set_key(Some(key));
-                    delete.send().await.map(drop).unwrap();
+                    store.table.write(ItemWrite::delete(key, Condition::default())).await.unwrap();
                 }
                 store.order(&payer, month, &environment, &order).await.unwrap()
             });

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
-
 use super::item::{Item, take_string};
 use super::keys::{self, PK};
+use super::table::Consistency;
 use super::usage::row;
 use super::{Fault, Store};
 use crate::domain::caller::Operator;
@@ -22,15 +21,11 @@ impl Store {
         tenants: impl Iterator<Item = &TenantId>,
         month: Month,
     ) -> Result<HashMap<TenantId, Option<Row>>, Fault> {
-        let keys: Vec<_> = tenants.map(|id| keys::usage(id, month).into_map()).collect();
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build().map_err(Fault::unbuilt)?;
+        let keys = tenants.map(|id| keys::usage(id, month)).collect();
         let entry = |mut item: Item| {
             let tenant = keys::user_of(&take_string(&mut item, PK)?).ok_or_else(|| Fault::corrupt(PK))?;
             Ok((tenant, row(&item).ok()))
         };
-        self.get_many(keys).await?.into_iter().map(entry).collect()
+        self.table.get_many(keys, Consistency::Eventual, &[]).await?.into_iter().map(entry).collect()
     }
 }

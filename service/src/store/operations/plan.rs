@@ -2,16 +2,14 @@
 
 use std::collections::HashSet;
 
-use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem};
 use ulid::Ulid;
 
-use super::super::change::Change;
-use super::super::expression::{Condition, EXISTS, names};
+use super::super::expression::{Condition, EXISTS};
 use super::super::item::{Item, attribute};
 use super::super::keys::{self, Key};
 use super::super::records::{Before, Write, in_version, is_expired, live_from_item};
-use super::super::transaction::Verdict;
-use super::super::{Fault, Store, TransactError};
+use super::super::table::{ItemWrite, Verdict};
+use super::super::{Fault, TransactError};
 use super::{Found, Versions};
 use crate::domain::caller::{Access, RecordsWrite};
 use crate::domain::data::DataError;
@@ -32,7 +30,7 @@ pub(super) struct Plan {
 
 /// An operation's part of a plan.
 struct Step {
-    item: TransactWriteItem,
+    change: ItemWrite,
     guards: Guards,
     /// The version of the record afterwards, if it is written.
     version: Option<Version>,
@@ -89,7 +87,6 @@ pub(super) fn new_collections<'a>(transaction: &'a Transaction<'_>) -> HashSet<&
 impl Plan {
     /// Plans a transaction. Fails where what was read shows already that a condition does not hold.
     pub(super) fn new(
-        store: &Store,
         access: &Access<RecordsWrite>,
         transaction: &Transaction<'_>,
         mut found: Found,
@@ -97,7 +94,7 @@ impl Plan {
         let mut plan = Self { mark: Ulid::generate().to_string(), now: Timestamp::now(), steps: Vec::new() };
         let mut failures = Vec::new();
         for (place, operation) in transaction.operations().iter().enumerate() {
-            match plan.step(store, access, operation, found.remove(&key(access, operation))) {
+            match plan.step(access, operation, found.remove(&key(access, operation))) {
                 Ok(step) => plan.steps.push(step),
                 Err(Impossible::Refused(refusal)) => failures.push(Failure { operation: place, refusal }),
                 Err(Impossible::Data(error)) => return Err(TransactError::Data { operation: place, error }),
@@ -125,8 +122,8 @@ impl Plan {
         self.now
     }
 
-    pub(super) fn items(&self) -> Vec<TransactWriteItem> {
-        self.steps.iter().map(|step| step.item.clone()).collect()
+    pub(super) fn changes(&self) -> Vec<ItemWrite> {
+        self.steps.iter().map(|step| step.change.clone()).collect()
     }
 
     pub(super) fn versions(&self) -> Versions {
@@ -151,7 +148,6 @@ impl Plan {
 
     fn step(
         &self,
-        store: &Store,
         access: &Access<RecordsWrite>,
         operation: &Operation<'_>,
         found: Option<Item>,
@@ -195,14 +191,13 @@ impl Plan {
                 (write.insert(&record, in_version(old.version)), Some(record.version), Guards::Read, bytes)
             }
             Action::Delete(version) => {
-                (Change::delete(write.key(), self.presence(*version)), None, Guards::Presence, 0)
+                (ItemWrite::delete(write.key(), self.presence(*version)), None, Guards::Presence, 0)
             }
             Action::Check(version) => {
-                let item = checking(store, write.key(), self.presence(*version))?;
-                return Ok(Step { item, guards: Guards::Presence, version: None, bytes: 0 });
+                (ItemWrite::check(write.key(), self.presence(*version)), None, Guards::Presence, 0)
             }
         };
-        Ok(Step { item: change.in_transaction(store)?, guards, version, bytes })
+        Ok(Step { change, guards, version, bytes })
     }
 
     /// There is a record, in this version if one is given.
@@ -214,19 +209,4 @@ impl Plan {
 fn bytes(write: &Write<'_>, draft: &Draft) -> usize {
     let Key { pk, sk } = write.key();
     pk.len() + sk.len() + draft.data.as_str().len() + BESIDE_DATA
-}
-
-/// A look at an item that is left as it is.
-fn checking(store: &Store, key: Key, condition: Condition) -> Result<TransactWriteItem, Fault> {
-    let text = condition.text();
-    let check = ConditionCheck::builder()
-        .table_name(&store.table)
-        .set_key(Some(key.into_map()))
-        .set_expression_attribute_names(Some(names(&[&text])))
-        .set_expression_attribute_values(Some(condition.into_values()))
-        .condition_expression(text)
-        .return_values_on_condition_check_failure(OnFailure::AllOld)
-        .build()
-        .map_err(Fault::unbuilt)?;
-    Ok(TransactWriteItem::builder().condition_check(check).build())
 }

@@ -2,33 +2,34 @@
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{CancellationReason, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{CancellationReason, TransactWriteItem};
 use ulid::Ulid;
 
 use super::attempts::{Aftermath, Attempts};
 use super::backoff::Backoff;
-use super::item::Item;
-use super::keys::Key;
-use super::{Fault, OnceError, Store};
+use super::item_write::ItemWrite;
+use super::{Fault, Table};
 use crate::runtime::aws::describe;
+use crate::store::OnceError;
+use crate::store::item::Item;
 
 /// By it `DynamoDB` knows for 10 minutes that a transaction is one that it has done (`ClientRequestToken`).
-pub(super) struct Token(String);
+pub(in crate::store) struct Token(String);
 
 impl Token {
-    pub(super) fn generate() -> Self {
+    pub(in crate::store) fn generate() -> Self {
         Self(Ulid::generate().to_string())
     }
 
     /// The token of the next attempt. It stays as long as an earlier attempt may still arrive, so that only one of them
     /// takes effect. Otherwise it is a new one: `DynamoDB`'s pages do not say whether a token stands for a cancellation, too.
-    pub(super) fn after(self, attempts: &Attempts) -> Self {
+    pub(in crate::store) fn after(self, attempts: &Attempts) -> Self {
         if attempts.in_doubt() { self } else { Self::generate() }
     }
 }
 
 /// How a transaction ended.
-pub(super) enum Outcome {
+pub(in crate::store) enum Outcome {
     /// All of it was written.
     Written,
     /// The conditions of some writes do not hold.
@@ -43,7 +44,7 @@ pub(super) enum Outcome {
 }
 
 /// What became of one write's condition.
-pub(super) enum Verdict {
+pub(in crate::store) enum Verdict {
     /// It held, as far as it was looked at.
     Held,
     /// It did not hold, on this item (`None`: there is none).
@@ -52,7 +53,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// The item that a condition does not hold on, if there is one.
-    pub(super) fn into_item(self) -> Option<Item> {
+    pub(in crate::store) fn into_item(self) -> Option<Item> {
         match self {
             Self::Held => None,
             Self::Failed(item) => item,
@@ -61,7 +62,7 @@ impl Verdict {
 }
 
 /// How one attempt of a transaction ended.
-pub(super) enum Attempt {
+pub(in crate::store) enum Attempt {
     /// All of it was written.
     Written,
     /// The conditions of some writes do not hold, as in [`Outcome::Refused`].
@@ -72,13 +73,14 @@ pub(super) enum Attempt {
     Conflict,
 }
 
-impl Store {
-    /// Makes these writes. What passes (another write of one of the items, throttling) is waited out for a while.
-    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Outcome, Fault> {
+impl Table {
+    /// Makes these writes in one transaction. What passes (another write of one of the items, throttling) is waited out for a while.
+    pub(in crate::store) async fn transact(&self, writes: Vec<ItemWrite>) -> Result<Outcome, Fault> {
+        let writes = self.items(writes)?;
         let mut attempts = Attempts::repeatable(Backoff::brief());
         let mut token = Token::generate();
         loop {
-            match self.attempt(&mut attempts, &token, writes.clone()).await? {
+            match self.send(&mut attempts, &token, writes.clone()).await? {
                 Attempt::Written => return Ok(Outcome::Written),
                 Attempt::Refused(verdicts) => return Ok(Outcome::Refused { verdicts, doubt: attempts.doubt() }),
                 Attempt::Conflict => return Ok(Outcome::Conflict),
@@ -88,7 +90,21 @@ impl Store {
     }
 
     /// Sends these writes once, and waits where another attempt may follow.
-    pub(super) async fn attempt(
+    pub(in crate::store) async fn attempt(
+        &self,
+        attempts: &mut Attempts,
+        token: &Token,
+        writes: Vec<ItemWrite>,
+    ) -> Result<Attempt, Fault> {
+        let writes = self.items(writes)?;
+        self.send(attempts, token, writes).await
+    }
+
+    fn items(&self, writes: Vec<ItemWrite>) -> Result<Vec<TransactWriteItem>, Fault> {
+        writes.into_iter().map(|write| write.in_transaction(self)).collect()
+    }
+
+    async fn send(
         &self,
         attempts: &mut Attempts,
         token: &Token,
@@ -122,25 +138,12 @@ impl Store {
     }
 
     /// Makes these writes, which have no conditions: so whatever cancels them passes.
-    pub(super) async fn write_all(&self, writes: Vec<TransactWriteItem>) -> Result<(), OnceError> {
+    pub(in crate::store) async fn write_all(&self, writes: Vec<ItemWrite>) -> Result<(), OnceError> {
         match self.transact(writes).await? {
             Outcome::Written => Ok(()),
             Outcome::Conflict => Err(OnceError::Conflict),
             Outcome::Refused { .. } => Err(unconditional_refused().into()),
         }
-    }
-
-    /// A write of a whole item, over the one that is there.
-    pub(super) fn putting(&self, item: Item) -> Result<TransactWriteItem, Fault> {
-        let put = Put::builder().table_name(&self.table).set_item(Some(item)).build().map_err(Fault::unbuilt)?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
-
-    /// The end of an item, if it is there.
-    pub(super) fn deleting(&self, key: Key) -> Result<TransactWriteItem, Fault> {
-        let delete =
-            Delete::builder().table_name(&self.table).set_key(Some(key.into_map())).build().map_err(Fault::unbuilt)?;
-        Ok(TransactWriteItem::builder().delete(delete).build())
     }
 }
 
@@ -153,7 +156,7 @@ fn cancelled(error: &SdkError<TransactWriteItemsError>) -> Option<&[Cancellation
 }
 
 /// What cannot be.
-pub(super) fn unconditional_refused() -> Fault {
+pub(in crate::store) fn unconditional_refused() -> Fault {
     Fault::Broken("a write was refused by a condition that it does not have".to_owned())
 }
 

@@ -28,7 +28,7 @@ const IN_PROGRESS: &str = "TransactionInProgressException";
 
 /// What a failed attempt leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aftermath {
+pub(in crate::store) enum Aftermath {
     /// It did nothing, and another one would end the same way.
     Final,
     /// It did nothing, because another write was in the way.
@@ -40,7 +40,7 @@ pub(super) enum Aftermath {
 }
 
 impl Aftermath {
-    pub(super) fn of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Self {
+    pub(in crate::store) fn of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Self {
         match error {
             SdkError::ConstructionFailure(_) => Self::Final,
             SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(never_connected) => {
@@ -62,7 +62,7 @@ impl Aftermath {
 
 /// The attempts of one write.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(in crate::store) struct Attempts {
     backoff: Backoff,
     repeatable: bool,
     /// What the first attempt that left a doubt failed with.
@@ -71,27 +71,27 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// Of a write that takes effect at most once however often it is sent, or changes nothing when it is repeated.
-    pub(super) fn repeatable(backoff: Backoff) -> Self {
+    pub(in crate::store) fn repeatable(backoff: Backoff) -> Self {
         Self { backoff, repeatable: true, doubt: None }
     }
 
     /// Of a write that is sent again only while it certainly did nothing.
-    pub(super) fn cautious(backoff: Backoff) -> Self {
+    pub(in crate::store) fn cautious(backoff: Backoff) -> Self {
         Self { backoff, repeatable: false, doubt: None }
     }
 
     /// Whether an attempt may have taken effect, or may still.
-    pub(super) fn in_doubt(&self) -> bool {
+    pub(in crate::store) fn in_doubt(&self) -> bool {
         self.doubt.is_some()
     }
 
     /// The doubt as a fault, if there is one.
-    pub(super) fn doubt(&self) -> Option<Fault> {
+    pub(in crate::store) fn doubt(&self) -> Option<Fault> {
         self.doubt.as_ref().map(|text| Fault::Unavailable(format!("an attempt may have taken effect: {text}")))
     }
 
     /// Waits before another attempt, if one may follow this failure and there is time for it.
-    pub(super) async fn again(&mut self, aftermath: Aftermath, text: &str) -> bool {
+    pub(in crate::store) async fn again(&mut self, aftermath: Aftermath, text: &str) -> bool {
         let may_follow = match aftermath {
             Aftermath::Final => false,
             Aftermath::Conflict | Aftermath::Busy => true,
@@ -104,12 +104,12 @@ impl Attempts {
     }
 
     /// Waits before an attempt that is another one: the one before certainly did nothing.
-    pub(super) async fn pause(&mut self) -> bool {
+    pub(in crate::store) async fn pause(&mut self) -> bool {
         self.backoff.pause().await
     }
 
     /// Sends a write of one item until its outcome is known, or no other attempt may follow.
-    pub(super) async fn send<O, E, F>(&mut self, attempt: impl Fn() -> F) -> Result<O, Failure>
+    pub(in crate::store) async fn send<O, E, F>(&mut self, attempt: impl Fn() -> F) -> Result<O, Failure>
     where
         E: Conditional,
         F: Future<Output = Result<O, SdkError<E>>>,

@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use super::Fault;
-use super::item::Item;
 use super::transaction::unconditional_refused;
+use crate::store::item::Item;
 
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(in crate::store) enum Failure {
     /// Nothing was written: the condition does not hold, on this item (`None`: there is none).
     Condition(Option<Item>),
     /// The write may have happened, or may still.
@@ -23,18 +23,18 @@ pub(super) enum Failure {
 
 /// A write of which an attempt may have taken effect, or may still.
 #[derive(Debug)]
-pub(super) struct Doubt {
+pub(in crate::store) struct Doubt {
     /// Whether the condition of a later attempt did not hold, which proves nothing.
-    pub(super) refused: bool,
+    pub(in crate::store) refused: bool,
     /// The item that it did not hold on.
-    pub(super) item: Option<Item>,
+    pub(in crate::store) item: Option<Item>,
     /// What to say where nothing else tells what became of the write.
-    pub(super) fault: Fault,
+    pub(in crate::store) fault: Fault,
 }
 
 impl Failure {
     /// As a fault, for a write that has no condition and no rivals.
-    pub(super) fn into_fault(self) -> Fault {
+    pub(in crate::store) fn into_fault(self) -> Fault {
         match self {
             Self::Condition(_) => unconditional_refused(),
             Self::Conflict(text) => Fault::Unavailable(text),
@@ -44,7 +44,7 @@ impl Failure {
 }
 
 /// An operation's error. The SDK has a type for each, alike in the variant for a condition that does not hold.
-pub(super) trait Conditional: ProvideErrorMetadata + std::error::Error + 'static {
+pub(in crate::store) trait Conditional: ProvideErrorMetadata + std::error::Error + 'static {
     /// Whether it says that the condition does not hold.
     fn is_condition(&self) -> bool;
 

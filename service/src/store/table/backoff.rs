@@ -18,23 +18,23 @@ const FEW: u32 = 3;
 
 /// The pauses of one request. They grow, and are random, so that rivals do not meet again.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(in crate::store) struct Backoff {
     started: Instant,
     pauses: u32,
     most: u32,
 }
 
 impl Backoff {
-    pub(super) fn brief() -> Self {
+    pub(in crate::store) fn brief() -> Self {
         Self { started: Instant::now(), pauses: 0, most: FEW }
     }
 
-    pub(super) fn patient() -> Self {
+    pub(in crate::store) fn patient() -> Self {
         Self { most: MANY, ..Self::brief() }
     }
 
     /// Waits before another try. `false`: there have been enough.
-    pub(super) async fn pause(&mut self) -> bool {
+    pub(in crate::store) async fn pause(&mut self) -> bool {
         let most = LONGEST.min(FIRST * 2_u32.saturating_pow(self.pauses));
         let pause = most.mul_f64(rand::random_range(0.25..1.0));
         if self.pauses == self.most || self.started.elapsed() + pause > PATIENCE {

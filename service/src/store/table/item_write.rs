@@ -1,0 +1,218 @@
+//! A write of one item under a condition, which is sent alone or in a transaction with others.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure,
+    TransactWriteItem, Update,
+};
+
+use super::attempts::Attempts;
+use super::backoff::Backoff;
+use super::failure::Failure;
+use super::{Fault, Table};
+use crate::store::expression::{Condition, names};
+use crate::store::item::Item;
+use crate::store::keys::Key;
+
+/// The write. Where its condition does not hold, the item that it does not hold on is told.
+#[derive(Clone)]
+pub(in crate::store) struct ItemWrite {
+    kind: Kind,
+    condition: Condition,
+    /// Names of attributes that are not as the expressions spell them.
+    names: HashMap<String, String>,
+    /// Whether it changes nothing when it is repeated, or takes effect once however often it is sent.
+    repeatable: bool,
+    returns: ReturnValue,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Put(Item),
+    Update(Key, String),
+    Delete(Key),
+    Check(Key),
+}
+
+impl ItemWrite {
+    fn of(kind: Kind, condition: Condition) -> Self {
+        let repeatable = condition.pins_version();
+        Self { kind, condition, names: HashMap::new(), repeatable, returns: ReturnValue::None }
+    }
+
+    /// Writes a whole item.
+    pub(in crate::store) fn put(item: Item, condition: Condition) -> Self {
+        Self::of(Kind::Put(item), condition)
+    }
+
+    /// Writes some of an item's attributes; `condition` has the values of both expressions.
+    pub(in crate::store) fn update(key: Key, expression: String, condition: Condition) -> Self {
+        Self::of(Kind::Update(key, expression), condition)
+    }
+
+    /// Deletes an item, if it is there.
+    pub(in crate::store) fn delete(key: Key, condition: Condition) -> Self {
+        Self::of(Kind::Delete(key), condition)
+    }
+
+    /// Looks at an item, and leaves it as it is. Only for a transaction.
+    pub(in crate::store) fn check(key: Key, condition: Condition) -> Self {
+        Self::of(Kind::Check(key), condition)
+    }
+
+    /// Says that `#name` stands for another attribute than `name`.
+    pub(in crate::store) fn name(mut self, name: String, attribute: String) -> Self {
+        self.names.insert(name, attribute);
+        self
+    }
+
+    /// Says that the write changes nothing when it is repeated, or takes effect once however often it is sent.
+    pub(in crate::store) fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+
+    /// Asks for the item before an update.
+    pub(in crate::store) fn returning_old(self) -> Self {
+        Self { returns: ReturnValue::AllOld, ..self }
+    }
+
+    /// Asks for the item after an update.
+    pub(in crate::store) fn returning_new(self) -> Self {
+        Self { returns: ReturnValue::AllNew, ..self }
+    }
+
+    /// The parts that all writes have.
+    fn into_parts(self) -> (Kind, Parts) {
+        let Self { kind, condition, names: others, repeatable, returns } = self;
+        let text = condition.text();
+        let update = if let Kind::Update(_, update) = &kind { update.as_str() } else { "" };
+        let mut names = names(&[update, &text]);
+        names.extend(others);
+        let values = condition.into_values();
+        let parts = Parts {
+            names: (!names.is_empty()).then_some(names),
+            values: (!values.is_empty()).then_some(values),
+            on_failure: (!text.is_empty()).then_some(OnFailure::AllOld),
+            condition: (!text.is_empty()).then_some(text),
+            repeatable,
+            returns,
+        };
+        (kind, parts)
+    }
+
+    /// As a part of a transaction on a table.
+    pub(super) fn in_transaction(self, table: &Table) -> Result<TransactWriteItem, Fault> {
+        let (kind, Parts { names, values, on_failure, condition, repeatable: _, returns: _ }) = self.into_parts();
+        let item = TransactWriteItem::builder();
+        Ok(match kind {
+            Kind::Put(whole) => item.put(
+                Put::builder()
+                    .table_name(&table.name)
+                    .set_item(Some(whole))
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_condition_expression(condition)
+                    .set_return_values_on_condition_check_failure(on_failure)
+                    .build()
+                    .map_err(Fault::unbuilt)?,
+            ),
+            Kind::Update(key, update) => item.update(
+                Update::builder()
+                    .table_name(&table.name)
+                    .set_key(Some(key.into_map()))
+                    .update_expression(update)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_condition_expression(condition)
+                    .set_return_values_on_condition_check_failure(on_failure)
+                    .build()
+                    .map_err(Fault::unbuilt)?,
+            ),
+            Kind::Delete(key) => item.delete(
+                Delete::builder()
+                    .table_name(&table.name)
+                    .set_key(Some(key.into_map()))
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_condition_expression(condition)
+                    .set_return_values_on_condition_check_failure(on_failure)
+                    .build()
+                    .map_err(Fault::unbuilt)?,
+            ),
+            Kind::Check(key) => item.condition_check(
+                ConditionCheck::builder()
+                    .table_name(&table.name)
+                    .set_key(Some(key.into_map()))
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_condition_expression(condition)
+                    .set_return_values_on_condition_check_failure(on_failure)
+                    .build()
+                    .map_err(Fault::unbuilt)?,
+            ),
+        }
+        .build())
+    }
+}
+
+struct Parts {
+    names: Option<HashMap<String, String>>,
+    values: Option<HashMap<String, AttributeValue>>,
+    condition: Option<String>,
+    on_failure: Option<OnFailure>,
+    repeatable: bool,
+    returns: ReturnValue,
+}
+
+impl Table {
+    /// Makes a change by itself. Gives the item that an update asked for.
+    pub(in crate::store) async fn write(&self, change: ItemWrite) -> Result<Option<Item>, Failure> {
+        let (kind, Parts { names, values, on_failure, condition, repeatable, returns }) = change.into_parts();
+        let backoff = Backoff::brief();
+        let mut attempts = if repeatable { Attempts::repeatable(backoff) } else { Attempts::cautious(backoff) };
+        match kind {
+            Kind::Put(item) => {
+                let request = self
+                    .writer
+                    .put_item()
+                    .table_name(&self.name)
+                    .set_item(Some(item))
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_condition_expression(condition)
+                    .set_return_values_on_condition_check_failure(on_failure);
+                attempts.send(|| request.clone().send()).await?;
+                Ok(None)
+            }
+            Kind::Update(key, update) => {
+                let request = self
+                    .writer
+                    .update_item()
+                    .table_name(&self.name)
+                    .set_key(Some(key.into_map()))
+                    .update_expression(update)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_condition_expression(condition)
+                    .return_values(returns)
+                    .set_return_values_on_condition_check_failure(on_failure);
+                Ok(attempts.send(|| request.clone().send()).await?.attributes)
+            }
+            Kind::Delete(key) => {
+                let request = self
+                    .writer
+                    .delete_item()
+                    .table_name(&self.name)
+                    .set_key(Some(key.into_map()))
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_condition_expression(condition)
+                    .set_return_values_on_condition_check_failure(on_failure);
+                attempts.send(|| request.clone().send()).await?;
+                Ok(None)
+            }
+            Kind::Check(_) => Err(Failure::Fault(Fault::unbuilt("only a transaction can check an item"))),
+        }
+    }
+}
