@@ -23,7 +23,7 @@
 
 pub mod admin;
 mod clients;
-pub mod collections;
+mod collections;
 mod cursor;
 mod error;
 mod export;
@@ -45,22 +45,26 @@ mod tokens;
 mod usage;
 mod usages;
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::Client;
 
 pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
 pub use export::Export;
 
+use collections::KnownCollections;
 use table::Table;
 
 /// The domain's items in the table.
 #[derive(Debug, Clone)]
 pub struct Store {
     table: Table,
+    known_collections: Arc<KnownCollections>,
 }
 
 impl Store {
     /// A store in the table of that name.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { table: Table::new(client, table.into()) }
+        Self { table: Table::new(client, table.into()), known_collections: Arc::default() }
     }
 }

@@ -5,10 +5,9 @@ mod draft;
 use lambda_http::http::StatusCode;
 use service::domain::caller::{Access, RecordsRead, RecordsWrite};
 use service::domain::idempotency::{Keep, Once};
-use service::domain::record::{CollectionName, Record, RecordId};
+use service::domain::record::{CollectionName, Record, RecordId, RecordKey};
 use service::http::{Handler, Inbound, Problem, Query, Reply, answer, first_answer};
 use service::store::Store;
-use service::store::collections::KnownCollections;
 use service::store::records::Put;
 
 use draft::{Change, draft};
@@ -17,14 +16,13 @@ use draft::{Change, draft};
 #[derive(Debug)]
 pub struct Records {
     store: Store,
-    known: KnownCollections,
 }
 
 impl Records {
     /// A function on this store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, known: KnownCollections::default() }
+        Self { store }
     }
 }
 
@@ -83,25 +81,25 @@ impl Records {
         let collection = collection(request)?;
         request.query(&[])?;
         let draft = draft(request)?;
-        let id = RecordId::generate();
-        let location = format!("{}/{}", request.path(), id.as_str());
+        let key = RecordKey { collection, id: RecordId::generate() };
+        let location = format!("{}/{}", request.path(), key.id.as_str());
         let created = |record: &Record| Ok(changed(StatusCode::CREATED, record)?.location(&location));
         let kept = |record: &Record| created(record).ok()?.keep_around(&record.data);
         let keep = once.map(|once| Keep { once, answer: &kept });
         // Also with an error: it may have been written, and a retry there with `If-None-Match: *` writes it once.
         let written = self
             .store
-            .create_record(access, &self.known, &collection, &id, draft, keep.as_ref())
+            .create_record(access, &key, draft, keep.as_ref())
             .await
             .map_err(|error| Problem::from(error).with_location(&location))?;
         answer(request, once, written, created)
     }
 
     async fn get(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
-        let (collection, id) = (collection(request)?, id(request)?);
+        let key = key(request)?;
         let consistent = request.query(&["consistent"])?.consistent()?;
         let precondition = request.precondition()?;
-        let record = self.store.record(&access, &collection, &id, consistent).await?;
+        let record = self.store.record(&access, &key, consistent).await?;
         let current = Some(record.version);
         if !precondition.matches(current) {
             Err(service::store::WriteError::PreconditionFailed.into())
@@ -118,7 +116,7 @@ impl Records {
         access: &Access<RecordsWrite>,
         once: Option<&Once>,
     ) -> Result<Reply, Problem> {
-        let (collection, id) = (collection(request)?, id(request)?);
+        let key = key(request)?;
         request.query(&[])?;
         let precondition = request.precondition()?;
         let draft = draft(request)?;
@@ -131,8 +129,7 @@ impl Records {
         };
         let kept = |end: &Put| put(end).ok()?.keep_around(&end.record.data);
         let keep = once.map(|once| Keep { once, answer: &kept });
-        let written =
-            self.store.put_record(access, &self.known, &collection, &id, draft, &precondition, keep.as_ref()).await?;
+        let written = self.store.put_record(access, &key, draft, &precondition, keep.as_ref()).await?;
         answer(request, once, written, put)
     }
 
@@ -142,15 +139,14 @@ impl Records {
         access: &Access<RecordsWrite>,
         once: Option<&Once>,
     ) -> Result<Reply, Problem> {
-        let (collection, id) = (collection(request)?, id(request)?);
+        let key = key(request)?;
         request.query(&[])?;
         let precondition = request.precondition()?;
         let Change { data, expiry } = Change::of(request)?;
         let patched = |record: &Record| changed(StatusCode::OK, record);
         let kept = |record: &Record| patched(record).ok()?.keep();
         let keep = once.map(|once| Keep { once, answer: &kept });
-        let written =
-            self.store.merge_record(access, &collection, &id, data, expiry, &precondition, keep.as_ref()).await?;
+        let written = self.store.merge_record(access, &key, data, expiry, &precondition, keep.as_ref()).await?;
         answer(request, once, written, patched)
     }
 
@@ -160,13 +156,13 @@ impl Records {
         access: &Access<RecordsWrite>,
         once: Option<&Once>,
     ) -> Result<Reply, Problem> {
-        let (collection, id) = (collection(request)?, id(request)?);
+        let key = key(request)?;
         request.query(&[])?;
         let precondition = request.precondition()?;
         let deleted = || Reply::empty(StatusCode::NO_CONTENT);
         let kept = |(): &()| deleted().keep();
         let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.delete_record(access, &collection, &id, &precondition, keep.as_ref()).await?;
+        let written = self.store.delete_record(access, &key, &precondition, keep.as_ref()).await?;
         answer(request, once, written, |()| Ok(deleted()))
     }
 }
@@ -180,6 +176,6 @@ fn collection(request: &Inbound<'_>) -> Result<CollectionName, Problem> {
     Ok(CollectionName::parse(&request.path_parameter("collection")?)?)
 }
 
-fn id(request: &Inbound<'_>) -> Result<RecordId, Problem> {
-    Ok(RecordId::parse(&request.path_parameter("id")?)?)
+fn key(request: &Inbound<'_>) -> Result<RecordKey, Problem> {
+    Ok(RecordKey { collection: collection(request)?, id: RecordId::parse(&request.path_parameter("id")?)? })
 }

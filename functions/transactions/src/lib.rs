@@ -10,13 +10,11 @@ use service::domain::record::{CollectionName, RecordId, Version};
 use service::domain::transaction::Transaction;
 use service::http::{Handler, Inbound, Problem, Reply, answer, first_answer};
 use service::store::Store;
-use service::store::collections::KnownCollections;
 
 /// The function's state.
 #[derive(Debug)]
 pub struct Transactions {
     store: Store,
-    known: KnownCollections,
 }
 
 /// What was done.
@@ -39,7 +37,7 @@ impl Transactions {
     /// A function on this store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, known: KnownCollections::default() }
+        Self { store }
     }
 
     async fn create(
@@ -53,7 +51,7 @@ impl Transactions {
         let done = |versions: &Vec<_>| Reply::json(StatusCode::OK, &Done::of(&transaction, versions));
         let kept = |versions: &Vec<_>| done(versions).ok()?.keep();
         let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.commit_transaction(access, &self.known, &transaction, keep.as_ref()).await?;
+        let written = self.store.commit_transaction(access, &transaction, keep.as_ref()).await?;
         answer(request, once, written, done)
     }
 }

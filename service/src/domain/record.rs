@@ -67,6 +67,15 @@ impl RecordId {
     }
 }
 
+/// Which record of a tenant: its collection, and its id there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordKey {
+    /// The collection.
+    pub collection: CollectionName,
+    /// The id.
+    pub id: RecordId,
+}
+
 /// A state of a record.
 ///
 /// It starts at the microseconds since 1970 of the record's creation and grows by one with each write. No record is

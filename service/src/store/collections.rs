@@ -17,10 +17,10 @@ use crate::domain::record::{Collection, CollectionName};
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
 
-/// The collections that this environment knows to have a row. A row is never deleted while its tenant lives, so the
+/// The collections that this execution environment knows to have a row. A row is never deleted while its tenant lives, so the
 /// knowledge does not age, and only the first write of an environment to a collection makes a request for it.
 #[derive(Debug, Default)]
-pub struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
+pub(super) struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
 
 /// Beyond it the knowledge is dropped and learnt again: about 1 MB at the most.
 const MOST_KNOWN: usize = 10_000;
@@ -56,12 +56,11 @@ impl Store {
     /// Makes sure that collections have their rows.
     pub(super) async fn ensure_collections(
         &self,
-        known: &KnownCollections,
         access: &Access<RecordsWrite>,
         collections: HashSet<&CollectionName>,
         now: Timestamp,
     ) -> Result<(), OnceError> {
-        let row = |collection| self.ensure_collection(known, access, collection, now);
+        let row = |collection| self.ensure_collection(access, collection, now);
         // Collected: the compiler cannot tell that a stream with the closure in it is `Send`.
         let rows: Vec<_> = collections.into_iter().map(row).collect();
         stream::iter(rows).buffer_unordered(AT_ONCE).try_collect().await
@@ -70,13 +69,12 @@ impl Store {
     /// Makes sure that a collection has its row.
     pub(super) async fn ensure_collection(
         &self,
-        known: &KnownCollections,
         access: &Access<RecordsWrite>,
         collection: &CollectionName,
         now: Timestamp,
     ) -> Result<(), OnceError> {
         let entry = (access.tenant().clone(), collection.clone());
-        if known.contains(&entry) {
+        if self.known_collections.contains(&entry) {
             return Ok(());
         }
         let key = Key { pk: keys::collections(access.tenant()), sk: collection.as_str().to_owned() };
@@ -88,7 +86,7 @@ impl Store {
             Failure::Conflict(_) => OnceError::Conflict,
             failure => failure.into_fault().into(),
         })?;
-        known.insert(entry);
+        self.known_collections.insert(entry);
         Ok(())
     }
 }

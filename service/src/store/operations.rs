@@ -13,7 +13,6 @@ mod plan;
 use std::collections::HashMap;
 
 use self::plan::Plan;
-use super::collections::KnownCollections;
 use super::idempotency::{Keeping, answered};
 use super::item::Item;
 use super::keys::Key;
@@ -35,14 +34,13 @@ impl Store {
     pub async fn commit_transaction(
         &self,
         access: &Access<RecordsWrite>,
-        known: &KnownCollections,
         transaction: &Transaction<'_>,
         keep: Option<&Keep<'_, Versions>>,
     ) -> Result<Written<Versions>, TransactError> {
         let mut attempts = Attempts::repeatable(Backoff::patient());
         let found = self.read(access, transaction).await?;
         let mut plan = Plan::new(access, transaction, found)?;
-        self.ensure_collections(known, access, plan::new_collections(transaction), plan.now()).await?;
+        self.ensure_collections(access, plan::new_collections(transaction), plan.now()).await?;
         let mut token = Token::generate();
         loop {
             let mut items = plan.changes();

@@ -16,7 +16,6 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 use ulid::Ulid;
 
-use super::collections::KnownCollections;
 use super::expression::{ABSENT, Condition, EXISTS};
 use super::idempotency::{Commit, Keeping};
 use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
@@ -29,7 +28,7 @@ use crate::domain::data::Data;
 use crate::domain::idempotency::{Keep, Written};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::precondition::Precondition;
-use crate::domain::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, Version};
+use crate::domain::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, RecordKey, Version};
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
 
@@ -63,12 +62,12 @@ impl Store {
     pub async fn record(
         &self,
         access: &Access<RecordsRead>,
-        collection: &CollectionName,
-        id: &RecordId,
+        key: &RecordKey,
         consistent: bool,
     ) -> Result<Record, ReadError> {
-        let key = Key { pk: keys::records(access.tenant(), collection), sk: id.as_str().to_owned() };
-        self.live_record(key, collection, consistent).await?.ok_or(ReadError::NotFound)
+        let RecordKey { collection, id } = key;
+        let item_key = Key { pk: keys::records(access.tenant(), collection), sk: id.as_str().to_owned() };
+        self.live_record(item_key, collection, consistent).await?.ok_or(ReadError::NotFound)
     }
 
     /// Lists the records of a collection by id.
@@ -87,14 +86,12 @@ impl Store {
     pub async fn create_record(
         &self,
         access: &Access<RecordsWrite>,
-        known: &KnownCollections,
-        collection: &CollectionName,
-        id: &RecordId,
+        key: &RecordKey,
         draft: Draft,
         keep: Option<&Keep<'_, Record>>,
     ) -> Result<Written<Record>, WriteError> {
-        let write = Write::new(access, collection, id);
-        self.ensure_collection(known, access, collection, write.now).await?;
+        let write = Write::new(access, key);
+        self.ensure_collection(access, write.collection, write.now).await?;
         let record = write.new_record(draft);
         let insert = write.insert(&record, Condition::default().and(ABSENT));
         match self.commit(insert, write.keeping(keep, &record)?).await? {
@@ -106,20 +103,17 @@ impl Store {
     }
 
     /// Creates or replaces a record.
-    #[expect(clippy::too_many_arguments, reason = "each is of its own type, and they are what a request says")]
     pub async fn put_record(
         &self,
         access: &Access<RecordsWrite>,
-        known: &KnownCollections,
-        collection: &CollectionName,
-        id: &RecordId,
+        key: &RecordKey,
         draft: Draft,
         precondition: &Precondition,
         keep: Option<&Keep<'_, Put>>,
     ) -> Result<Written<Put>, WriteError> {
-        let write = Write::new(access, collection, id);
+        let write = Write::new(access, key);
         if precondition.holds(None) {
-            self.ensure_collection(known, access, collection, write.now).await?;
+            self.ensure_collection(access, write.collection, write.now).await?;
         }
         match keep {
             None => self.put_alone(&write, draft, precondition).await.map(Written::Now),
@@ -213,20 +207,18 @@ impl Store {
     ///
     /// The write is on the state that was read. When that is outdated the merge is made again, unless the request
     /// named the state.
-    #[expect(clippy::too_many_arguments, reason = "each is of its own type, and they are what a request says")]
     pub async fn merge_record(
         &self,
         access: &Access<RecordsWrite>,
-        collection: &CollectionName,
-        id: &RecordId,
+        key: &RecordKey,
         patch: Option<&RawValue>,
         expiry: ExpiryChange,
         precondition: &Precondition,
         keep: Option<&Keep<'_, Record>>,
     ) -> Result<Written<Record>, WriteError> {
-        let mut write = Write::new(access, collection, id);
+        let mut write = Write::new(access, key);
         for _ in 0..MAX_ROUNDS {
-            let current = self.live_record(write.key(), collection, true).await?.ok_or(WriteError::NotFound)?;
+            let current = self.live_record(write.key(), write.collection, true).await?.ok_or(WriteError::NotFound)?;
             if !precondition.holds(Some(current.version)) {
                 return Err(WriteError::PreconditionFailed);
             }
@@ -252,12 +244,11 @@ impl Store {
     pub async fn delete_record(
         &self,
         access: &Access<RecordsWrite>,
-        collection: &CollectionName,
-        id: &RecordId,
+        key: &RecordKey,
         precondition: &Precondition,
         keep: Option<&Keep<'_, ()>>,
     ) -> Result<Written<()>, WriteError> {
-        let write = Write::new(access, collection, id);
+        let write = Write::new(access, key);
         let condition = Condition::default().and(EXISTS).not_expired(write.now).precondition(precondition);
         match self.commit(ItemWrite::delete(write.key(), condition), write.keeping(keep, &())?).await? {
             Commit::Made => Ok(Written::Now(())),
@@ -286,7 +277,7 @@ impl Store {
 }
 
 impl<'a> Write<'a> {
-    fn new(access: &'a Access<RecordsWrite>, collection: &'a CollectionName, id: &'a RecordId) -> Self {
+    fn new(access: &'a Access<RecordsWrite>, RecordKey { collection, id }: &'a RecordKey) -> Self {
         let tenant = access.tenant();
         Self { tenant, collection, id, now: Timestamp::now(), mark: Ulid::generate().to_string() }
     }
