@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service::domain::machine::{Digest, Grant, InvalidSecret, PREFIX, Secret};
+use service::domain::machine_token::{Digest, Grant, InvalidSecret, PREFIX, Secret};
 use service::domain::time::Timestamp;
 use service::store::Store;
 use tokio::time::timeout;

@@ -1,6 +1,6 @@
 //! Tenants' rows, by their ids and by the opaque keys that stand for them.
 
-use service::domain::machine::Digest;
+use service::domain::machine_token::Digest;
 use service::domain::tenant::{Tenant, TenantId};
 use service::domain::time::{Expiry, Timestamp};
 use service::store::{Fault, Store};

@@ -18,7 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use service::domain::issuer::{Issuers, PlainHttp};
-use service::domain::machine::Secret;
+use service::domain::machine_token::Secret;
 use service::runtime::aws;
 use service::runtime::config::{AwsConfig, IssuersConfig};
 use service::store::Store;

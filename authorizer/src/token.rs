@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use service::domain::certificate::Thumbprint;
 use service::domain::issuer::Algorithm;
-use service::domain::machine::Digest;
+use service::domain::machine_token::Digest;
 use service::domain::tenant::TenantId;
 use tracing::warn;
 

@@ -7,7 +7,7 @@ pub mod certificate;
 pub mod data;
 pub mod idempotency;
 pub mod issuer;
-pub mod machine;
+pub mod machine_token;
 pub mod managed;
 pub mod month;
 pub mod offboarding;

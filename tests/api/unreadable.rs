@@ -141,7 +141,7 @@ async fn an_expiry_after_the_year_9999_is_read_as_its_last_second() {
 
     let made = globex.post("/tokens", &json!({"name": "old", "scopes": ["records:read"]})).await.expect(201).json();
     let id = made["id"].as_str().unwrap();
-    let grant = service::domain::machine::Secret::parse(made["token"].as_str().unwrap()).unwrap().digest();
+    let grant = service::domain::machine_token::Secret::parse(made["token"].as_str().unwrap()).unwrap().digest();
     api.overwrite((&format!("T#{GLOBEX}#TOKENS"), id), "expiresAt", beyond.clone()).await;
     api.overwrite((&format!("TOKEN#{grant}"), "TOKEN"), "expiresAt", beyond).await;
     assert_eq!(globex.get("/tokens").await.expect(200).json()["items"][0]["expiresAt"], LAST);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use service::domain::machine::Secret;
+use service::domain::machine_token::Secret;
 
 use super::{allows, authorize, good_token, now, rejection};
 use crate::Refusal;

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use service::domain::caller::Caller;
-use service::domain::machine::{Name, Scopes};
+use service::domain::machine_token::{Name, Scopes};
 use service::domain::time::Expiry;
 use service::http::{Body, Code, Inbound, Problem};
 

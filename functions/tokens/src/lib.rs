@@ -7,7 +7,7 @@ use lambda_http::http::header::CACHE_CONTROL;
 use serde::Serialize;
 use service::domain::caller::{Access, Caller, TokensManage};
 use service::domain::idempotency::{Keep, Once};
-use service::domain::machine::{MachineToken, Secret, TokenId};
+use service::domain::machine_token::{MachineToken, Secret, TokenId};
 use service::domain::time::Timestamp;
 use service::http::{Code, Handler, Inbound, Problem, Query, Reply, answer, first_answer};
 use service::store::Store;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use self::failure::{Failure, FailureCode};
 use crate::domain::issuer::Issuer;
-use crate::domain::machine::Digest;
+use crate::domain::machine_token::Digest;
 use crate::domain::offboarding::Offboarding;
 use crate::domain::tenant::{Status, Tenant, TenantId};
 use crate::domain::tenant_key::TenantKey;

@@ -6,7 +6,7 @@
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Serialize;
 
-use crate::domain::machine::Digest;
+use crate::domain::machine_token::Digest;
 use crate::domain::time::{Expiry, Timestamp};
 
 /// 62 to the power of 32 is more than 2 to the power of 190.

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Fault;
 use super::item::Item;
-use crate::domain::machine::Digest;
+use crate::domain::machine_token::Digest;
 use crate::domain::month::Month;
 use crate::domain::record::CollectionName;
 use crate::domain::tenant::TenantId;

@@ -6,7 +6,7 @@ use super::expression::Condition;
 use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
 use super::table::{Consistency, ItemWrite};
 use super::{Fault, Store, keys};
-use crate::domain::machine::Digest;
+use crate::domain::machine_token::Digest;
 use crate::domain::tenant::TenantId;
 use crate::domain::tenant_key::TenantKey;
 use crate::domain::time::{Expiry, Timestamp};

@@ -17,7 +17,7 @@ use super::table::{Consistency, Doubt, Failure, ItemWrite, unconditional_refused
 use super::{Fault, ListError, OnceError, RevokeError, Store};
 use crate::domain::caller::{Access, TokensManage};
 use crate::domain::idempotency::{Keep, Written};
-use crate::domain::machine::{Digest, Grant, MachineToken, Name, Scopes, TokenId};
+use crate::domain::machine_token::{Digest, Grant, MachineToken, Name, Scopes, TokenId};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::tenant::TenantId;
 use crate::domain::time::{Expiry, Timestamp};
@@ -192,7 +192,7 @@ fn take_scopes(item: &mut Item) -> Result<Scopes, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::machine::Secret;
+    use crate::domain::machine_token::Secret;
 
     fn token() -> MachineToken {
         MachineToken {

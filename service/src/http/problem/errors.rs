@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Code, Problem};
 use crate::domain::caller::{MissingScope, NoCaller};
 use crate::domain::data::DataError;
-use crate::domain::machine::{InvalidName, InvalidTokenId, ScopesError};
+use crate::domain::machine_token::{InvalidName, InvalidTokenId, ScopesError};
 use crate::domain::record::{InvalidCollectionName, InvalidRecordId};
 use crate::domain::transaction::{Failure, InvalidTransaction, MAX_BYTES, Refusal};
 use crate::store::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
