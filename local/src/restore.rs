@@ -7,9 +7,9 @@
 //! Keys that tenants share are not restored here. The next change that lets in a tenant that uses one makes it again.
 
 use service::domain::caller::Operator;
-use service::domain::managed::{KeyKind, Managed};
 use service::domain::page::{Limit, Order, PageRequest};
 use service::domain::tenant::Status;
+use service::domain::tenant::lifecycle::{KeyKind, Managed};
 use service::store::admin::TenantFilter;
 use service::store::{ListError, Store};
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 use service::domain::caller::Operator;
-use service::domain::managed::{KeyKind, Managed};
+use service::domain::tenant::lifecycle::{KeyKind, Managed};
 use service::domain::tenant::{Status, Tenant, TenantId};
 use service::domain::time::Timestamp;
 

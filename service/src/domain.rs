@@ -8,7 +8,6 @@ pub mod data;
 pub mod idempotency;
 pub mod issuer;
 pub mod machine_token;
-pub mod managed;
 pub mod month;
 pub mod offboarding;
 pub mod page;

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use service::domain::issuer::{Issuer, IssuersError, PlainHttp, is_plausible};
-use service::domain::managed::KeyKind;
 use service::domain::tenant::TenantId;
+use service::domain::tenant::lifecycle::KeyKind;
 use service::http::{Body, Code, Inbound, Problem, WholeNumber};
 use service::runtime::config::IssuersConfig;
 

@@ -10,7 +10,7 @@ mod offboard;
 use std::time::Duration;
 
 use service::domain::caller::Operator;
-use service::domain::managed::{ChangeKind, FailureCode, KeyKind, Managed};
+use service::domain::tenant::lifecycle::{ChangeKind, FailureCode, KeyKind, Managed};
 use service::domain::time::Timestamp;
 use service::store::Fault;
 use service::store::Store;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use service::domain::issuer::Issuer;
-use service::domain::managed::{Failure, Managed};
+use service::domain::tenant::lifecycle::{Failure, Managed};
 use service::domain::tenant_key::TenantKey;
 use service::domain::time::Timestamp;
 

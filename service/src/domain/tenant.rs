@@ -1,5 +1,7 @@
 //! Tenants: the customers whose data, plan and identity providers are kept apart.
 
+pub mod lifecycle;
+
 use std::fmt;
 use std::time::Duration;
 

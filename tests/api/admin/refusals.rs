@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use local::gateway::keys::NewKey;
 use local::management::{Fault, Operation, Refusal};
 use serde_json::{Value, json};
-use service::domain::managed::FailureCode;
 use service::domain::tenant::TenantId;
+use service::domain::tenant::lifecycle::FailureCode;
 
 use super::{NOTE, TENANTS, act, offboard, onboard, operator};
 use crate::support::contract::CONTRACT;

@@ -5,7 +5,7 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/api/CommonErrors.html>
 
 use aws_sdk_apigateway::error::{ProvideErrorMetadata, SdkError};
-use service::domain::managed::FailureCode;
+use service::domain::tenant::lifecycle::FailureCode;
 use service::runtime::aws;
 
 use super::NotDeployed;

@@ -1,7 +1,7 @@
 //! The end of a tenant, step by step. `service::domain::offboarding` says why in these steps.
 
 use service::domain::caller::Operator;
-use service::domain::managed::{KeyKind, Managed};
+use service::domain::tenant::lifecycle::{KeyKind, Managed};
 use service::domain::time::Timestamp;
 use service::store::purge::Purged;
 use tokio::time::Instant;
