@@ -33,7 +33,6 @@ mod idempotency;
 mod issuers;
 mod item;
 mod keys;
-mod operations;
 pub mod purge;
 mod query;
 pub mod records;
@@ -42,6 +41,7 @@ mod tenant_keys;
 mod tenants;
 mod terms;
 mod tokens;
+mod transactions;
 mod usage;
 mod usages;
 
