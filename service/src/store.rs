@@ -43,7 +43,7 @@ mod terms;
 mod tokens;
 mod transactions;
 mod usage;
-mod usages;
+mod usage_report;
 
 use std::sync::Arc;
 
