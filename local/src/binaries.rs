@@ -21,13 +21,15 @@ pub enum Binaries {
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
     /// The running executable is in no directory of cargo's, so there is no profile to take from it.
-    #[error("this executable was not built by cargo: say where the functions' binaries are")]
+    #[error(
+        "this executable was not built by cargo; pass the folder of the functions' binaries with --binaries FOLDER"
+    )]
     NoTarget,
     /// Cargo cannot be started.
     #[error("cargo cannot be started: {0}")]
     Cargo(std::io::Error),
     /// Cargo has said why.
-    #[error("the functions cannot be built ({0})")]
+    #[error("building the functions failed ({0})")]
     Failed(ExitStatus),
     /// The template names a binary that the workspace does not have.
     #[error("there is no binary `{0}`")]

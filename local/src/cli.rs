@@ -17,7 +17,7 @@ const TEMPLATE: &str = "template.yaml";
 /// The folder for data, in the workspace.
 const FOLDER: &str = ".local";
 
-/// Runs the whole API on this machine.
+/// Runs the complete API on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "local", version)]
 pub(crate) struct Cli {
@@ -33,30 +33,30 @@ pub(crate) struct Cli {
 enum Command {
     /// Prints an access token.
     Token(token::Token),
-    /// Prints a function's environment, to start it by hand: it then takes its events from the local on --port.
+    /// Prints a function's environment variables, for starting it by hand with events from the local on --port.
     Env(environment::Environment),
 }
 
 /// Which local.
 #[derive(Debug, Args)]
 struct Place {
-    /// The port; DynamoDB takes the next one. 0 picks two that are free.
+    /// The port of the API; the embedded DynamoDB uses the next one. 0 selects two free ports.
     #[arg(long, global = true, default_value_t = 3000)]
     port: u16,
-    /// Where data is kept [default: .local beside the template]. One local at a time can use a folder.
+    /// The folder for data [default: .local beside the template]. Only one local at a time can use a folder.
     #[arg(long, global = true, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// The template [default: template.yaml here or in a folder above].
+    /// The template [default: template.yaml in this folder or a parent folder].
     #[arg(long, global = true)]
     template: Option<PathBuf>,
-    /// Use the DynamoDB at this URL, not the embedded one.
+    /// Use the DynamoDB at this URL instead of the embedded one.
     #[arg(long, global = true, value_name = "URL")]
     dynamodb_endpoint: Option<String>,
 }
 
 /// There is no template.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no {TEMPLATE} in {} or in a folder above; name it with --template FILE", .0.display())]
+#[error("there is no {TEMPLATE} in {} or a parent folder; pass its path with --template FILE", .0.display())]
 struct NoTemplate(PathBuf);
 
 impl Cli {

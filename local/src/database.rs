@@ -22,8 +22,8 @@ const FILE: &str = "dynamodb.sqlite";
 pub enum DatabaseError {
     /// Its port cannot be had.
     #[error(
-        "the embedded DynamoDB cannot listen on {address}: {source}; it takes the port after local's, so choose another \
-             --port N"
+        "the embedded DynamoDB cannot listen on {address}: {source}; it uses the port after the API's, so choose \
+             another one with --port N"
     )]
     Listen {
         /// Where.
@@ -32,7 +32,7 @@ pub enum DatabaseError {
         source: std::io::Error,
     },
     /// The data folder cannot be made.
-    #[error("{}: {source}", path.display())]
+    #[error("the folder {} cannot be created: {source}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum DatabaseError {
         source: std::io::Error,
     },
     /// The engine does not start without data.
-    #[error("the embedded DynamoDB does not start: {0}")]
+    #[error("the embedded DynamoDB failed to start: {0}")]
     Engine(#[from] dynoxide::DynoxideError),
     /// The engine does not open its data.
     #[error("the embedded DynamoDB cannot open {}: {source}; move the file away to start without data, or use another \
@@ -66,7 +66,7 @@ pub enum DatabaseError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// DynamoDB has refused a request.
-    #[error("DynamoDB refuses {operation}: {kind}: {message}")]
+    #[error("DynamoDB rejected {operation}: {kind}: {message}")]
     Refused {
         /// The API's operation.
         operation: &'static str,
@@ -76,12 +76,12 @@ pub enum DatabaseError {
         message: String,
     },
     /// A new table or index does not come to life.
-    #[error("table `{0}` does not become active")]
+    #[error("the table `{0}` did not become active")]
     Inactive(String),
     /// There is a table of the name, and it cannot be made into the template's.
     #[error(
-        "table `{table}` at {endpoint} does not fit the template: {difference} cannot be changed any more; use another \
-             folder with --data FOLDER, or delete the table or the folder if nothing in it is needed"
+        "the table `{table}` at {endpoint} does not match the template: {difference} cannot be changed; use another \
+             folder with --data FOLDER, or delete the table or the folder if you do not need its data"
     )]
     Mismatch {
         /// The table's name.
@@ -210,7 +210,7 @@ mod tests {
         let mut broken = table();
         broken.properties["KeySchema"] = json!([]);
         let error = database.create(&[broken]).await.unwrap_err().to_string();
-        assert!(error.starts_with("DynamoDB refuses CreateTable: ValidationException: "), "{error}");
+        assert!(error.starts_with("DynamoDB rejected CreateTable: ValidationException: "), "{error}");
         database.shutdown().await;
     }
 

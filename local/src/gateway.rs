@@ -60,7 +60,7 @@ const EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-apigw-id"
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The authorizer's validation expression is no regular expression.
-    #[error("the authorizer's ValidationExpression: {0}")]
+    #[error("the authorizer's ValidationExpression is not a regular expression: {0}")]
     ValidationExpression(#[from] regex::Error),
     /// A route wants an authorizer, and the API has none.
     #[error("{method} {path} needs the default authorizer, which the template does not have")]

@@ -33,7 +33,7 @@ const DEFAULT_EXPIRY_SECONDS: i64 = 3600;
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
     /// The key cannot be read or kept.
-    #[error("the issuer's key in {}: {source}", path.display())]
+    #[error("the issuer's signing key in {} cannot be used: {source}", path.display())]
     Io {
         /// Its file.
         path: PathBuf,
@@ -41,7 +41,11 @@ pub enum IssuerError {
         source: std::io::Error,
     },
     /// What is kept is no key.
-    #[error("the issuer's key in {}: {source}; remove the file to get another key, and other tokens", path.display())]
+    #[error(
+        "the issuer's signing key in {} cannot be used: {source}; remove the file to get a new one, which makes \
+         existing tokens invalid",
+        path.display()
+    )]
     Kept {
         /// The file.
         path: PathBuf,
@@ -49,7 +53,7 @@ pub enum IssuerError {
         source: Box<IssuerError>,
     },
     /// The key cannot be made.
-    #[error("the issuer's key: {0}")]
+    #[error("the signing key is not valid: {0}")]
     Key(String),
 }
 
@@ -63,16 +67,16 @@ pub enum TokenError {
     #[error("there is no such client: use {0}, or the id of a tenant")]
     UnknownClient(String),
     /// Credentials that cannot be read, or that are not the named client's.
-    #[error("the credentials are malformed, or name another client than client_id")]
+    #[error("the credentials are malformed, or name a client other than client_id")]
     InvalidClient,
     /// Not `client_credentials`.
-    #[error("only client_credentials is supported")]
+    #[error("the only supported grant type is client_credentials")]
     UnsupportedGrantType,
     /// A list of scopes that RFC 6749, section 3.3, does not allow.
-    #[error("the scope has to be words with one space between them")]
+    #[error("the scope must be words separated by single spaces")]
     MalformedScope,
     /// A scope that does not exist, or not for this client.
-    #[error("there is no scope `{scope}` for this client: it may ask for {known}")]
+    #[error("there is no scope `{scope}` for this client: it can request {known}")]
     UnknownScope {
         /// The scope.
         scope: String,

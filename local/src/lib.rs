@@ -119,7 +119,7 @@ impl Options {
 pub enum StartError {
     /// The port cannot be had.
     #[error(
-        "cannot listen on {address}: {source}; if another local is running there, end it, or choose another port with \
+        "cannot listen on {address}: {source}; if another local is running there, stop it, or choose another port with \
              --port N"
     )]
     Listen {
@@ -141,8 +141,8 @@ pub enum StartError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The API keys cannot be read.
-    #[error("the API keys cannot be read from {}: {source}; move the file away, and the tenants of the table get theirs \
-             again", path.display())]
+    #[error("the API keys cannot be read from {}: {source}; move the file away, and the API keys of the tenants in \
+             the table are restored", path.display())]
     Keys {
         /// Their file.
         path: PathBuf,
@@ -156,10 +156,10 @@ pub enum StartError {
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     /// No function has the variable `TABLE_NAME`, so it is not known where tenants are kept.
-    #[error("the template gives no function a TABLE_NAME")]
+    #[error("no function in the template has the variable TABLE_NAME")]
     NoTable,
     /// The demo tenants cannot be written.
-    #[error("the demo tenants cannot be written: {0}")]
+    #[error("the demo tenants cannot be created: {0}")]
     Seed(#[from] SeedError),
 }
 

@@ -14,7 +14,7 @@ const FILE: &str = "local.lock";
 pub enum LockError {
     /// Another `local` uses it.
     #[error(
-        "the data folder {} is in use by the local on {holder}: end that one, or start this one with another folder \
+        "the data folder {} is in use by the local on {holder}: stop that one, or start this one with another folder \
          (--data FOLDER) or without one (--memory)",
         folder.display()
     )]
@@ -25,7 +25,7 @@ pub enum LockError {
         holder: String,
     },
     /// The folder cannot be made or locked.
-    #[error("the data folder {}: {source}; choose another one with --data FOLDER", folder.display())]
+    #[error("the data folder {} cannot be used: {source}; choose another one with --data FOLDER", folder.display())]
     Io {
         /// The folder.
         folder: PathBuf,
@@ -85,6 +85,6 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
         let error = FolderLock::take(Path::new("/dev/null/data"), "").unwrap_err().to_string();
-        assert!(error.starts_with("the data folder /dev/null/data: "), "{error}");
+        assert!(error.starts_with("the data folder /dev/null/data cannot be used: "), "{error}");
     }
 }

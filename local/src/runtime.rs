@@ -39,7 +39,7 @@ pub enum InvokeError {
     #[error("the process ended: {0}")]
     Crashed(String),
     /// Every execution environment that the function may have was busy for too long.
-    #[error("no execution environment became free in {} s", WAIT.as_secs())]
+    #[error("no execution environment became free within {} s", WAIT.as_secs())]
     Throttled,
     /// The event is larger than Lambda takes.
     #[error("the event is larger than {REQUEST_LIMIT} bytes")]
@@ -53,7 +53,7 @@ pub enum InvokeError {
         message: String,
     },
     /// There is no function of that name.
-    #[error("no function `{0}`")]
+    #[error("there is no function `{0}`")]
     Unknown(String),
 }
 

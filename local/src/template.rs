@@ -191,7 +191,7 @@ pub enum TemplateError {
         source: std::io::Error,
     },
     /// The text is no template.
-    #[error("the template is not readable: {0}")]
+    #[error("the template cannot be parsed: {0}")]
     Yaml(#[from] YamlError),
     /// The parameters do not fit.
     #[error(transparent)]
@@ -221,7 +221,7 @@ pub enum TemplateError {
         reason: &'static str,
     },
     /// There is not exactly one `AWS::Serverless::Api`.
-    #[error("one AWS::Serverless::Api is wanted, not {0}")]
+    #[error("the template must have exactly one AWS::Serverless::Api, but has {0}")]
     Apis(usize),
     /// What the file says cannot be used.
     #[error("{}: {source}", path.display())]

@@ -233,7 +233,8 @@ async fn every_answer_tells_the_quota_and_what_remains_of_it() {
     assert_eq!(refused.header("retry-after"), field(&refused, "ratelimit", "t").to_string());
     let problem = refused.json();
     assert_eq!(problem["violated-policies"], json!(["monthly"]));
-    assert_eq!(problem["detail"], "The monthly quota of 4 requests is used up.");
+    let detail = "The monthly quota of 4 requests is used up. Wait for the next month, or ask for more.";
+    assert_eq!(problem["detail"], detail);
     // Nobody else is concerned, nor is what is not counted.
     api.caller("acme").await.get(NOTE).await.expect(404);
     let health = api.caller_of(None).get("/health").await.expect(200);

@@ -75,11 +75,13 @@ impl NewTenant {
         let missing = |name: &str| invalid(&format!("The member `{name}` is missing."));
         let id = match member::<String>(&body, "id", "a string")? {
             None => TenantId::generate(),
-            Some(id) => TenantId::parse(&id).map_err(|_| invalid("`id` must be a ULID in upper case."))?,
+            Some(id) => {
+                TenantId::parse(&id).map_err(|_| invalid("`id` must be a ULID: 26 uppercase letters and digits."))?
+            }
         };
         let key = member::<String>(&body, "key", "a string")?
             .map_or(Some(KeyKind::default()), |key| KeyKind::parse(&key))
-            .ok_or_else(|| invalid("`key` is `own` or `pooled`."))?;
+            .ok_or_else(|| invalid("`key` must be `own` or `pooled`."))?;
         let plan = plan(&body, plans)?.ok_or_else(|| missing("plan"))?;
         let quota = match quota(&body)? {
             QuotaChange::Keep | QuotaChange::Drop => None,
@@ -124,7 +126,7 @@ pub(crate) fn overlap(request: &Inbound<'_>) -> Result<Duration, Problem> {
     let body = request.body(JSON, &["overlap"])?;
     let seconds = member::<WholeNumber>(&body, "overlap", "a number of seconds")?.map_or(OVERLAP, |seconds| seconds.0);
     if seconds > MAX_OVERLAP {
-        return Err(invalid(&format!("`overlap` is at most {MAX_OVERLAP} seconds.")));
+        return Err(invalid(&format!("`overlap` must be at most {MAX_OVERLAP} seconds.")));
     }
     Ok(Duration::from_secs(seconds))
 }
@@ -147,7 +149,7 @@ fn text(name: &str, text: String) -> Result<String, Problem> {
     if (1..=MAX_TEXT).contains(&length) && !text.chars().any(char::is_control) {
         Ok(text)
     } else {
-        Err(invalid(&format!("`{name}` has 1 to {MAX_TEXT} characters, none of them a control character.")))
+        Err(invalid(&format!("`{name}` must have 1 to {MAX_TEXT} characters and no control characters.")))
     }
 }
 
@@ -164,7 +166,7 @@ pub(crate) fn known_plan(plan: Option<String>, plans: &Plans) -> Result<Option<S
     match plan {
         Some(plan) if !plans.contains(&plan) => {
             let names: Vec<&str> = plans.names().collect();
-            Err(Problem::new(Code::UnknownPlan, format!("The plans are: {}.", names.join(", "))))
+            Err(Problem::new(Code::UnknownPlan, format!("There is no such plan. The plans are: {}.", names.join(", "))))
         }
         plan => Ok(plan),
     }
@@ -178,7 +180,7 @@ fn quota(body: &Body<'_>) -> Result<QuotaChange, Problem> {
         requests: WholeNumber,
     }
     let Some(raw) = body.get("quota") else { return Ok(QuotaChange::Keep) };
-    let wrong = || invalid("`quota` must be null, or an object with the member `requests`, a whole number from 0 on.");
+    let wrong = || invalid("`quota` must be null, or an object whose `requests` is a whole number of at least 0.");
     // `serde` would read an array as well, member by member.
     if raw.get().starts_with('[') {
         return Err(wrong());
@@ -191,7 +193,8 @@ fn quota(body: &Body<'_>) -> Result<QuotaChange, Problem> {
 pub(crate) fn check_quota(requests: u64, plan: &str, plans: &Plans) -> Result<u64, Problem> {
     let most = plans.backstop(plan);
     if requests > most {
-        let detail = format!("`quota` is at most {most} requests a month, where API Gateway stops the plan {plan}.");
+        let detail =
+            format!("`quota` can be at most {most} requests a month on the plan {plan}, which is the plan's backstop.");
         return Err(invalid(&detail));
     }
     Ok(requests)
@@ -201,7 +204,7 @@ pub(crate) fn check_quota(requests: u64, plan: &str, plans: &Plans) -> Result<u6
 fn issuers(body: &Body<'_>, stack: &IssuersConfig) -> Result<Option<Bound>, Problem> {
     let Some(members) = member::<Vec<Value>>(body, "issuers", "an array")? else { return Ok(None) };
     if members.len() > MAX_ISSUERS {
-        return Err(invalid(&format!("There are at most {MAX_ISSUERS} issuers.")));
+        return Err(invalid(&format!("A tenant can have at most {MAX_ISSUERS} issuers.")));
     }
     let mut bound = Bound::default();
     for member in members {
@@ -210,24 +213,24 @@ fn issuers(body: &Body<'_>, stack: &IssuersConfig) -> Result<Option<Bound>, Prob
             // It may become one of the stack's, in a later deployment.
             Value::String(name) if is_plausible(&name, PlainHttp::Refused) => name,
             Value::String(_) => {
-                let detail = "A string names an issuer of the stack, or another one by its address, which is a valid \
-                              URI and starts with https://.";
+                let detail = "A string in `issuers` must name an issuer of the stack, or be the address of another \
+                              one: a valid URI that starts with https://.";
                 return Err(invalid_issuer(detail));
             }
             Value::Object(members) => {
                 let issuer = Issuer::of_tenant(members, stack.plain_http).map_err(|error| issuer_problem(&error))?;
                 if stack.issuers.has(&issuer.issuer) {
-                    let detail = "The issuer is one of the stack: name it by its address alone.";
+                    let detail = "This issuer belongs to the stack. Give its address as a string, not an object.";
                     return Err(Problem::new(Code::IssuerTaken, detail));
                 }
                 let name = issuer.issuer.clone();
                 bound.own.push(issuer);
                 name
             }
-            _ => return Err(invalid("An issuer is a string or an object.")),
+            _ => return Err(invalid("Each element of `issuers` must be a string or an object.")),
         };
         if bound.names.contains(&name) {
-            return Err(invalid_issuer("An issuer is listed twice."));
+            return Err(invalid_issuer("`issuers` lists an issuer twice."));
         }
         bound.names.push(name);
     }
@@ -241,9 +244,10 @@ fn invalid_issuer(detail: &str) -> Problem {
 fn issuer_problem(error: &IssuersError) -> Problem {
     match error {
         // What the parser says is about types of ours.
-        IssuersError::Malformed(_) => {
-            invalid_issuer("An issuer has no other members than docs/issuers.md lists, each of the form it says.")
-        }
-        error => invalid_issuer(&format!("{error}.")),
+        IssuersError::Malformed(_) => invalid_issuer(
+            "An issuer has an unknown member, or one of the wrong type. The schema `TenantIssuer` of the contract \
+                 lists them.",
+        ),
+        error => invalid_issuer(&format!("An issuer is invalid: {error}.")),
     }
 }

@@ -109,7 +109,8 @@ impl Tenants {
     async fn list(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         let query = request.query(&["limit", "order", "cursor", "plan", "status"])?;
         let status = query.get("status").map(|text| {
-            Status::parse(text).ok_or_else(|| Problem::new(Code::InvalidParameter, "There is no such `status`."))
+            let detail = "`status` must be `onboarding`, `active`, `suspended`, `offboarding` or `offboarded`.";
+            Status::parse(text).ok_or_else(|| Problem::new(Code::InvalidParameter, detail))
         });
         let plan = query.get("plan").map(ToOwned::to_owned);
         let filter =
@@ -155,7 +156,7 @@ impl Tenants {
             (QuotaChange::Drop, _) => managed.tenant.quota = None,
             (QuotaChange::Keep, Some(requests)) if requests > plans.backstop(&managed.tenant.plan) => {
                 let detail =
-                    "The tenant's own `quota` is more than the plan has room for. Send a `quota` with the plan.";
+                    "The tenant's own quota is too high for the plan. Send a lower `quota`, or null, with the plan.";
                 return Err(Problem::new(Code::ChangeNotAllowed, detail));
             }
             (QuotaChange::Keep, _) => {}
@@ -220,7 +221,7 @@ impl Tenants {
     }
 
     async fn read(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Managed, Problem> {
-        let not_found = || Problem::new(Code::TenantNotFound, "There is no such tenant.");
+        let not_found = || Problem::new(Code::TenantNotFound, "There is no tenant with this id.");
         let id = TenantId::parse(&request.path_parameter("tenant")?).map_err(|_| not_found())?;
         self.saga.store.managed_tenant(operator, &id).await?.ok_or_else(not_found)
     }
@@ -245,8 +246,8 @@ fn busy(detail: &str) -> Problem {
 impl From<NotDeployed> for Problem {
     fn from(error: NotDeployed) -> Self {
         let detail = format!(
-            "Nothing was changed, because {error}. It would manage API keys in the account whose credentials it has. Set \
-             the template's parameter ApiGatewayEndpoint to the management API that it is to use."
+            "Nothing was changed, because {error}. Without it, the function would manage real API keys in the account \
+             whose credentials it has. Set the template parameter ApiGatewayEndpoint to the management API to use."
         );
         Self::new(Code::NotDeployed, detail)
     }
@@ -254,24 +255,30 @@ impl From<NotDeployed> for Problem {
 
 fn refused_problem(refused: Refused) -> Problem {
     match refused {
-        Refused::Busy => busy("Another change of the tenant is under way. Try again when it is finished."),
+        Refused::Busy => busy("Another change of this tenant is in progress. Retry after the time in Retry-After."),
         Refused::TooManyKeys => Problem::new(
             Code::ChangeNotAllowed,
-            "The tenant has as many keys as it may have. An `overlap` of 0 ends those before the new one.",
+            "The tenant has the maximum number of opaque keys. Send an `overlap` of 0 to end the existing ones now.",
         ),
         Refused::WrongStatus(_) => Problem::new(
             Code::ChangeNotAllowed,
-            "The tenant is offboarded, which is final. Onboard the customer again as a new tenant.",
+            "The tenant is offboarded, which is final. To serve this customer again, onboard a new tenant.",
         ),
     }
 }
 
 fn save_problem(error: SaveError) -> Problem {
     match error {
-        SaveError::Outdated => busy("The tenant was changed at the same time. Try again."),
-        SaveError::NameTaken => Problem::new(Code::TenantExists, "Another tenant has this name."),
-        SaveError::IssuerTaken => Problem::new(Code::IssuerTaken, "One of the issuers is another tenant's."),
-        SaveError::IdTaken => Problem::new(Code::TenantExists, "This id was used before."),
+        SaveError::Outdated => {
+            busy("Another request changed this tenant at the same time. Retry after the time in Retry-After.")
+        }
+        SaveError::NameTaken => Problem::new(Code::TenantExists, "Another tenant has this name. Choose another name."),
+        SaveError::IssuerTaken => {
+            Problem::new(Code::IssuerTaken, "One of the issuers belongs to another tenant. Remove it from `issuers`.")
+        }
+        SaveError::IdTaken => {
+            Problem::new(Code::TenantExists, "This id was used before. Choose another one, or leave `id` out.")
+        }
         SaveError::Fault(fault) => fault.into(),
     }
 }

@@ -8,7 +8,7 @@ pub struct Plans(BTreeMap<String, u64>);
 
 /// The variable `BACKSTOPS` does not list plans.
 #[derive(Debug, thiserror::Error)]
-#[error("BACKSTOPS is no JSON object with a number of requests for each plan: {0}")]
+#[error("BACKSTOPS is not a JSON object with a number of requests for each plan: {0}")]
 pub struct InvalidPlans(#[from] serde_json::Error);
 
 impl Plans {

@@ -109,7 +109,8 @@ impl Tokens {
 fn once(request: &Inbound<'_>) -> Result<Option<Once>, Problem> {
     let once = request.once()?;
     if once.as_ref().is_some_and(|once| once.key().characters() < SHORTEST_KEY) {
-        let detail = format!("Idempotency-Key has at least {SHORTEST_KEY} characters here, such as a UUID.");
+        let detail =
+            format!("Idempotency-Key must have at least {SHORTEST_KEY} characters here. Use a UUID, for example.");
         return Err(Problem::new(Code::InvalidParameter, detail));
     }
     Ok(once)

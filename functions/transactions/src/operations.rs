@@ -87,7 +87,7 @@ fn if_version(body: &Body<'_>) -> Result<Option<Version>, Problem> {
     if body.get("ifVersion").is_none() {
         return Ok(None);
     }
-    let WholeNumber(number) = member(body, "ifVersion", "a whole number, as a record's `version` is")?;
+    let WholeNumber(number) = member(body, "ifVersion", "a whole number, such as a record's `version`")?;
     Ok(Some(Version::from_number(number)))
 }
 

@@ -109,6 +109,6 @@ fn period(query: &Query) -> Result<Month, Problem> {
     let invalid = |detail: &str| Problem::new(Code::InvalidParameter, detail);
     let this = Month::of(Timestamp::now());
     let Some(text) = query.get("period") else { return Ok(this) };
-    let month = Month::parse(text).map_err(|_| invalid("`period` is a month, as 2026-11."))?;
-    if month > this { Err(invalid("`period` is a month that has begun.")) } else { Ok(month) }
+    let month = Month::parse(text).map_err(|_| invalid("`period` must be a month, such as 2026-11."))?;
+    if month > this { Err(invalid("`period` must be this month or an earlier one.")) } else { Ok(month) }
 }

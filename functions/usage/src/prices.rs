@@ -55,7 +55,7 @@ struct File {
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidPrices {
     /// The variable is not what it has to be.
-    #[error("PRICES is no JSON object with prices as docs/usage.md says: {0}")]
+    #[error("PRICES is not a JSON object with prices, as in functions/usage/prices.json: {0}")]
     Variable(serde_json::Error),
     /// The table that is built in is not, which its test does not let happen.
     #[error("prices.json: {0}")]
@@ -142,7 +142,7 @@ mod tests {
             r#"{"readUnit": "1"} x"#,
         ] {
             let error = Prices::parse(text).unwrap_err().to_string();
-            assert!(error.starts_with("PRICES is no JSON object with prices"), "{text}: {error}");
+            assert!(error.starts_with("PRICES is not a JSON object with prices"), "{text}: {error}");
         }
     }
 }

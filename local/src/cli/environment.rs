@@ -21,7 +21,7 @@ pub(super) struct Environment {
 
 /// The template has no function of that name.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no function `{name}`; there are: {known}")]
+#[error("there is no function `{name}`; the functions are: {known}")]
 struct NoFunction {
     name: String,
     known: String,

@@ -19,14 +19,14 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(super) struct Expose {
-    /// Listen on this address of this machine as well, for containers: on Linux the one on Docker's bridge, 172.17.0.1.
+    /// Also listen on this address of this machine, for containers: on Linux, Docker's bridge is at 172.17.0.1.
     #[arg(long, value_name = "ADDRESS", value_parser = one_interface)]
     expose: Option<IpAddr>,
 }
 
 /// An address that is exposed cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}, which --expose names: {source}")]
+#[error("cannot listen on {address}, the address in --expose: {source}")]
 pub(super) struct ExposeError {
     address: SocketAddr,
     source: io::Error,
@@ -40,9 +40,9 @@ pub(super) struct Exposed {
 
 /// The address of one interface. All of them together would include those that lead out of this machine.
 fn one_interface(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| "it is not an IP address".to_owned())?;
+    let address: IpAddr = text.parse().map_err(|_| "this is not an IP address".to_owned())?;
     if address.is_unspecified() {
-        return Err("that is every network of this machine; name the address on Docker's bridge".into());
+        return Err("this stands for every network of this machine; use the address of Docker's bridge".into());
     }
     Ok(address)
 }

@@ -27,7 +27,7 @@ impl Overrides {
 fn parse(argument: &str) -> Result<Given, String> {
     let words: Option<Vec<_>> = argument.split_whitespace().map(pair).collect();
     let pairs = words.filter(|pairs| !pairs.is_empty()).or_else(|| Some(vec![pair(argument.trim())?]));
-    pairs.map(Given).ok_or_else(|| "it has to be NAME=VALUE".to_owned())
+    pairs.map(Given).ok_or_else(|| "the form is NAME=VALUE".to_owned())
 }
 
 fn pair(text: &str) -> Option<(String, String)> {

@@ -17,16 +17,16 @@ use super::overrides::Overrides;
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Keep nothing on disk.
+    /// Keep all data in memory.
     #[arg(long, conflicts_with = "data")]
     memory: bool,
-    /// Write no demo tenants.
+    /// Do not create the demo tenants.
     #[arg(long)]
     no_seed: bool,
-    /// Take the functions' binaries from this folder, and build nothing.
+    /// Use the functions' binaries in this folder instead of building them.
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<std::path::PathBuf>,
-    /// How many execution environments each function may have; requests beyond that wait [default: two for each core].
+    /// The maximum number of execution environments per function; further requests wait [default: two per core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     environments: Option<u16>,
     #[command(flatten)]
@@ -55,7 +55,7 @@ impl Signals {
 
 /// A second signal has cut the orderly end short.
 #[derive(Debug, thiserror::Error)]
-#[error("ended at once; the units of quota that the functions held are lost")]
+#[error("stopped immediately; the units of quota that the functions had leased are lost")]
 struct CutShort;
 
 impl Run {
@@ -86,7 +86,7 @@ impl Run {
             print_first_session(&local)?;
         }
         signals.next().await;
-        terminal::print(format_args!("ending the functions; once more ends them at once"));
+        terminal::print(format_args!("stopping the functions; press Ctrl-C again to stop them immediately"));
         // Dropped, it kills what is left.
         tokio::select! {
             () = local.shutdown() => Ok(()),

@@ -14,10 +14,10 @@ use super::Place;
 pub(super) struct Token {
     /// acme, globex, operator, or a tenant's id.
     client: String,
-    /// The scopes, with spaces between them [default: all that the client may have].
+    /// The scopes, separated by spaces [default: all scopes that the client can have].
     #[arg(long)]
     scope: Option<String>,
-    /// How many seconds it is valid [default: an hour].
+    /// How many seconds the token is valid [default: one hour].
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     expires_in: Option<i64>,
 }
@@ -36,8 +36,8 @@ enum NoToken {
     #[error("{error}: {description}")]
     Refused { error: String, description: String },
     #[error(
-        "what listens on port {port} is not a local ({source}); name the port of yours with --port N, or start it there \
-         with cargo run"
+        "the program on port {port} is not a local ({source}); pass the port of your local with --port N, or start it \
+         there with cargo run"
     )]
     Foreign { port: u16, source: reqwest::Error },
 }
@@ -50,8 +50,8 @@ impl Token {
                 let token = self.sign(place)?;
                 let port = place.port;
                 eprintln!(
-                    "nothing is listening on port {port}: start it with cargo run; the token will be good there, or name \
-                     another port with --port N"
+                    "nothing is listening on port {port}: start it with cargo run, and the token will be valid there, \
+                     or pass another port with --port N"
                 );
                 token
             }

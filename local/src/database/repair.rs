@@ -203,7 +203,7 @@ mod tests {
             let database = Database::embedded(None, 0).await.unwrap();
             database.create(&[other]).await.unwrap();
             let error = database.create(&[shipped()]).await.unwrap_err().to_string();
-            assert!(error.contains(&format!("does not fit the template: {difference} cannot be changed")), "{error}");
+            assert!(error.contains(&format!("does not match the template: {difference} cannot be changed")), "{error}");
             assert!(error.contains("--data FOLDER"), "{error}");
             database.shutdown().await;
         }

@@ -23,11 +23,11 @@ const REMAPPED: [&str; 7] =
 pub(super) enum AnswerError {
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    #[error("the status {0}")]
+    #[error("the status {0} is not valid")]
     Status(u16),
-    #[error("the header `{0}`")]
+    #[error("the header `{0}` is not valid")]
     Header(String),
-    #[error("the body is no base64: {0}")]
+    #[error("the body is not valid base64: {0}")]
     Base64(#[from] base64::DecodeError),
 }
 

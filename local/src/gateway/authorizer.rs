@@ -126,7 +126,7 @@ pub(super) enum GrantError {
     Json(#[from] serde_json::Error),
     #[error("{0}")]
     Policy(#[from] PolicyError),
-    #[error("the context's `{0}` is no string, number or boolean")]
+    #[error("the context's `{0}` is not a string, number or boolean")]
     Context(String),
 }
 

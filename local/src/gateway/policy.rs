@@ -35,7 +35,7 @@ pub enum PolicyError {
     #[error("`{0}` is not supported")]
     Unsupported(String),
     /// A pattern that is too large.
-    #[error("a pattern: {0}")]
+    #[error("a pattern is not valid: {0}")]
     Pattern(#[from] regex::Error),
 }
 

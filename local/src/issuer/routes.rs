@@ -61,7 +61,7 @@ async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: Bytes) ->
             (basic, posted) => basic.or(posted).ok_or(TokenError::InvalidRequest("client_id is missing"))?,
         };
         let expires_in = get("expires_in")
-            .map(|text| text.parse().map_err(|_| TokenError::InvalidRequest("expires_in is no number of seconds")));
+            .map(|text| text.parse().map_err(|_| TokenError::InvalidRequest("expires_in is not a number of seconds")));
         // RFC 8705, section 3: who asks for a token over mutual TLS gets one that is bound to the certificate.
         let certificate = certificate::pem(&headers).map(|pem| Thumbprint::of_pem(&pem)).transpose();
         let certificate = certificate.map_err(|_| TokenError::InvalidRequest("the certificate is not in PEM"))?;
@@ -91,7 +91,7 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<BTreeMap<String, String>, T
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(TokenError::InvalidRequest("the body has to be application/x-www-form-urlencoded"));
+        return Err(TokenError::InvalidRequest("the body must be application/x-www-form-urlencoded"));
     }
     let mut form = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(body) {
@@ -99,7 +99,7 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<BTreeMap<String, String>, T
             continue;
         }
         if form.insert(name.into_owned(), value.into_owned()).is_some() {
-            return Err(TokenError::InvalidRequest("a parameter comes twice"));
+            return Err(TokenError::InvalidRequest("a parameter appears twice"));
         }
     }
     Ok(form)

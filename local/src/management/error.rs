@@ -19,7 +19,7 @@ pub(super) enum ApiError {
     Unauthorized,
     #[error("Invalid Usage Plan ID specified")]
     NoPlan,
-    #[error("local does not stand in for this call")]
+    #[error("local does not support this call")]
     NoOperation,
     #[error(transparent)]
     Key(#[from] KeyError),

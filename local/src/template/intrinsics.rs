@@ -28,7 +28,7 @@ pub enum IntrinsicError {
     #[error("condition `{0}` refers to itself")]
     CircularCondition(String),
     /// The arguments have the wrong form.
-    #[error("`{0}` has arguments that make no sense")]
+    #[error("`{0}` has invalid arguments")]
     Arguments(String),
     /// A function that has no meaning here.
     #[error("`{0}` is not supported by local")]
@@ -357,6 +357,6 @@ Resources:
         assert_eq!(message("!If [Never, 1, 2]"), "there is no condition `Never`");
         assert_eq!(message("!If [Circle, 1, 2]"), "condition `Circle` refers to itself");
         assert_eq!(message("!ImportValue x"), "`Fn::ImportValue` is not supported by local");
-        assert_eq!(message("!Sub [1, 2]"), "`Fn::Sub` has arguments that make no sense");
+        assert_eq!(message("!Sub [1, 2]"), "`Fn::Sub` has invalid arguments");
     }
 }

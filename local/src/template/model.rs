@@ -186,7 +186,7 @@ impl Builder<'_> {
             return Err(resource.wrong("the tag `plan` is missing"));
         };
         if properties.quota.as_ref().is_some_and(|quota| quota.period != "MONTH") {
-            return Err(resource.wrong("local counts quotas by the month only"));
+            return Err(resource.wrong("local supports only monthly quotas"));
         }
         Ok(Plan {
             id: plan_id(resource.id),
@@ -207,11 +207,11 @@ fn build_authorizer(
     functions: &[Function],
 ) -> Result<Authorizer, TemplateError> {
     if properties.function_payload_type.is_some_and(|kind| kind != "TOKEN") {
-        return Err(resource.wrong("local knows TOKEN authorizers only"));
+        return Err(resource.wrong("local supports only TOKEN authorizers"));
     }
     let id = properties.function_arn.rsplit(':').next().unwrap_or_default();
     let Some(function) = functions.iter().find(|function| function.logical_id == id) else {
-        return Err(resource.wrong("the authorizer's FunctionArn belongs to no function of this template"));
+        return Err(resource.wrong("the authorizer's FunctionArn is not that of a function in this template"));
     };
     let Identity { header, validation_expression, reauthorize_every } = properties.identity;
     Ok(Authorizer {
@@ -440,7 +440,10 @@ mod tests {
             failure(&format!("{named}{{Timeout: !Ref Nobody}}}}}}")),
             "resource `F`: `Nobody` is neither a parameter nor a resource"
         );
-        assert_eq!(failure(&format!("{named}{{}}}}}}")), "one AWS::Serverless::Api is wanted, not 0");
+        assert_eq!(
+            failure(&format!("{named}{{}}}}}}")),
+            "the template must have exactly one AWS::Serverless::Api, but has 0"
+        );
     }
 
     #[test]

@@ -12,10 +12,10 @@ use super::intrinsics::text;
 #[derive(Debug, thiserror::Error)]
 pub enum ParameterError {
     /// A parameter has neither a default nor an override.
-    #[error("the parameter `{0}` has no default: give it a value with --parameter-overrides {0}=...")]
+    #[error("the parameter `{0}` has no default; set it with --parameter-overrides {0}=...")]
     NoValue(String),
     /// An override is for a parameter that the template does not have.
-    #[error("there is no parameter `{name}`; there are: {}", known.join(", "))]
+    #[error("there is no parameter `{name}`; the parameters are: {}", known.join(", "))]
     Unknown {
         /// The name.
         name: String,
@@ -33,7 +33,7 @@ pub enum ParameterError {
         reason: String,
     },
     /// The values do not fit together, as one of the template's rules says.
-    #[error("the parameters do not fit together: {0}")]
+    #[error("the parameters contradict each other: {0}")]
     Rule(String),
 }
 
@@ -72,11 +72,11 @@ fn check(declaration: &Value, value: &str) -> Result<(), String> {
 }
 
 fn check_number(declaration: &Value, item: &str) -> Result<(), String> {
-    let number = item.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or("it has to be a number")?;
+    let number = item.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or("it must be a number")?;
     let limit = |name: &str| text(&declaration[name]).and_then(|limit| Some((limit.parse::<f64>().ok()?, limit)));
     match (limit("MinValue"), limit("MaxValue")) {
-        (Some((least, text)), _) if number < least => Err(format!("it has to be at least {text}")),
-        (_, Some((most, text))) if number > most => Err(format!("it has to be at most {text}")),
+        (Some((least, text)), _) if number < least => Err(format!("it must be at least {text}")),
+        (_, Some((most, text))) if number > most => Err(format!("it must be at most {text}")),
         _ => Ok(()),
     }
 }
@@ -85,7 +85,7 @@ fn check_text(declaration: &Value, item: &str) -> Result<(), String> {
     if let Some(allowed) = declaration["AllowedValues"].as_array() {
         let allowed: Vec<_> = allowed.iter().filter_map(text).collect();
         if !allowed.iter().any(|allowed| allowed == item) {
-            return Err(format!("it has to be one of {}", allowed.join(", ")));
+            return Err(format!("it must be one of {}", allowed.join(", ")));
         }
     }
     if let Some(pattern) = declaration["AllowedPattern"].as_str() {
@@ -93,14 +93,14 @@ fn check_text(declaration: &Value, item: &str) -> Result<(), String> {
         let whole = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())?;
         if !whole.is_match(item) {
             let described = declaration["ConstraintDescription"].as_str().map(str::to_owned);
-            return Err(described.unwrap_or_else(|| format!("it has to match {pattern}")));
+            return Err(described.unwrap_or_else(|| format!("it must match {pattern}")));
         }
     }
     let limit = |name: &str| text(&declaration[name]).and_then(|limit| limit.parse::<usize>().ok());
     let length = item.chars().count();
     match (limit("MinLength"), limit("MaxLength")) {
-        (Some(least), _) if length < least => Err(format!("it has to have at least {least} characters")),
-        (_, Some(most)) if length > most => Err(format!("it has to have at most {most} characters")),
+        (Some(least), _) if length < least => Err(format!("it must have at least {least} characters")),
+        (_, Some(most)) if length > most => Err(format!("it must have at most {most} characters")),
         _ => Ok(()),
     }
 }
@@ -119,23 +119,23 @@ mod tests {
         let cases = [
             ("{Type: Number, MinValue: 1, MaxValue: 5}", "1", Ok(())),
             ("{Type: Number, MinValue: 1, MaxValue: 5}", "5.0", Ok(())),
-            ("{Type: Number, MinValue: 1}", "0", Err("it has to be at least 1")),
-            ("{Type: Number, MaxValue: 5}", "6", Err("it has to be at most 5")),
-            ("{Type: Number}", "many", Err("it has to be a number")),
-            ("{Type: Number}", "NaN", Err("it has to be a number")),
+            ("{Type: Number, MinValue: 1}", "0", Err("it must be at least 1")),
+            ("{Type: Number, MaxValue: 5}", "6", Err("it must be at most 5")),
+            ("{Type: Number}", "many", Err("it must be a number")),
+            ("{Type: Number}", "NaN", Err("it must be a number")),
             ("{Type: Number, AllowedValues: [1, 3]}", "3", Ok(())),
-            ("{Type: Number, AllowedValues: [1, 3]}", "2", Err("it has to be one of 1, 3")),
+            ("{Type: Number, AllowedValues: [1, 3]}", "2", Err("it must be one of 1, 3")),
             ("{Type: String, AllowedValues: ['true', 'false']}", "true", Ok(())),
-            ("{Type: String, AllowedValues: ['true', 'false']}", "yes", Err("it has to be one of true, false")),
+            ("{Type: String, AllowedValues: ['true', 'false']}", "yes", Err("it must be one of true, false")),
             ("{Type: String, AllowedPattern: '[a-z]+'}", "abc", Ok(())),
-            ("{Type: String, AllowedPattern: '[a-z]+'}", "abc1", Err("it has to match [a-z]+")),
+            ("{Type: String, AllowedPattern: '[a-z]+'}", "abc1", Err("it must match [a-z]+")),
             ("{Type: String, AllowedPattern: a, ConstraintDescription: only a}", "b", Err("only a")),
-            ("{Type: String, MinLength: 2}", "é", Err("it has to have at least 2 characters")),
+            ("{Type: String, MinLength: 2}", "é", Err("it must have at least 2 characters")),
             ("{Type: String, MaxLength: 2}", "éé", Ok(())),
-            ("{Type: String, MaxLength: 2}", "abc", Err("it has to have at most 2 characters")),
+            ("{Type: String, MaxLength: 2}", "abc", Err("it must have at most 2 characters")),
             ("{Type: CommaDelimitedList, AllowedValues: [a, b]}", "a, b", Ok(())),
-            ("{Type: CommaDelimitedList, AllowedValues: [a, b]}", "a,c", Err("it has to be one of a, b")),
-            ("{Type: List<Number>}", "1,x", Err("it has to be a number")),
+            ("{Type: CommaDelimitedList, AllowedValues: [a, b]}", "a,c", Err("it must be one of a, b")),
+            ("{Type: List<Number>}", "1,x", Err("it must be a number")),
         ];
         for (declaration, value, expected) in cases {
             assert_eq!(checked(declaration, value), expected.map_err(str::to_owned), "{declaration} {value}");
@@ -153,24 +153,21 @@ mod tests {
         let error = refused("UserPool", "perhaps");
         assert!(error.contains("template.yaml: "), "{error}");
         assert!(
-            error.ends_with("the parameter `UserPool` cannot be `perhaps`: it has to be one of true, false"),
+            error.ends_with("the parameter `UserPool` cannot be `perhaps`: it must be one of true, false"),
             "{error}"
         );
         let error = refused("FreeRate", "0");
-        assert!(error.ends_with("the parameter `FreeRate` cannot be `0`: it has to be at least 1"), "{error}");
+        assert!(error.ends_with("the parameter `FreeRate` cannot be `0`: it must be at least 1"), "{error}");
         let error = refused("CorsAllowedOrigin", "app.example");
-        assert!(
-            error.contains("the parameter `CorsAllowedOrigin` cannot be `app.example`: it has to match "),
-            "{error}"
-        );
+        assert!(error.contains("the parameter `CorsAllowedOrigin` cannot be `app.example`: it must match "), "{error}");
         let error = refused("freerate", "1");
-        assert!(error.contains("there is no parameter `freerate`; there are: "), "{error}");
+        assert!(error.contains("there is no parameter `freerate`; the parameters are: "), "{error}");
         assert!(error.contains("FreeRate, "), "{error}");
     }
 
     #[test]
     fn the_rules_of_the_template_hold() {
         let error = refused("DomainName", "api.example.com");
-        assert!(error.ends_with("do not fit together: DomainName and CertificateArn come together."), "{error}");
+        assert!(error.ends_with("contradict each other: DomainName and CertificateArn come together."), "{error}");
     }
 }

@@ -10,13 +10,13 @@ pub enum YamlError {
     #[error(transparent)]
     Syntax(#[from] ScanError),
     /// It holds no document, or several.
-    #[error("one document is wanted, not {0}")]
+    #[error("the file must have exactly one document, but has {0}")]
     Documents(usize),
     /// A key of a mapping is no plain scalar.
-    #[error("a key is no plain text")]
+    #[error("a mapping key is not plain text")]
     Key,
     /// A value has no form in JSON: an infinite number, or text that its own tag contradicts.
-    #[error("a value cannot be read")]
+    #[error("a value cannot be parsed")]
     Value,
 }
 

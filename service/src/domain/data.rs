@@ -30,19 +30,19 @@ pub struct Data(Box<RawValue>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DataError {
     /// It is a string, a number, an array…
-    #[error("`data` must be an object.")]
+    #[error("`data` must be a JSON object.")]
     NotAnObject,
     /// It has too many levels.
     #[error("`data` is nested deeper than {MAX_DEPTH} levels at `{0}`.")]
     TooDeep(String),
     /// An object has two members of one name, of which readers would see one or the other.
-    #[error("`data` holds the member `{0}` twice.")]
+    #[error("`data` contains the member `{0}` twice.")]
     DuplicateMember(String),
     /// A string is not Unicode: half of a surrogate pair has no meaning on its own (RFC 8259, section 8.2).
-    #[error("`data` holds an unpaired surrogate at `{0}`.")]
+    #[error("`data` contains an unpaired UTF-16 surrogate at `{0}`.")]
     UnpairedSurrogate(String),
     /// It is longer than [`MAX_BYTES`].
-    #[error("`data` has {0} bytes as compact JSON in UTF-8; the most is {MAX_BYTES}.")]
+    #[error("`data` is {0} bytes as compact JSON in UTF-8; the limit is {MAX_BYTES} bytes.")]
     TooLarge(usize),
 }
 

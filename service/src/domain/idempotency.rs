@@ -26,8 +26,8 @@ pub struct IdempotencyKey(String);
 /// The text is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Idempotency-Key is one string of 1 to {MOST} visible ASCII characters or spaces in double quotes (RFC 9651), or \
-     without quotes, and then without spaces, double quotes, `\\`, `,` and `;`."
+    "Idempotency-Key must be one string of 1 to {MOST} visible ASCII characters or spaces in double quotes (RFC 9651). \
+     Without the quotes, it must not contain spaces, double quotes, `\\`, `,` or `;`."
 )]
 pub struct InvalidKey;
 

@@ -127,7 +127,7 @@ pub struct TokenId(String);
 
 /// The text is no token id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("A token's id is a ULID of 26 upper-case letters and digits.")]
+#[error("A machine token's id must be a ULID: 26 uppercase letters and digits.")]
 pub struct InvalidTokenId;
 
 impl TokenId {
@@ -185,7 +185,7 @@ pub enum ScopesError {
     None,
     /// One is not the creator's to give. The authorizer passes on only scopes that the contract knows, so one that
     /// nobody has is among them.
-    #[error("A token cannot have scopes that the token of its creator lacks.")]
+    #[error("A machine token cannot have scopes that the token that creates it lacks.")]
     Beyond,
 }
 

@@ -14,7 +14,9 @@ pub struct CollectionName(String);
 
 /// The text is no collection name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("A collection's name has 1 to 63 lower-case letters, digits, `_` or `-`, and starts with a letter or a digit.")]
+#[error(
+    "A collection's name must be 1 to 63 lowercase letters, digits, `_` or `-`, and start with a letter or a digit."
+)]
 pub struct InvalidCollectionName;
 
 impl CollectionName {
@@ -43,7 +45,7 @@ pub struct RecordId(String);
 
 /// The text is no record id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("A record's id has 1 to 128 letters, digits, `.`, `_`, `~` or `-`, and is neither `.` nor `..`.")]
+#[error("A record's id must be 1 to 128 letters, digits, `.`, `_`, `~` or `-`, but not `.` or `..`.")]
 pub struct InvalidRecordId;
 
 impl RecordId {

@@ -58,13 +58,13 @@ pub struct Transaction<'a>(Vec<Operation<'a>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTransaction {
     /// There are none, or too many.
-    #[error("A transaction has 1 to {MAX_OPERATIONS} operations, and not {0}.")]
+    #[error("A transaction must have 1 to {MAX_OPERATIONS} operations; this one has {0}.")]
     Count(usize),
     /// There are too many to be done once.
-    #[error("With an Idempotency-Key, a transaction has at most {MAX_WITH_KEY} operations, and not {0}.")]
+    #[error("With an Idempotency-Key, a transaction can have at most {MAX_WITH_KEY} operations; this one has {0}.")]
     CountWithKey(usize),
     /// Two are on the same record.
-    #[error("`operations[{1}]` is on the same record as `operations[{0}]`.")]
+    #[error("`operations[{1}]` is for the same record as `operations[{0}]`. Combine them.")]
     SameRecord(usize, usize),
 }
 
@@ -112,13 +112,13 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no record to work on.
-    #[error("There is no such record.")]
+    #[error("The record does not exist.")]
     NotFound,
     /// There is a record where one was to be made.
-    #[error("There is such a record already.")]
+    #[error("A record with this id already exists.")]
     Exists,
     /// The record is in another version than the one that was named.
-    #[error("The record is in another version.")]
+    #[error("The record's current version is not `ifVersion`.")]
     OtherVersion,
 }
 

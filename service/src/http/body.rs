@@ -25,13 +25,13 @@ impl<'a> Body<'a> {
         let bytes: &[u8] = request.body();
         encoding::check_coding(request.headers(), bytes)?;
         if bytes.len() > MAX_BYTES {
-            let detail = format!("The body has {} bytes; the most is {MAX_BYTES}.", bytes.len());
+            let detail = format!("The body is {} bytes; the limit is {MAX_BYTES} bytes.", bytes.len());
             return Err(Problem::new(Code::BodyTooLarge, detail));
         }
         let text = encoding::text(bytes)?;
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
-            Problem::new(Code::MalformedJson, format!("The body is not valid JSON: it goes wrong at {place}."))
+            Problem::new(Code::MalformedJson, format!("The body is not valid JSON ({place})."))
         })?;
         if !raw.get().starts_with('{') {
             return Err(Problem::new(Code::InvalidBody, "The body must be a JSON object."));
@@ -44,12 +44,12 @@ impl<'a> Body<'a> {
     /// Reads an object inside a body.
     pub fn of_object(raw: &'a RawValue) -> Result<Self, Problem> {
         if !raw.get().starts_with('{') {
-            return Err(Problem::new(Code::InvalidBody, "It must be an object."));
+            return Err(Problem::new(Code::InvalidBody, "The value must be a JSON object."));
         }
         let members: Members<'a> = serde_json::from_str(raw.get())
-            .map_err(|_| Problem::new(Code::InvalidBody, "A member's name has an unpaired surrogate."))?;
+            .map_err(|_| Problem::new(Code::InvalidBody, "A member's name contains an unpaired UTF-16 surrogate."))?;
         if let Some(name) = members.duplicate() {
-            return Err(Problem::new(Code::InvalidBody, format!("The member `{}` is given twice.", excerpt(name))));
+            return Err(Problem::new(Code::InvalidBody, format!("The member `{}` appears twice.", excerpt(name))));
         }
         Ok(Self(members.0))
     }
@@ -59,7 +59,9 @@ impl<'a> Body<'a> {
         match self.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) => {
-                Err(Problem::new(Code::InvalidBody, format!("The member `{}` is not known here.", excerpt(name))))
+                let (name, allowed) = (excerpt(name), allowed.join("`, `"));
+                let detail = format!("The member `{name}` is not supported here. Supported members: `{allowed}`.");
+                Err(Problem::new(Code::InvalidBody, detail))
             }
         }
     }
@@ -75,11 +77,15 @@ impl<'a> Body<'a> {
         let invalid = |detail: &str| Problem::new(Code::InvalidBody, detail);
         let Some(raw) = self.get("expiresAt") else { return Ok(ExpiryChange::Keep) };
         let text: Option<String> = serde_json::from_str(raw.get())
-            .map_err(|_| invalid("`expiresAt` must be a string with an RFC 3339 date and time."))?;
+            .map_err(|_| invalid("`expiresAt` must be null or a string with an RFC 3339 date and time."))?;
         let Some(text) = text else { return Ok(ExpiryChange::End) };
         let expiry = Expiry::parse(&text).map_err(|error| match error {
-            InvalidExpiry::Form => invalid("`expiresAt` must be an RFC 3339 date and time."),
-            InvalidExpiry::Range => invalid("`expiresAt` must be in the future, and not after 9999-12-31T23:59:59Z."),
+            InvalidExpiry::Form => {
+                invalid("`expiresAt` must be an RFC 3339 date and time, such as 2099-12-31T00:00:00Z.")
+            }
+            InvalidExpiry::Range => {
+                invalid("`expiresAt` must be in the future, and not later than 9999-12-31T23:59:59Z.")
+            }
         })?;
         if expiry.is_past(Timestamp::now()) {
             return Err(invalid("`expiresAt` must be in the future."));
@@ -104,7 +110,7 @@ fn check_media_type(request: &lambda_http::Request, allowed: &[&str]) -> Result<
     if utf8 && allowed.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type)) {
         return Ok(());
     }
-    let detail = format!("The Content-Type must be {}, in UTF-8.", allowed.join(" or "));
+    let detail = format!("The Content-Type must be {}, and the charset, if there is one, UTF-8.", allowed.join(" or "));
     let problem = Problem::new(Code::UnsupportedMediaType, detail);
     // RFC 5789, section 2.2.
     match HeaderValue::from_str(&allowed.join(", ")) {

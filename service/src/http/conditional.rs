@@ -29,7 +29,7 @@ fn versions(headers: &HeaderMap, name: &HeaderName, weak_matches: bool) -> Resul
     let invalid = || {
         Problem::new(
             Code::InvalidParameter,
-            format!("{name} is neither `*` nor a list of up to {MAX_TAGS} entity tags."),
+            format!("{name} must be `*` or a list of 1 to {MAX_TAGS} entity tags in double quotes."),
         )
     };
     let mut values = headers.get_all(name).iter().peekable();

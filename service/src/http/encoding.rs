@@ -27,9 +27,9 @@ pub(super) fn check_coding(headers: &HeaderMap, body: &[u8]) -> Result<(), Probl
             if !is_compressed(body) {
                 return Ok(());
             }
-            "The body is still compressed, as its Content-Encoding says. Send it as it is, without Content-Encoding."
+            "The body arrived still compressed. Send it uncompressed, without Content-Encoding."
         }
-        _ => "The Content-Encoding is not supported. Send the body with gzip, with deflate, or as it is.",
+        _ => "The Content-Encoding is not supported. Use gzip or deflate, or send the body uncompressed.",
     };
     Err(Problem::new(Code::UnsupportedMediaType, detail).with_header(ACCEPT_ENCODING, ACCEPTED))
 }
@@ -45,19 +45,20 @@ fn is_compressed(body: &[u8]) -> bool {
 /// another encoding, and what it said is lost. Clients that mean the character have its escape.
 pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
     let text = std::str::from_utf8(body).map_err(|error| {
-        let detail = format!("The body is not valid JSON: byte {} is not UTF-8.", error.valid_up_to() + 1);
+        let detail =
+            format!("The body is not valid JSON: byte {} is not UTF-8. Encode it in UTF-8.", error.valid_up_to() + 1);
         Problem::new(Code::MalformedJson, detail)
     })?;
     if text.starts_with('\u{feff}') {
-        let detail = "The body begins with a byte order mark, which JSON must not have (RFC 8259, section 8.1).";
+        let detail = "The body begins with a byte order mark. Send JSON without one (RFC 8259, section 8.1).";
         return Err(Problem::new(Code::MalformedJson, detail));
     }
     match text.find(char::REPLACEMENT_CHARACTER) {
         None => Ok(text),
         Some(before) => {
             let detail = format!(
-                "The body was probably not sent in UTF-8: at byte {} it has U+FFFD, which stands for bytes that are not. \
-                 If the character itself is meant, write it as \\ufffd.",
+                "The body was probably not sent in UTF-8: at byte {} it contains U+FFFD, which replaces invalid bytes. \
+                 Encode the body in UTF-8. To send the character itself, write it as \\ufffd.",
                 before + 1
             );
             Err(Problem::new(Code::InvalidData, detail))
@@ -119,7 +120,7 @@ mod tests {
         for (body, code, part) in [
             (&b"{\"a\":\"\xff\"}"[..], Code::MalformedJson, "byte 7 is not UTF-8"),
             (b"\xef\xbb\xbf{}", Code::MalformedJson, "byte order mark"),
-            ("{\"é\":\"\u{fffd}\u{fffd}\"}".as_bytes(), Code::InvalidData, "at byte 8 it has U+FFFD"),
+            ("{\"é\":\"\u{fffd}\u{fffd}\"}".as_bytes(), Code::InvalidData, "at byte 8 it contains U+FFFD"),
             ("\u{fffd}\u{fffd}{\0}\0".as_bytes(), Code::InvalidData, "probably not sent in UTF-8"),
         ] {
             let problem = text(body).unwrap_err();

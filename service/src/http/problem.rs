@@ -46,8 +46,8 @@ impl Problem {
     pub fn unavailable(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(
             Code::Unavailable,
-            "A part that is needed does not answer. A write may or may not have happened: repeat it with the same \
-             Idempotency-Key, or with If-Match or If-None-Match.",
+            "A backend service is unavailable. Retry after the time in Retry-After. A write may or may not have been \
+             applied: retry it with the same Idempotency-Key, or with If-Match or If-None-Match.",
         );
         problem.cause = Some(cause.into());
         problem.with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -55,14 +55,17 @@ impl Problem {
 
     /// A defect; `cause` is for the log.
     pub fn internal(cause: impl Into<String>) -> Self {
-        let mut problem = Self::new(Code::InternalError, "The service failed. The requestId leads to its log.");
+        let mut problem = Self::new(
+            Code::InternalError,
+            "The service failed because of an internal error. Quote the requestId to support.",
+        );
         problem.cause = Some(cause.into());
         problem
     }
 
     /// The token is bound to a certificate that the request did not come with.
     pub(super) fn certificate_mismatch() -> Self {
-        let detail = "The token is bound to a client certificate, and the request did not come with it.";
+        let detail = "The token is bound to a client certificate that this request did not present. Connect with it.";
         Self::new(Code::CertificateMismatch, detail).with_challenge("Bearer error=\"invalid_token\"")
     }
 

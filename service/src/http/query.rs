@@ -20,7 +20,7 @@ impl Query {
             let refuse =
                 |what: &str| Err(Problem::new(Code::InvalidParameter, format!("The query parameter `{name}` {what}.")));
             if !allowed.contains(&name) {
-                return refuse("is not known here");
+                return refuse("is not supported here");
             }
             if seen.iter().any(|(known, _)| known == name) {
                 return refuse("is given more than once");
@@ -41,7 +41,7 @@ impl Query {
         match self.get(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Problem::new(Code::InvalidParameter, format!("`{name}` is `true` or `false`."))),
+            Some(_) => Err(Problem::new(Code::InvalidParameter, format!("`{name}` must be `true` or `false`."))),
         }
     }
 
@@ -78,8 +78,8 @@ impl Query {
         let limit = self.get("limit").map_or(Some(Limit::default()), Limit::parse);
         let order = self.get("order").map_or(Some(Order::default()), Order::parse);
         Ok(PageRequest {
-            limit: limit.ok_or_else(|| invalid("`limit` is a number from 1 to 100."))?,
-            order: order.ok_or_else(|| invalid("`order` is `asc` or `desc`."))?,
+            limit: limit.ok_or_else(|| invalid("`limit` must be a whole number from 1 to 100."))?,
+            order: order.ok_or_else(|| invalid("`order` must be `asc` or `desc`."))?,
             cursor: self.get("cursor").map(ToOwned::to_owned),
             consistent: self.consistent()?,
         })

@@ -40,18 +40,21 @@ fn wait(window: &Window) -> u64 {
 pub(super) fn problem(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::UsedUp(window) => {
-            let detail = format!("The monthly quota of {} requests is used up.", window.limit);
+            let limit = window.limit;
+            let detail =
+                format!("The monthly quota of {limit} requests is used up. Wait for the next month, or ask for more.");
             Problem::new(Code::QuotaExceeded, detail)
                 // Section 5.1 of the draft.
                 .with_member("violated-policies", json!([POLICY]))
                 .with_header(RETRY_AFTER, HeaderValue::from(wait(&window)))
         }
         Refusal::Closed => {
-            let detail = "The tenant is offboarded, which is final: what it stored is being removed.";
+            let detail = "The tenant is offboarded, which is final. Its data is being removed.";
             Problem::new(Code::TenantOffboarded, detail)
         }
         Refusal::Fault(Fault::Unavailable(cause)) => {
-            let detail = "The quota cannot be asked for at the moment. Nothing was done.";
+            let detail =
+                "The quota cannot be checked right now. Nothing was done: retry after the time in Retry-After.";
             Problem::new(Code::Unavailable, detail)
                 .with_cause(cause)
                 .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -89,7 +92,10 @@ mod tests {
         let problem = problem(Refusal::UsedUp(Window { remaining: 0, ..WINDOW }));
         assert_eq!(problem.headers(), [(RETRY_AFTER, HeaderValue::from_static("101"))]);
         let document: Value = serde_json::from_str(&problem.document("id-1")).unwrap();
-        assert_eq!(document["detail"], "The monthly quota of 10000 requests is used up.");
+        assert_eq!(
+            document["detail"],
+            "The monthly quota of 10000 requests is used up. Wait for the next month, or ask for more."
+        );
         assert_eq!((&document["code"], &document["status"]), (&json!("quota_exceeded"), &json!(429)));
         assert_eq!(document["violated-policies"], json!(["monthly"]));
     }

@@ -123,7 +123,7 @@ impl<'a> Inbound<'a> {
         let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(line) = lines.next() else { return Ok(None) };
         if lines.next().is_some() {
-            return Err(invalid("Idempotency-Key is given more than once.".to_owned()));
+            return Err(invalid("Send the header Idempotency-Key only once.".to_owned()));
         }
         let key = line.to_str().map_err(|_| InvalidKey).and_then(IdempotencyKey::parse);
         let key = key.map_err(|error| invalid(error.to_string()))?;
@@ -153,8 +153,9 @@ impl<'a> Inbound<'a> {
 
     /// The media type to answer with: of these, the one that the client would rather have.
     pub fn preferred<'o>(&self, offered: &[&'o str]) -> Result<&'o str, Problem> {
-        let refused = || Problem::new(Code::NotAcceptable, format!("There is {} to have.", offered.join(" or ")));
-        super::accept::preferred(self.request.headers(), offered).ok_or_else(refused)
+        let detail = || format!("This resource is available as {}.", offered.join(" or "));
+        super::accept::preferred(self.request.headers(), offered)
+            .ok_or_else(|| Problem::new(Code::NotAcceptable, detail()))
     }
 
     /// The body, of one of these media types, with only these members.
@@ -165,7 +166,7 @@ impl<'a> Inbound<'a> {
     /// The answer to a route that the function does not serve: the template sends it one that the code does not know.
     #[must_use]
     pub fn unknown_route(&self) -> Problem {
-        Problem::new(Code::RouteNotFound, "There is no such route.")
+        Problem::new(Code::RouteNotFound, "This path does not exist, or does not support this method.")
     }
 }
 

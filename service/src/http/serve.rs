@@ -147,7 +147,7 @@ pub async fn respond<H: Handler>(
     let inbound = Inbound::of(request);
     let Answer { result, units, window, admission } = match &inbound {
         Some(inbound) => answer(handler, ledger, inbound, arrived + H::DEADLINE).await,
-        None => Answer::refusal(Problem::internal("the event is none of the REST API")),
+        None => Answer::refusal(Problem::internal("the event is not a proxy event of a REST API")),
     };
     let problem = result.as_ref().err().map(|problem| (problem.code(), problem.cause().map(ToOwned::to_owned)));
     let mut response = finish(result, inbound.as_ref(), cors);

@@ -90,7 +90,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Missing(#[from] MissingVariable),
     /// A variable is not of its form.
-    #[error("the environment variable {0} is not of its form")]
+    #[error("the environment variable {0} has an invalid value")]
     Invalid(&'static str),
 }
 

@@ -89,7 +89,7 @@ async fn a_token_that_cannot_be_had_says_why() {
     let port = other.local_addr().unwrap().port().to_string();
     let server = tokio::spawn(async move { axum::serve(other, axum::Router::new()).await });
     let refused = failure(&["token", "acme", "--port", &port]).await;
-    assert!(refused.contains(&format!("what listens on port {port} is not a local")), "{refused}");
+    assert!(refused.contains(&format!("the program on port {port} is not a local")), "{refused}");
     server.abort();
 }
 

@@ -56,10 +56,10 @@ async fn a_second_interrupt_ends_it_at_once() {
     // What the functions want to say last is not heard.
     table.fail_orders(Some(Fault::Stall));
     local.signal("-INT", true).await;
-    local.logged("ending the functions").await;
+    local.logged("stopping the functions").await;
     local.signal("-INT", true).await;
     assert_eq!(local.ended().await.code(), Some(1));
-    assert!(local.log().contains("ended at once"), "{}", local.log());
+    assert!(local.log().contains("stopped immediately"), "{}", local.log());
     gone(&children).await;
 }
 

@@ -73,7 +73,7 @@ impl LabelsPatch {
 
 fn check_count(labels: &Labels) -> Result<(), Problem> {
     if labels.len() > MAX_LABELS {
-        return Err(invalid(&format!("A tenant has at most {MAX_LABELS} labels.")));
+        return Err(invalid(&format!("A tenant can have at most {MAX_LABELS} labels.")));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub enum IssuersError {
     #[error("the issuer {0} has neither audiences nor clientIds")]
     NoAudience(String),
     /// Keys from there could not be trusted.
-    #[error("the issuer {0} does not give its keys over HTTPS at a valid address: {1} {2}")]
+    #[error("the issuer {0} must serve its JWKS over HTTPS at a valid address: {1} {2}")]
     Address(String, String, #[source] AddressError),
     /// One of the two would be ignored.
     #[error("the issuer {0} has both jwks and jwksUri")]
@@ -31,12 +31,12 @@ pub enum IssuersError {
     #[error("the issuer {0} has no tenantClaim")]
     NoTenantClaim(String),
     /// The operators of the stack come from the stack's issuers.
-    #[error("the issuer {0} is a tenant's and has operatorClients")]
+    #[error("the issuer {0} belongs to a tenant, so it cannot have operatorClients")]
     Operators(String),
     /// It would speak for tenants of others.
-    #[error("the issuer {0} is a tenant's and has defaultForTenants")]
+    #[error("the issuer {0} belongs to a tenant, so it cannot have defaultForTenants")]
     Default(String),
     /// It is too long to be kept with a tenant.
-    #[error("an issuer is too long: its name has at most {MAX_ISS} bytes, the whole at most {MAX_JSON}")]
+    #[error("an issuer is too long: its name can have at most {MAX_ISS} bytes, and its JSON at most {MAX_JSON}")]
     TooLong,
 }

@@ -9,13 +9,13 @@ const SECRET: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PinnedError {
     /// It is not of the form.
-    #[error("is not a JWKS: an object with at least one key in the array `keys`")]
+    #[error("is not a JWKS, which is an object with at least one key in the array `keys`")]
     NotJwks,
     /// The key would never be found.
     #[error("has a key without `kid`")]
     NoKeyId,
     /// A configuration is no place for it.
-    #[error("has a private key or a secret")]
+    #[error("contains a private key or a secret")]
     Secret,
 }
 

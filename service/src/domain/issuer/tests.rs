@@ -26,7 +26,7 @@ fn what_cannot_be_trusted_is_refused() {
         (r#"[{"issuer":"https://a","audiences":["a"],"tenantClaim":null}]"#, "has no tenantClaim"),
         (r#"[{"issuer":"https://a","audiences":["a"],"algorithms":["HS256"]}]"#, "unknown variant"),
         (r#"[{"issuer":"https://a.example"}]"#, "neither audiences nor clientIds"),
-        (r#"[{"issuer":"http://a.example","audiences":["api"]}]"#, "not give its keys over HTTPS"),
+        (r#"[{"issuer":"http://a.example","audiences":["api"]}]"#, "must serve its JWKS over HTTPS"),
         (r#"[{"issuer":"x","jwksUri":"http://localhost.evil/","audiences":["a"]}]"#, "over HTTPS"),
         (r#"[{"issuer":"x","jwksUri":"http://localhost:1@evil/","audiences":["a"]}]"#, "over HTTPS"),
         (r#"[{"issuer":"x","jwksUri":"http://127.0.0.1:80:x@e/","audiences":["a"]}]"#, "over HTTPS"),
@@ -149,8 +149,11 @@ fn an_issuer_of_a_tenant_need_not_name_the_tenant_and_comes_back() {
 #[test]
 fn an_issuer_of_a_tenant_makes_no_operators() {
     for (value, error) in [
-        (json!({"issuer": "https://a", "audiences": ["api"], "operatorClients": ["x"]}), "has operatorClients"),
-        (json!({"issuer": "https://a", "audiences": ["api"], "defaultForTenants": true}), "has defaultForTenants"),
+        (json!({"issuer": "https://a", "audiences": ["api"], "operatorClients": ["x"]}), "cannot have operatorClients"),
+        (
+            json!({"issuer": "https://a", "audiences": ["api"], "defaultForTenants": true}),
+            "cannot have defaultForTenants",
+        ),
         (json!({"issuer": "https://a", "audiences": ["api"], "tenantKeys": true}), "no tenantClaim"),
         (json!({"issuer": "https://a"}), "neither audiences nor clientIds"),
         (json!({"issuer": "a", "audiences": ["api"], "jwksUri": "https://a"}), "over HTTPS"),

@@ -21,7 +21,7 @@ impl From<NoCaller> for Problem {
 impl From<MissingScope> for Problem {
     fn from(error: MissingScope) -> Self {
         let MissingScope(scope) = error;
-        Self::new(Code::InsufficientScope, format!("The token lacks the scope {scope}. Get one that has it."))
+        Self::new(Code::InsufficientScope, format!("The token lacks the scope {scope}. Request one that has it."))
             .with_challenge(&format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
     }
 }
@@ -86,8 +86,8 @@ impl From<Fault> for Problem {
 fn of_record(fault: Fault) -> Problem {
     match fault {
         Fault::Corrupt(_) => {
-            let detail = "The record is there, and what is stored of it cannot be read. It can be replaced with PUT, or \
-                          deleted. The requestId leads to the log of the service.";
+            let detail = "The record exists, but its stored form cannot be read. Replace it with PUT, or delete it. \
+                          Quote the requestId to support.";
             Problem::new(Code::RecordUnreadable, detail).with_cause(fault.to_string())
         }
         Fault::Broken(_) | Fault::Unavailable(_) => fault.into(),
@@ -95,7 +95,7 @@ fn of_record(fault: Fault) -> Problem {
 }
 
 fn record_not_found() -> Problem {
-    Problem::new(Code::RecordNotFound, "There is no such record.")
+    Problem::new(Code::RecordNotFound, "There is no record with this id in this collection.")
 }
 
 impl From<ReadError> for Problem {
@@ -112,7 +112,7 @@ impl From<ListError> for Problem {
         match error {
             ListError::InvalidCursor => Self::new(
                 Code::InvalidCursor,
-                "The cursor is not one of this list in this order. Start again without one.",
+                "The cursor does not belong to this list in this order. Start again without a cursor.",
             ),
             ListError::Fault(fault) => fault.into(),
         }
@@ -124,9 +124,11 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::NotFound => record_not_found(),
             WriteError::PreconditionFailed => {
-                Self::new(Code::PreconditionFailed, "The record is not as If-Match or If-None-Match says.")
+                let detail = "The record's current version does not satisfy If-Match or If-None-Match. Read it again, \
+                              and decide whether the request still applies.";
+                Self::new(Code::PreconditionFailed, detail)
             }
-            WriteError::Conflict => conflict(),
+            WriteError::Conflict => conflict("this record"),
             WriteError::Data(error) => error.into(),
             WriteError::KeyReused => key_reused(),
             WriteError::Fault(fault) => of_record(fault),
@@ -138,7 +140,7 @@ impl From<OnceError> for Problem {
     fn from(error: OnceError) -> Self {
         match error {
             OnceError::KeyReused => key_reused(),
-            OnceError::Conflict => conflict(),
+            OnceError::Conflict => conflict("this resource"),
             OnceError::Fault(fault) => fault.into(),
         }
     }
@@ -154,29 +156,35 @@ impl From<TransactError> for Problem {
     fn from(error: TransactError) -> Self {
         match error {
             TransactError::Failed(failures) => {
-                let detail = "Nothing was written: the conditions of some operations do not hold, see `failures`.";
+                let detail =
+                    "Nothing was written, because conditions of some operations do not hold. `failures` lists them.";
                 let failures = failures.iter().map(failure).collect();
                 Self::new(Code::TransactionFailed, detail).with_member("failures", failures)
             }
             TransactError::Data { operation, error } => Self::from(error).within(&format!("operations[{operation}]")),
             TransactError::TooLarge(bytes) => Self::new(
                 Code::DataTooLarge,
-                format!("The transaction writes {bytes} bytes of records; the most is {MAX_BYTES}."),
+                format!("The transaction writes {bytes} bytes of records; the limit is {MAX_BYTES} bytes. Split it."),
             ),
-            TransactError::Conflict => conflict(),
+            TransactError::Conflict => conflict("one of these records"),
             TransactError::KeyReused => key_reused(),
             TransactError::Fault(fault) => of_record(fault),
         }
     }
 }
 
-fn conflict() -> Problem {
-    Problem::new(Code::Conflict, "Others are in the way, or a repeat of this request is; try again.")
-        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+fn conflict(subject: &str) -> Problem {
+    let detail = format!(
+        "Another request is changing {subject}, or an earlier attempt of this request is still in progress. Retry \
+         after the time in Retry-After."
+    );
+    Problem::new(Code::Conflict, detail).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 fn key_reused() -> Problem {
-    Problem::new(Code::IdempotencyKeyReused, "The Idempotency-Key was used for another request, which was done.")
+    let detail = "This Idempotency-Key was already used for a different request, which succeeded. Use a new \
+                  idempotency key for a new request.";
+    Problem::new(Code::IdempotencyKeyReused, detail)
 }
 
 /// An element of `failures`.
@@ -196,8 +204,8 @@ fn refusal_code(refusal: Refusal) -> &'static str {
 impl From<RevokeError> for Problem {
     fn from(error: RevokeError) -> Self {
         match error {
-            RevokeError::NotFound => Self::new(Code::TokenNotFound, "There is no such token."),
-            RevokeError::Conflict => conflict(),
+            RevokeError::NotFound => Self::new(Code::TokenNotFound, "There is no machine token with this id."),
+            RevokeError::Conflict => conflict("this machine token"),
             RevokeError::Fault(fault) => fault.into(),
         }
     }

@@ -71,37 +71,38 @@ impl FailureCode {
     pub fn detail(self) -> &'static str {
         match self {
             Self::Unavailable => {
-                "API Gateway or the table failed, throttled the function or did not respond. There is nothing to do: the \
-                 change is tried again."
+                "API Gateway or DynamoDB failed, throttled the function or did not respond. No action is needed: the \
+                 change is retried."
             }
             Self::ApiKeyLimitReached => {
-                "The account has as many API keys in this region as its quota allows. Delete API keys that nobody needs, or \
-                 have AWS raise the quota."
+                "The account has as many API keys in this region as its quota allows. Delete API keys that are no \
+                 longer needed, or request a higher quota from AWS."
             }
             Self::ApiKeyConflict => {
-                "Another API key of the account has the value that the tenant's is to have, under a name that is not the \
-                 stack's. Delete it."
+                "Another API key in the account has the value that this tenant's API key needs, under a name that is \
+                 not the stack's. Delete that API key."
             }
             Self::UsagePlanMissing => {
                 "The stack has no usage plan for the tenant's plan. Deploy the stack again, or move the tenant to another \
                  plan."
             }
             Self::UsagePlanLimitReached => {
-                "API Gateway takes the API key into no more usage plans. Remove it from usage plans that are not the stack's."
+                "The API key cannot join any more usage plans. Remove it from usage plans that are not the stack's."
             }
             Self::UsagePlanConflict => {
-                "The API key is in a usage plan for the same stage that is not one of the stack's. Remove it from there."
+                "The API key is in a usage plan for the same stage that is not the stack's. Remove it from that plan."
             }
             Self::AccessDenied => {
-                "The function may not make a call to API Gateway. Look for a policy of the account that denies it. An API \
-                 key that was made by hand lacks the stack's tag, so the function may not change it: delete it."
+                "The function was denied a call to API Gateway. Look for a policy of the account that denies it. An \
+                 API key that was made by hand lacks the stack's tag, so the function is not allowed to change it: \
+                 delete that API key."
             }
             Self::RequestRejected => {
-                "API Gateway rejected a call of the function. The function's log has API Gateway's message."
+                "API Gateway rejected a call of the function. Its message is in the function's log."
             }
             Self::NotDeployed => {
-                "The function runs under sam local, where the stack's own API is not known. A deployed function finishes the \
-                 change."
+                "The function runs under sam local, where the stack's own API is not known. A deployed function will \
+                 finish the change."
             }
         }
     }
