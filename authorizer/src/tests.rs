@@ -14,6 +14,7 @@ mod algorithms;
 mod issuers;
 mod kinds;
 mod machine;
+mod responses;
 
 use super::*;
 use crate::testing::{ACME, EC, ED, ISSUER, JWKS_URI, OTHER_RSA, RSA, Signer, World, fine_world, row};
