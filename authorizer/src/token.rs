@@ -116,9 +116,8 @@ struct Header {
     typ: Option<String>,
 }
 
-/// Checks the value of an `Authorization` header.
-pub(crate) async fn verify(authorization: &str, keys: &Keys, tenants: &TenantIssuers) -> Result<Verified, Rejection> {
-    let token = bearer(authorization).ok_or(Rejection::NoBearer)?;
+/// Checks a JWT.
+pub(crate) async fn verify(token: &str, keys: &Keys, tenants: &TenantIssuers) -> Result<Verified, Rejection> {
     if token.len() > MAX_BYTES {
         return Err(Rejection::TooLong);
     }

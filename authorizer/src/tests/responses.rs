@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{THUMBPRINT, authorize, claims, header, now};
-use crate::testing::{ISSUER, RSA, World, fine_world, machine_token, row};
+use super::{API, THUMBPRINT, authorize, claims, header, now};
+use crate::testing::{ACME, ISSUER, RSA, World, fine_world, machine_token, row};
+use crate::verdict;
 
 /// The policy of `usage:read`.
 const USAGE: &str = r#"{"Version":"2012-10-17","Statement":[{"Action":["execute-api:Invoke"],"Effect":"Allow","Resource":["arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1/GET/usage","arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1/GET/usage/","arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1/HEAD/usage","arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1/HEAD/usage/"]}]}"#;
@@ -90,4 +91,39 @@ async fn without_a_verdict_there_is_an_error() {
     world.state().table_fails = true;
     let unavailable = response(&world, &json!({})).await;
     assert_eq!(unavailable, r#"{"errorType":"Refusal","errorMessage":"Unavailable"}"#);
+}
+
+/// The status in the log line of such a token, and what the line says: tenant, plan, issuer, code and cause.
+async fn line(world: &World, changes: &Value) -> (u16, [Option<String>; 5]) {
+    let token = RSA.token(&header(&RSA, &json!({})), &claims(changes));
+    let event =
+        json!({"type": "TOKEN", "authorizationToken": format!("Bearer {token}"), "methodArn": format!("{API}/GET/x")});
+    let event = serde_json::from_value(event).unwrap();
+    let authorizer = world.authorizer(&json!({"operatorClients": ["console"]}));
+    let result = authorizer.judge(&event).await;
+    let (status, entry) = verdict::line(&result);
+    (status, [entry.tenant, entry.plan, entry.issuer, entry.code, entry.cause].map(|said| said.map(ToOwned::to_owned)))
+}
+
+#[tokio::test]
+async fn the_log_line_has_what_the_verdict_has() {
+    let world = fine_world();
+    let said = |said: [Option<&str>; 5]| said.map(|said| said.map(ToOwned::to_owned));
+    let tenant = said([Some(ACME), Some("free"), Some(ISSUER), None, None]);
+    assert_eq!(line(&world, &json!({})).await, (200, tenant.clone()));
+    // Without a scope every request is denied, but that is not the verdict on the tenant.
+    assert_eq!(line(&world, &json!({"scope": ""})).await, (200, tenant));
+    let operator = json!({"tenant": null, "client_id": "console"});
+    assert_eq!(line(&world, &operator).await, (200, said([None, None, Some(ISSUER), None, None])));
+
+    world.state().tenant = Some(row("suspended", ISSUER));
+    let denied = said([None, None, Some(ISSUER), Some("tenant_suspended"), None]);
+    assert_eq!(line(&world, &json!({})).await, (403, denied));
+
+    let expired = said([None, None, None, Some("unauthorized"), Some("the token is expired")]);
+    assert_eq!(line(&world, &json!({"exp": now() - 60})).await, (401, expired));
+    world.state().table_fails = true;
+    let (status, [tenant, plan, issuer, code, cause]) = line(&world, &json!({})).await;
+    assert_eq!((status, tenant, plan, code.as_deref()), (503, None, None, Some("unavailable")));
+    assert!(issuer.as_deref() == Some(ISSUER) && cause.is_some());
 }
