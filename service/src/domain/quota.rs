@@ -1,18 +1,49 @@
-//! Hard monthly quotas, without a write for each request: the protocol of leases.
+//! Hard monthly quotas without a write for each request: the protocol of leases.
 //!
-//! A tenant's month has one row. Its `leased` says how many units of the quota were handed out. An environment (a process
-//! of a function) takes a block of units with one conditional update, spends them in memory, and gives back what is left.
-//! The same update reports what the requests took. `leased` never passes the limit, and nobody spends what he was not
-//! handed: so the limit holds, whatever crashes.
+//! A tenant's month has one row. Its `leased` says how many units of the quota were handed out, a unit for each request. An
+//! execution environment takes a block of units with one conditional update, spends them from memory, and gives back what
+//! is left. The same update reports what the requests used. `leased` never exceeds the limit, and no environment spends a
+//! unit that it was not handed: so the limit holds, whatever crashes.
 //!
-//! What makes an update count once, however often it is sent and however late it arrives, is a chain. Each environment
-//! has a mark in the row, the sequence number of its last update; each order says after which mark it comes, and the
-//! condition holds the row to that. So of all orders that come after the same mark at most one is ever applied, and the
-//! mark tells which. An order without an answer stays [in doubt](Account) until the mark is seen; what it gives back is
-//! not spent, what it takes is not held, and what it reports is not dropped before that.
+//! What makes an update count once, however often it is sent and however late it arrives, is a chain. Each environment has a
+//! mark in the row: the sequence number of its last update. Each [`Order`] names the mark that it comes after, and its
+//! condition holds the row to that mark. So of all orders that come after the same mark at most one is ever applied, and the
+//! mark tells which. An order without a response stays [in doubt](Account) until the mark is seen. Until then, what it gives
+//! back is not spent, what it takes is not held, and what it reports is not dropped.
+//!
+//! # An example
+//!
+//! Two environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes. `order n > m` is the
+//! order with the sequence number n that comes after the mark m.
+//!
+//! ```text
+//!        environment A            the row: leased, marks          environment B
+//!        -------------            ----------------------          -------------
+//!                                   0
+//!  request: order 1 > none, take 1
+//!                          ------>  1   A=1
+//!           holds 1, spends it
+//!  request: order 2 > 1, take 2
+//!                          ------>  3   A=2
+//!           response lost  x-----
+//!           order 2 is in doubt: no unit may be spent
+//!                                                                 request: order 1 > none, take 1
+//!                                   4   A=2 B=1           <------
+//!                                                                 holds 1, crashes
+//!  request: order 3 > 1, report
+//!                          ------>  4   A=2 B=1
+//!           rejected: A's mark is 2, so order 2 was applied, and order 3 never will be
+//!           holds 2, spends 1
+//!  end:     order 4 > 2, give 1
+//!                          ------>  3   A=4 B=1
+//! ```
+//!
+//! Two requests of A were served and 3 units are leased: B's unit is stranded, which means that it counts as used. Had
+//! order 2 been lost on its way to the row, order 3 would have been applied. Then order 2 could not be applied any more
+//! even if it arrived later, because A's mark would be 3.
 //!
 //! This module is the protocol alone: it makes [orders](Order) and learns from [answers](Answer). `store::usage` writes
-//! them, `ledger` holds the accounts of an environment.
+//! them, `ledger` holds the accounts of an execution environment.
 
 mod account;
 mod order;

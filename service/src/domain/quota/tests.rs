@@ -146,3 +146,44 @@ fn what_remains_is_what_was_not_handed_out_and_what_is_held() {
     assert_eq!((alone.row.leased, alone.account.spendable(), alone.account.remaining(10_000)), (9003, 1, 998));
     assert_eq!(alone.account.remaining(500), alone.account.spendable(), "a limit that was lowered leaves what is held");
 }
+
+/// What the documentation of `quota` tells, step by step.
+#[test]
+fn the_example_of_the_documentation() {
+    let [a, b] = ["A", "B"].map(Environment::stored);
+    let (now, sequence, mut row) = (Timestamp::from_millis(1_795_253_400_000), Sequence::default(), Row::default());
+    let order = |account: &mut Account| match account.spend(now, 100, &sequence) {
+        Step::Send(order) => order,
+        step => panic!("{step:?}"),
+    };
+    let mut of_a = Account::open(a.clone(), now);
+    let first = order(&mut of_a);
+    assert!(first.take() == 1 && model::apply(&mut row, &a, &first, None));
+    of_a.hear(&first, Answer::Applied(row.clone()), now);
+    assert_eq!((of_a.spend(now, 100, &sequence), row.leased), (Step::Granted, 1));
+
+    // Its response is lost.
+    let second = order(&mut of_a);
+    assert!(second.take() == 2 && model::apply(&mut row, &a, &second, None));
+    assert_eq!((of_a.spendable(), row.leased), (0, 3));
+
+    // B crashes with what it holds.
+    let of_b = order(&mut Account::open(b.clone(), now));
+    assert!(model::apply(&mut row, &b, &of_b, None));
+    assert_eq!(row.leased, 4);
+
+    let third = order(&mut of_a);
+    assert!(third.lease.is_none() && third.after == Some(first.sequence));
+    assert!(!model::apply(&mut row, &a, &third, None), "order 2 was applied");
+    of_a.hear(&third, Answer::Refused { row: row.clone(), certain: true }, now);
+    assert_eq!(of_a.spend(now, 100, &sequence), Step::Granted);
+
+    let last = of_a.report(now, &sequence);
+    assert!(last.after == Some(second.sequence) && model::apply(&mut row, &a, &last, None));
+    assert_eq!(row.leased, 3, "two requests of A, and the unit of B that is stranded");
+
+    // Had order 2 not arrived, order 3 would have been applied, and order 2 never after it.
+    let mut row = Row::default();
+    assert!(model::apply(&mut row, &a, &first, None) && model::apply(&mut row, &a, &third, None));
+    assert!(!model::apply(&mut row, &a, &second, None));
+}
