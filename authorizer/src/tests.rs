@@ -1,4 +1,4 @@
-//! Tokens, good and bad, through the whole authorizer. The rejections are the table of `docs/tokens.md`.
+//! Tokens, good and bad, through the whole authorizer. The rejections are the table of `docs/reference/tokens.md`.
 
 mod providers;
 

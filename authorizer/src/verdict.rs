@@ -24,7 +24,7 @@ pub(crate) enum Verdict {
     Denied(Reason),
 }
 
-/// Why a request is denied: the code of the problem that API Gateway responds with (`docs/problems.md`).
+/// Why a request is denied: the code of the problem that API Gateway responds with (`docs/reference/problems.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     InsufficientScope,

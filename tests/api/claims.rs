@@ -40,7 +40,7 @@ fn access_token(event: &Value, answer: &Value) -> Value {
     token.clone()
 }
 
-/// Writes the row of a machine client, as docs/issuers.md tells an operator to.
+/// Writes the row of a machine client, as docs/reference/issuers.md tells an operator to.
 async fn bind(api: &Api, client: &str, tenant: &str) {
     let row = [("pk", format!("CLIENT#{client}")), ("sk", "CLIENT".into()), ("tenant", tenant.into())];
     let row = row.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));

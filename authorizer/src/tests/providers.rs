@@ -1,11 +1,11 @@
-//! The entries of `docs/issuers.md`, with tokens as their providers document them.
+//! The entries of `docs/reference/issuers.md`, with tokens as their providers document them.
 
 use super::*;
 use crate::testing::stack;
 
 /// The entries of the page's JSON blocks.
 fn entries() -> Vec<Value> {
-    let page = include_str!("../../../docs/issuers.md");
+    let page = include_str!("../../../docs/reference/issuers.md");
     let blocks = page.split("\n```json\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
     blocks.flat_map(|block| serde_json::from_str::<Vec<Value>>(block).unwrap()).collect()
 }

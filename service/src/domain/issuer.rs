@@ -1,4 +1,4 @@
-//! The issuers whose tokens are accepted (`docs/issuers.md`).
+//! The issuers whose tokens are accepted (`docs/reference/issuers.md`).
 //!
 //! Those of the stack are in the variables `ISSUERS`, for those of the operator's choice, and `USER_POOL_ISSUERS`, for
 //! the user pool. Those that an operator adds for one tenant are in the table.

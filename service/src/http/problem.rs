@@ -70,7 +70,7 @@ impl Problem {
     }
 
     /// Says what is wrong with the token (RFC 6750, section 3). API Gateway gives the header of a function another name
-    /// (`docs/tokens.md`).
+    /// (`docs/reference/tokens.md`).
     fn with_challenge(self, challenge: &str) -> Self {
         match HeaderValue::from_str(challenge) {
             Ok(value) => self.with_header(WWW_AUTHENTICATE, value),

@@ -1,7 +1,7 @@
 //! The line that each event leaves on standard output: its log, and its metrics.
 //!
 //! In Lambda's JSON format the line is an embedded metric format document, of which CloudWatch makes metrics. In the text
-//! format, which `local` sets, it is one for people. `docs/operations.md` describes its members.
+//! format, which `local` sets, it is one for people. `docs/reference/operations.md` describes its members.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 mod lines;

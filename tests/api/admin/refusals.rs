@@ -367,7 +367,7 @@ fn every_code_is_promised_and_documented() {
     let description = promised["description"].as_str().unwrap();
     let described = description.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next());
     assert_eq!(described.collect::<BTreeSet<_>>(), codes);
-    let docs = read("docs/tenants.md");
+    let docs = read("docs/guides/tenants.md");
     let section = docs.split("## When a change fails").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     assert_eq!(rows.collect::<BTreeSet<_>>(), codes);

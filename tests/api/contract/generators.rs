@@ -169,7 +169,7 @@ fn no_description_points_to_a_file_that_a_tenant_does_not_have() {
     }
 }
 
-/// The codes of problems in a text: in a table of docs/problems.md, or in a list of the contract.
+/// The codes of problems in a text: in a table of docs/reference/problems.md, or in a list of the contract.
 fn codes(lines: &str, prefix: &str) -> std::collections::BTreeSet<String> {
     let lines = lines.lines().map(str::trim).filter(|line| line.starts_with(prefix));
     let heads = lines.map(|line| line.trim_start_matches("| ").split([':', '|']).next().unwrap());
@@ -182,5 +182,5 @@ fn the_contract_has_the_codes_of_the_docs() {
     let failures = &CONTRACT["components"]["schemas"]["OperationFailure"]["properties"]["code"]["enum"];
     let mut promised = codes(contract, "- `");
     promised.extend(failures.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()));
-    assert_eq!(promised, codes(&read("docs/problems.md"), "| `"));
+    assert_eq!(promised, codes(&read("docs/reference/problems.md"), "| `"));
 }

@@ -1,5 +1,5 @@
 //! Every error that DynamoDB documents for the operations that the functions use, on every route: what the client gets.
-//! docs/architecture.md has the same table.
+//! docs/internals/architecture.md has the same table.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ const TRANSACTIONS: &[&str] = &["TransactWriteItems"];
 const BATCHES: &[&str] = &["BatchGetItem"];
 const ALL: &[&str] = &[];
 
-/// An error, as `docs/architecture.md` names it; the operations that have it; and what a client gets.
+/// An error, as `docs/internals/architecture.md` names it; the operations that have it; and what a client gets.
 struct Error {
     name: &'static str,
     fault: Fault,
@@ -172,10 +172,10 @@ async fn every_error_of_the_table_is_told_as_documented_on_every_route() {
 
 #[test]
 fn every_error_is_documented() {
-    let docs = read("docs/architecture.md");
+    let docs = read("docs/internals/architecture.md");
     for Error { name, status, .. } in ERRORS {
         let row = docs.lines().find(|line| line.starts_with("| ") && line.contains(&format!("`{name}`")));
-        let row = row.unwrap_or_else(|| panic!("docs/architecture.md lacks a row with {name}"));
+        let row = row.unwrap_or_else(|| panic!("docs/internals/architecture.md lacks a row with {name}"));
         assert!(row.contains(&status.to_string()), "{row} is not {status}");
     }
 }

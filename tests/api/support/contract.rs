@@ -125,7 +125,7 @@ fn check_problem(answer: &Answer) {
         assert_eq!(*status, answer.status);
     }
     let row = format!("| `{code}` | ");
-    assert!(read("docs/problems.md").contains(&row), "docs/problems.md lacks {code}");
+    assert!(read("docs/reference/problems.md").contains(&row), "docs/reference/problems.md lacks {code}");
 }
 
 /// Whether a path is one of a route.

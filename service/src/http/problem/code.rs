@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-/// A problem's machine-readable name. Stable: a code is never reworded, and `docs/problems.md` describes each.
+/// A problem's machine-readable name. Stable: a code is never reworded, and `docs/reference/problems.md` describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// The body is not JSON.
@@ -165,10 +165,10 @@ mod tests {
 
     #[test]
     fn every_code_is_documented() {
-        let docs = include_str!("../../../../docs/problems.md");
+        let docs = include_str!("../../../../docs/reference/problems.md");
         for code in Code::ALL {
             let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());
-            assert!(docs.contains(&row), "docs/problems.md lacks {row}");
+            assert!(docs.contains(&row), "docs/reference/problems.md lacks {row}");
         }
     }
 }

@@ -238,10 +238,10 @@ mod tests {
 
     #[test]
     fn every_refusal_of_an_operation_is_documented() {
-        let docs = include_str!("../../../../docs/problems.md");
+        let docs = include_str!("../../../../docs/reference/problems.md");
         for refusal in [Refusal::NotFound, Refusal::Exists, Refusal::OtherVersion] {
             let row = format!("| `{}` | ", refusal_code(refusal));
-            assert!(docs.contains(&row), "docs/problems.md lacks {row}");
+            assert!(docs.contains(&row), "docs/reference/problems.md lacks {row}");
         }
     }
 }
