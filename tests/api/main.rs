@@ -10,6 +10,7 @@ mod collections;
 mod contract;
 mod cors;
 mod deployable;
+mod docs;
 mod encoding;
 mod faults;
 mod fixtures;
