@@ -155,7 +155,7 @@ impl Keys {
                 state.keys = keys;
                 state.fetched_at = state.tried_at;
             }
-            Err(error) => warn!(uri, %error, "keys not fetched; those known stay"),
+            Err(error) => warn!(uri, %error, "the JWKS cannot be fetched: the cached keys stay in use"),
         }
     }
 

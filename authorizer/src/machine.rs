@@ -45,7 +45,7 @@ impl Machines {
         })?;
         let digest = secret.digest();
         let grant = self.grants.get(&digest, self.store.grant(&digest)).await.map_err(|fault| {
-            warn!(%fault, "machine token not read");
+            warn!(%fault, "the machine token cannot be read");
             Rejection::TokensUnavailable
         })?;
         let Grant { tenant, token, scopes, expires_at, last_used_at: _ } = grant.ok_or(Rejection::UnknownToken)?;
@@ -82,8 +82,8 @@ impl Machines {
         }
         match timeout(PATIENCE, self.store.record_use(digest, now, before)).await {
             Ok(Ok(())) => {}
-            Ok(Err(fault)) => warn!(%fault, "use of a machine token not recorded"),
-            Err(_) => warn!("use of a machine token not recorded in time"),
+            Ok(Err(fault)) => warn!(%fault, "the use of a machine token was not recorded"),
+            Err(_) => warn!("the use of a machine token was not recorded in time"),
         }
     }
 }

@@ -57,7 +57,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Rows<K, V> {
             }
             Err(fault) => match kept.filter(|row| row.value.is_some() && now < row.read_at + STALE) {
                 Some(row) => {
-                    warn!(%fault, "going on with an old row");
+                    warn!(%fault, "the table cannot be read: an outdated cached item is used");
                     Row { good_until: Instant::now() + RETRY, ..row.clone() }
                 }
                 None => return Err(fault),

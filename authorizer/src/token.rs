@@ -55,33 +55,33 @@ pub(crate) enum Party {
 /// Why a token is not valid. The texts are for the log: a caller is told only that it is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
-    #[error("there is no Bearer token")]
+    #[error("the Authorization header has no Bearer token")]
     NoBearer,
     #[error("the token is longer than {MAX_BYTES} bytes")]
     TooLong,
-    #[error("the token is no JWT")]
+    #[error("the token is not a JWT")]
     NoJwt,
-    #[error("a member of the token's header or claims is named twice")]
+    #[error("the token's header or claims have a duplicate member")]
     DuplicateMember,
-    #[error("the token's typ says that it is not an access token")]
+    #[error("the token's typ is not that of an access token")]
     OtherType,
     #[error("the algorithm is not allowed")]
     AlgorithmNotAllowed,
     #[error("the token has critical header parameters")]
     Critical,
-    #[error("the token names no key")]
+    #[error("the token has no kid")]
     NoKeyId,
-    #[error("the issuer is not known")]
+    #[error("the issuer is unknown")]
     UnknownIssuer,
     #[error("issuers cannot be looked up")]
     IssuersUnavailable,
-    #[error("the issuer has no such key")]
+    #[error("the issuer has no signing key with that kid")]
     UnknownKey,
-    #[error("the key is for another algorithm")]
+    #[error("the signing key is for another algorithm")]
     OtherAlgorithm,
-    #[error("the issuer's keys cannot be fetched")]
+    #[error("the issuer's JWKS cannot be fetched")]
     KeysUnavailable,
-    #[error("the signature is not the key's")]
+    #[error("the signature is invalid")]
     BadSignature,
     #[error("the token is expired")]
     Expired,
@@ -93,15 +93,15 @@ pub(crate) enum Rejection {
     OtherAudience,
     #[error("the client is not allowed")]
     OtherClient,
-    #[error("the token is bound to something that cannot be checked")]
+    #[error("the token is bound to something that cannot be verified")]
     UnknownBinding,
-    #[error("the token is no access token")]
+    #[error("the token is not an access token")]
     NoAccessToken,
-    #[error("the token is not of the shape of a machine token")]
+    #[error("the token does not have the form of a machine token")]
     NoMachineToken,
-    #[error("the machine token is mistyped")]
+    #[error("the checksum of the machine token is wrong")]
     BadChecksum,
-    #[error("there is no such machine token")]
+    #[error("the machine token does not exist")]
     UnknownToken,
     #[error("machine tokens cannot be looked up")]
     TokensUnavailable,
@@ -143,7 +143,7 @@ pub(crate) async fn verify(token: &str, keys: &Keys, tenants: &TenantIssuers) ->
         (issuer, None)
     } else {
         found = tenants.get(&iss).await.map_err(|fault| {
-            warn!(%fault, "issuer not read");
+            warn!(%fault, "the issuer cannot be read");
             Rejection::IssuersUnavailable
         })?;
         let found = found.as_deref().ok_or(Rejection::UnknownIssuer)?;

@@ -19,7 +19,7 @@ use crate::gateway::ApiKeys;
 /// has no tenants to look at, so a failure stops nothing.
 pub(crate) async fn api_keys(store: &Store, keys: &ApiKeys) {
     if let Err(error) = look(store, keys).await {
-        tracing::warn!(%error, "API keys that are lost are not restored, because the tenants cannot be listed");
+        tracing::warn!(%error, "lost API keys are not restored, because the tenants cannot be listed");
     }
 }
 

@@ -15,15 +15,15 @@ pub(super) enum FetchError {
     Address(#[from] AddressError),
     #[error("the address is not valid: {0}")]
     Request(String),
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     Transport(String),
-    #[error("no answer in time")]
+    #[error("no response in time")]
     Timeout,
-    #[error("the answer's status is {0}")]
+    #[error("the status of the response is {0}")]
     Status(u16),
-    #[error("the answer breaks off or has more than {MAX_BYTES} bytes: {0}")]
+    #[error("the response is incomplete or has more than {MAX_BYTES} bytes: {0}")]
     Body(String),
-    #[error("the answer is not a key set")]
+    #[error("the response is not a JWKS")]
     NotJwks,
 }
 

@@ -74,7 +74,7 @@ enum Unusable {
     OtherUse,
     #[error("its `alg` is not one that verifies tokens with a key of its type")]
     OtherAlgorithm,
-    #[error("it has {0} bits, and has to have {min} to {max}", min = RSA_BITS.start(), max = RSA_BITS.end())]
+    #[error("it has {0} bits, and must have {min} to {max}", min = RSA_BITS.start(), max = RSA_BITS.end())]
     Size(usize),
     #[error("it is malformed")]
     Malformed,
@@ -92,7 +92,7 @@ pub(super) fn usable(set: &Value, source: &str) -> Option<HashMap<String, Key>> 
             Err(Unusable::OtherUse) => {}
             Err(why) => {
                 let kid = jwk.get("kid").and_then(Value::as_str);
-                warn!(source, kid, %why, "a key of the issuer is not used");
+                warn!(source, kid, %why, "a key of the issuer's JWKS is ignored");
             }
         }
     }

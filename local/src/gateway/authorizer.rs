@@ -97,7 +97,7 @@ impl Authorizer {
         let event = json!({ "type": "TOKEN", "authorizationToken": token, "methodArn": method_arn });
         match functions.invoke(&self.settings.function, event.to_string().into_bytes()).await {
             Ok(bytes) => Grant::parse(&bytes).map(Arc::new).map_err(|error| {
-                tracing::warn!(function = self.settings.function, %error, "the authorizer's answer is not valid");
+                tracing::warn!(function = self.settings.function, %error, "the authorizer's response is not valid");
                 Refusal::AUTHORIZER_CONFIGURATION
             }),
             Err(InvokeError::Function { message, .. }) if message == "Unauthorized" => Err(Refusal::UNAUTHORIZED),

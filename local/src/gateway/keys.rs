@@ -275,7 +275,7 @@ impl ApiKeys {
         if let Some(file) = &self.file
             && let Err(error) = registry.save(file)
         {
-            tracing::error!(file = %file.display(), %error, "the API keys are not kept");
+            tracing::error!(file = %file.display(), %error, "the API keys cannot be saved");
         }
         result
     }

@@ -195,7 +195,10 @@ impl Pool {
             None => return None,
         };
         if let Phase::Busy { reply, .. } = before {
-            state.answer(reply, Err(InvokeError::Crashed("it asked for an event before it answered one".to_owned())));
+            state.answer(
+                reply,
+                Err(InvokeError::Crashed("it requested the next event before it responded to the last one".to_owned())),
+            );
         }
         self.balance(&mut state);
         self.asks.notify_waiters();

@@ -105,8 +105,9 @@ impl Builder<'_> {
                 "Api" => events.push(resource.read(event.properties)?),
                 "Schedule" => {
                     let rate = event.properties["Schedule"].as_str().and_then(rate);
-                    schedules
-                        .push(rate.ok_or_else(|| resource.wrong("a Schedule is no rate of minutes, hours or days"))?);
+                    schedules.push(
+                        rate.ok_or_else(|| resource.wrong("a Schedule is not a rate of minutes, hours or days"))?,
+                    );
                 }
                 _ => {}
             }

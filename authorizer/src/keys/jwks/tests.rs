@@ -105,7 +105,7 @@ fn an_rsa_key_of_a_size_that_verifies_nothing_is_left_out_and_the_log_says_so() 
     for bits in [0, 7, 512, 1024, 2040, 2047, 8193, 16_384] {
         let why = key(&of_bits(bits)).unwrap_err();
         assert_eq!(why, Unusable::Size(bits));
-        assert_eq!(why.to_string(), format!("it has {bits} bits, and has to have 2048 to 8192"));
+        assert_eq!(why.to_string(), format!("it has {bits} bits, and must have 2048 to 8192"));
     }
     for bits in [2048, 2049, 3072, 8192] {
         assert!(key(&of_bits(bits)).is_ok(), "{bits}");
