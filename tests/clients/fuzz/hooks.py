@@ -56,7 +56,7 @@ EXPLAINED = [
     Explained(
         "month to come",
         "A month of usage has begun, which no pattern says.",
-        rejected("invalid_parameter", "`period` is a month that has begun."),
+        rejected("invalid_parameter", "`period` must be this month or an earlier one."),
     ),
     Explained(
         "key used before",
@@ -71,7 +71,7 @@ EXPLAINED = [
     Explained(
         "backstop",
         "A tenant's own quota is at most the backstop of its plan, which is a parameter of the stack.",
-        rejected("invalid_body", "where API Gateway stops the plan"),
+        rejected("invalid_body", "which is the plan's backstop"),
     ),
     Explained(
         "entity tags",
@@ -90,7 +90,7 @@ EXPLAINED = [
     Explained(
         "one record twice",
         "Each operation of a transaction is on a record of its own, which no schema says.",
-        rejected("invalid_body", "is on the same record as"),
+        rejected("invalid_body", "is for the same record as"),
     ),
     Explained(
         "tombstone",
