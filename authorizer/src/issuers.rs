@@ -50,7 +50,7 @@ impl TenantIssuers {
         if !is_known && !self.may_read_stranger().await {
             return Err(Fault::Unavailable("too many issuers are looked up".to_owned()));
         }
-        Ok(self.store.tenant_issuer(iss).await?.map(Arc::new))
+        Ok(self.store.issuer_get(iss).await?.map(Arc::new))
     }
 
     async fn may_read_stranger(&self) -> bool {

@@ -44,7 +44,7 @@ impl Machines {
             InvalidSecret::Checksum => Rejection::BadChecksum,
         })?;
         let digest = secret.digest();
-        let grant = self.grants.get(&digest, self.store.grant(&digest)).await.map_err(|fault| {
+        let grant = self.grants.get(&digest, self.store.token_grant_get(&digest)).await.map_err(|fault| {
             warn!(%fault, "the machine token cannot be read");
             Rejection::TokensUnavailable
         })?;
@@ -80,7 +80,7 @@ impl Machines {
         if noted.await != Some(true) {
             return;
         }
-        match timeout(PATIENCE, self.store.record_use(digest, now, before)).await {
+        match timeout(PATIENCE, self.store.token_touch(digest, now, before)).await {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => warn!(%fault, "the use of a machine token was not recorded"),
             Err(_) => warn!("the use of a machine token was not recorded in time"),

@@ -21,12 +21,12 @@ impl Tenants {
 
     /// The tenant's row, or `None` if there is no such tenant.
     pub(crate) async fn get(&self, id: &TenantId) -> Result<Option<Tenant>, Fault> {
-        self.rows.get(id, self.store.tenant(id)).await
+        self.rows.get(id, self.store.tenant_get(id)).await
     }
 
     /// The row of the tenant that has this opaque key, or `None` if it is nobody's, or has ended.
     pub(crate) async fn of_key(&self, digest: &Digest) -> Result<Option<Tenant>, Fault> {
-        match self.keys.get(digest, self.store.tenant_of_key(digest)).await? {
+        match self.keys.get(digest, self.store.tenant_key_get(digest)).await? {
             Some((tenant, expiry)) if expiry.is_none_or(|expiry| !expiry.is_past(Timestamp::now())) => {
                 self.get(&tenant).await
             }

@@ -26,7 +26,7 @@ pub(crate) async fn api_keys(store: &Store, keys: &ApiKeys) {
 async fn look(store: &Store, keys: &ApiKeys) -> Result<(), ListError> {
     let mut page = PageRequest { limit: Limit::MOST, order: Order::Asc, cursor: None, consistent: false };
     loop {
-        let found = store.managed_tenants(&Operator::schedule(), &page, &TenantFilter::default()).await?;
+        let found = store.tenant_list(&Operator::schedule(), &page, &TenantFilter::default()).await?;
         for managed in found.items {
             restore(&managed, keys);
         }

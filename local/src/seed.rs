@@ -64,7 +64,7 @@ pub(crate) async fn seed(functions: &impl Invoke, store: &Store, keys: &ApiKeys)
     for demo in &DEMO {
         // A test holds that all are ids.
         let Ok(id) = TenantId::parse(demo.id) else { continue };
-        let Some(row) = store.tenant(&id).await? else {
+        let Some(row) = store.tenant_get(&id).await? else {
             let answer = functions.invoke("tenants", onboarding(demo).to_string().into_bytes()).await?;
             let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
             if answer["statusCode"] == 201 {

@@ -60,7 +60,7 @@ async fn onboard(local: &Local) -> Tenant {
     let tenant =
         Tenant { api_key: id.to_string(), id, name, plan, status: Status::Onboarding, issuers: vec![], quota: None };
     let mut managed = Managed::new(tenant, KeyKind::Own, BTreeMap::new(), Timestamp::now());
-    store(local).create_tenant(&Operator::schedule(), &mut managed).await.unwrap();
+    store(local).tenant_create(&Operator::schedule(), &mut managed).await.unwrap();
     local.keys().put(&managed.tenant.api_key, &managed.tenant.plan);
     managed.tenant
 }
@@ -80,7 +80,7 @@ async fn a_data_folder_keeps_the_issuers_key_the_rows_and_the_api_keys() {
 
     let local = start().await.unwrap();
     assert_eq!(get(format!("{}/_local/jwks.json", local.base_url())).await, jwks);
-    assert_eq!(store(&local).tenant(&tenant.id).await.unwrap(), Some(tenant.clone()));
+    assert_eq!(store(&local).tenant_get(&tenant.id).await.unwrap(), Some(tenant.clone()));
     assert_eq!(local.keys().find(&tenant.api_key), key);
     local.shutdown().await;
 }
@@ -106,7 +106,7 @@ async fn another_dynamodb_can_be_used() {
     let second = Local::start(second).await.unwrap();
     assert_eq!(second.dynamodb_endpoint(), endpoint);
     let tenant = onboard(&first).await;
-    assert!(store(&second).tenant(&tenant.id).await.unwrap().is_some());
+    assert!(store(&second).tenant_get(&tenant.id).await.unwrap().is_some());
     second.shutdown().await;
     first.shutdown().await;
 }

@@ -173,7 +173,7 @@ impl Ledger {
         until: Instant,
     ) -> Result<(), Fault> {
         let (payer, month) = key;
-        let sending = self.store.order(payer, *month, &self.environment, order);
+        let sending = self.store.usage_order(payer, *month, &self.environment, order);
         let answer = timeout_at(until, sending).await;
         let heard = match answer.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".to_owned()))) {
             Ok(answer) => {

@@ -17,9 +17,12 @@
 //!
 //! Tenants' rows are listed by the index `Tenants`, and those with a change under way by the index `Changes`.
 //!
-//! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can hold to it (`dynamodb:LeadingKeys`). The tenant's
-//! own row does not: it is the operator's, as are those that say for whom a machine client acts, and the issuers and opaque keys of tenants. Nor does a machine
-//! token's grant, which says whose it is.
+//! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can enforce it (`dynamodb:LeadingKeys`). The tenant's own
+//! row does not: it is the operator's, as are those that say for whom a machine client acts, and the issuers and opaque
+//! keys of tenants. Nor does a machine token's grant, which says whose it is.
+//!
+//! A method of [`Store`] has the resource first and the verb last (`record_get`, `token_touch`, `tenant_list`), so that what
+//! can be done with one kind of item stands together. Nothing but `table` calls DynamoDB.
 
 pub mod admin;
 mod clients;

@@ -101,3 +101,31 @@ fn only_the_store_and_the_runtime_know_the_client_of_the_database() {
         }
     }
 }
+
+/// The operations of DynamoDB that this service uses, and those that it might.
+const CALLS: [&str; 9] = [
+    ".batch_get_item()",
+    ".batch_write_item()",
+    ".delete_item()",
+    ".get_item()",
+    ".put_item()",
+    ".query()",
+    ".scan()",
+    ".transact_write_items()",
+    ".update_item()",
+];
+
+#[test]
+fn only_the_table_calls_the_database() {
+    let mut in_table = 0;
+    for path in WINGS.into_iter().flat_map(files) {
+        let code = code(&path).join("\n").replace(char::is_whitespace, "");
+        let calls: usize = CALLS.iter().map(|call| code.matches(call).count()).sum();
+        if path.starts_with(source().join("store/table")) || path == source().join("store/table.rs") {
+            in_table += calls;
+        } else {
+            assert_eq!(calls, 0, "{}", path.display());
+        }
+    }
+    assert!(in_table >= 8, "the calls are not found any more: {in_table}");
+}

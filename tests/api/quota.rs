@@ -68,7 +68,7 @@ fn store(api: &Api) -> Store {
 /// This month's row of a tenant.
 async fn row(api: &Api, tenant: &str) -> Row {
     let access = tenant_caller(tenant).access().unwrap();
-    store(api).usage(&access, Month::of(Timestamp::now())).await.unwrap()
+    store(api).usage_get(&access, Month::of(Timestamp::now())).await.unwrap()
 }
 
 /// The row, after every environment has given back what it holds.

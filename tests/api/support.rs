@@ -162,13 +162,13 @@ impl Api {
         let past = Timestamp::from_millis(0);
         let store = Store::new(aws::dynamodb(&self.aws_config(), aws::connector()), "Table");
         let (operator, id) = (Operator::schedule(), TenantId::parse(tenant).unwrap());
-        let Some(mut managed) = store.managed_tenant(&operator, &id).await.unwrap() else { return };
+        let Some(mut managed) = store.tenant_get_managed(&operator, &id).await.unwrap() else { return };
         managed.give_back(past);
         if let Some(offboarding) = &mut managed.offboarding {
             offboarding.closed_at = past;
             offboarding.looked_at = offboarding.looked_at.map(|_| past);
         }
-        store.save_tenant(&operator, &mut managed).await.unwrap();
+        store.tenant_save(&operator, &mut managed).await.unwrap();
     }
 
     /// Lets the time pass that the offboarding of a tenant takes.

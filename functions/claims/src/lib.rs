@@ -80,7 +80,7 @@ impl Claims {
         let read = Event::deserialize(event).map_err(unexpected)?;
         let request = &read.request;
         let (tenant, granted) = if read.is_machine() {
-            let tenant = self.store.client_tenant(&read.caller_context.client_id).await?;
+            let tenant = self.store.client_tenant_get(&read.caller_context.client_id).await?;
             let granted = of_client(tenant.as_ref(), request);
             (tenant, granted)
         } else {

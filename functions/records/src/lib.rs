@@ -45,14 +45,14 @@ impl Handler for Records {
 impl Records {
     async fn list_collections(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
         let query = request.query(Query::PAGE)?;
-        let found = self.store.collections(&access, &query.page()?).await?;
+        let found = self.store.collection_list(&access, &query.page()?).await?;
         query.paged(&request.path(), &found)
     }
 
     async fn list(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
         let collection = collection(request)?;
         let query = request.query(Query::PAGE)?;
-        let found = self.store.records(&access, &collection, &query.page()?).await?;
+        let found = self.store.record_list(&access, &collection, &query.page()?).await?;
         query.paged(&request.path(), &found)
     }
 
@@ -89,7 +89,7 @@ impl Records {
         // Also with an error: it may have been written, and a retry there with `If-None-Match: *` writes it once.
         let written = self
             .store
-            .create_record(access, &key, draft, keep.as_ref())
+            .record_create(access, &key, draft, keep.as_ref())
             .await
             .map_err(|error| Problem::from(error).with_location(&location))?;
         answer(request, once, written, created)
@@ -99,7 +99,7 @@ impl Records {
         let key = key(request)?;
         let consistent = request.query(&["consistent"])?.consistent()?;
         let precondition = request.precondition()?;
-        let record = self.store.record(&access, &key, consistent).await?;
+        let record = self.store.record_get(&access, &key, consistent).await?;
         let current = Some(record.version);
         if !precondition.matches(current) {
             Err(service::store::WriteError::PreconditionFailed.into())
@@ -129,7 +129,7 @@ impl Records {
         };
         let kept = |end: &Put| put(end).ok()?.keep_around(&end.record.data);
         let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.put_record(access, &key, draft, &precondition, keep.as_ref()).await?;
+        let written = self.store.record_put(access, &key, draft, &precondition, keep.as_ref()).await?;
         answer(request, once, written, put)
     }
 
@@ -146,7 +146,7 @@ impl Records {
         let patched = |record: &Record| changed(StatusCode::OK, record);
         let kept = |record: &Record| patched(record).ok()?.keep();
         let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.merge_record(access, &key, data, expiry, &precondition, keep.as_ref()).await?;
+        let written = self.store.record_merge(access, &key, data, expiry, &precondition, keep.as_ref()).await?;
         answer(request, once, written, patched)
     }
 
@@ -162,7 +162,7 @@ impl Records {
         let deleted = || Reply::empty(StatusCode::NO_CONTENT);
         let kept = |(): &()| deleted().keep();
         let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.delete_record(access, &key, &precondition, keep.as_ref()).await?;
+        let written = self.store.record_delete(access, &key, &precondition, keep.as_ref()).await?;
         answer(request, once, written, |()| Ok(deleted()))
     }
 }

@@ -100,7 +100,7 @@ impl Tenants {
         let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers: issuers.names, api_key, quota };
         let mut managed = Managed::new(tenant, key, labels, Timestamp::now());
         managed.own_issuers = issuers.own;
-        self.saga.store.create_tenant(operator, &mut managed).await.map_err(save_problem)?;
+        self.saga.store.tenant_create(operator, &mut managed).await.map_err(save_problem)?;
         let done = self.saga.go_on(operator, &mut managed).await;
         let location = format!("{}/{}", request.path(), managed.id());
         Ok(answer(&managed, if done { StatusCode::CREATED } else { StatusCode::ACCEPTED })?.location(&location))
@@ -116,7 +116,7 @@ impl Tenants {
         let filter =
             TenantFilter { plan: input::known_plan(plan, self.saga.gateway.plans())?, status: status.transpose()? };
         let page = query.page()?;
-        let Page { items, unreadable, next } = self.saga.store.managed_tenants(operator, &page, &filter).await?;
+        let Page { items, unreadable, next } = self.saga.store.tenant_list(operator, &page, &filter).await?;
         let found = Page { items: items.iter().map(View::from).collect(), unreadable, next };
         query.paged(&request.path(), &found)
     }
@@ -161,7 +161,7 @@ impl Tenants {
             }
             (QuotaChange::Keep, _) => {}
         }
-        self.saga.store.update_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
+        self.saga.store.tenant_update(operator, &mut managed, &old).await.map_err(save_problem)?;
         self.finish(operator, managed).await
     }
 
@@ -175,7 +175,7 @@ impl Tenants {
             Err(Refused::WrongStatus(_)) => return answer(&managed, StatusCode::ACCEPTED),
             Err(refused @ (Refused::Busy | Refused::TooManyKeys)) => return Err(refused_problem(refused)),
         }
-        self.saga.store.close_tenant(operator, &mut managed).await.map_err(save_problem)?;
+        self.saga.store.tenant_close(operator, &mut managed).await.map_err(save_problem)?;
         self.saga.go_on(operator, &mut managed).await;
         answer(&managed, StatusCode::ACCEPTED)
     }
@@ -190,7 +190,7 @@ impl Tenants {
         self.saga.gateway.check_deployed()?;
         let mut managed = self.read(request, operator).await?;
         change(&mut managed, Timestamp::now()).map_err(refused_problem)?;
-        self.saga.store.save_tenant(operator, &mut managed).await.map_err(save_problem)?;
+        self.saga.store.tenant_save(operator, &mut managed).await.map_err(save_problem)?;
         self.finish(operator, managed).await
     }
 
@@ -202,7 +202,7 @@ impl Tenants {
         let key = tenant_key::generate();
         let digest = tenant_key::digest(&key).ok_or_else(|| Problem::internal("a new key is not of its shape"))?;
         managed.rotate_keys(digest, overlap, Timestamp::now()).map_err(refused_problem)?;
-        self.saga.store.update_tenant(operator, &mut managed, &old).await.map_err(save_problem)?;
+        self.saga.store.tenant_update(operator, &mut managed, &old).await.map_err(save_problem)?;
         let issued = Issued { key: &key, tenant_keys: &managed.tenant_keys };
         Ok(Reply::json(StatusCode::CREATED, &issued)?.header(CACHE_CONTROL, "no-store"))
     }
@@ -210,7 +210,7 @@ impl Tenants {
     async fn export(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         let query = request.query(&["cursor"])?;
         let managed = self.read(request, operator).await?;
-        let export = self.saga.store.export(operator, managed.id(), query.get("cursor")).await?;
+        let export = self.saga.store.record_export(operator, managed.id(), query.get("cursor")).await?;
         let lines = export::lines(&export)?;
         // An `Accept` that names none of them was always accepted, and RFC 9110 allows to ignore it.
         let media_type = request.preferred(JSON_LINES).unwrap_or(PLAIN_TEXT);
@@ -223,7 +223,7 @@ impl Tenants {
     async fn read(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Managed, Problem> {
         let not_found = || Problem::new(Code::TenantNotFound, "There is no tenant with this id.");
         let id = TenantId::parse(&request.path_parameter("tenant")?).map_err(|_| not_found())?;
-        self.saga.store.managed_tenant(operator, &id).await?.ok_or_else(not_found)
+        self.saga.store.tenant_get_managed(operator, &id).await?.ok_or_else(not_found)
     }
 
     /// Does the change that was just written, if this call wrote one. 202 says that there is a change that is not done.

@@ -96,7 +96,7 @@ impl Saga {
                 warn!(tenant = managed.id().as_str(), %interrupted, "a change is left to the next");
                 if let Some(code) = interrupted.failure() {
                     managed.fail(code, Timestamp::now());
-                    if let Err(error) = self.store.save_tenant(operator, managed).await {
+                    if let Err(error) = self.store.tenant_save(operator, managed).await {
                         warn!(tenant = managed.id().as_str(), %error, "the lease has to run out");
                     }
                 }
@@ -124,7 +124,7 @@ impl Saga {
         }
         let mut settled = managed.clone();
         settled.settle(Timestamp::now());
-        self.store.save_tenant(operator, &mut settled).await?;
+        self.store.tenant_save(operator, &mut settled).await?;
         *managed = settled;
         Ok(true)
     }
@@ -146,7 +146,7 @@ impl Saga {
         } else {
             let key = self.gateway.own_key(managed).await?;
             managed.key_id = Some(key.clone());
-            self.store.save_tenant(operator, managed).await?;
+            self.store.tenant_save(operator, managed).await?;
             key
         };
         // First of all, because this is what cuts a tenant off.
@@ -157,7 +157,7 @@ impl Saga {
         if !is_placed || is_resumed {
             if !is_placed && managed.placed_in.take().is_some() {
                 // The key leaves its plan now. Whoever moves it back must not find that it is there.
-                self.store.save_tenant(operator, managed).await?;
+                self.store.tenant_save(operator, managed).await?;
             }
             self.gateway.place(&key, &managed.tenant.plan).await?;
             managed.placed_in = Some(managed.tenant.plan.clone());
@@ -168,15 +168,15 @@ impl Saga {
     /// Finishes what nobody works on.
     pub(crate) async fn sweep(&self, operator: &Operator) -> Result<(), Interrupted> {
         let until = Instant::now() + SWEEPING;
-        for id in self.store.changing_tenants(operator).await? {
+        for id in self.store.tenant_list_changing(operator).await? {
             if Instant::now() >= until {
                 break;
             }
-            let Some(mut managed) = self.store.managed_tenant(operator, &id).await? else { continue };
+            let Some(mut managed) = self.store.tenant_get_managed(operator, &id).await? else { continue };
             if !managed.take_over(Timestamp::now()) {
                 continue;
             }
-            match self.store.save_tenant(operator, &mut managed).await {
+            match self.store.tenant_save(operator, &mut managed).await {
                 Ok(()) => {
                     let done = self.go_on_until(operator, &mut managed, until).await;
                     info!(tenant = id.as_str(), done, "swept");

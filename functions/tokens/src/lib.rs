@@ -60,7 +60,7 @@ impl Handler for Tokens {
 impl Tokens {
     async fn list(&self, request: &Inbound<'_>, access: Access<TokensManage>) -> Result<Reply, Problem> {
         let query = request.query(Query::PAGE)?;
-        let found = self.store.tokens(&access, &query.page()?).await?;
+        let found = self.store.token_list(&access, &query.page()?).await?;
         query.paged(&request.path(), &found)
     }
 
@@ -92,7 +92,7 @@ impl Tokens {
         // Also with an error: the token may be there, with a secret that nobody has, and is to be revoked.
         let written = self
             .store
-            .create_token(access, &token, &secret.digest(), keep.as_ref())
+            .token_create(access, &token, &secret.digest(), keep.as_ref())
             .await
             .map_err(|error| Problem::from(error).with_location(&location))?;
         answer(request, once, written, |()| issued(&token))
@@ -101,7 +101,7 @@ impl Tokens {
     async fn revoke(&self, request: &Inbound<'_>, access: Access<TokensManage>) -> Result<Reply, Problem> {
         let id = TokenId::parse(&request.path_parameter("id")?)?;
         request.query(&[])?;
-        self.store.revoke_token(&access, &id).await?;
+        self.store.token_revoke(&access, &id).await?;
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
 }

@@ -51,7 +51,7 @@ impl Transactions {
         let done = |versions: &Vec<_>| Reply::json(StatusCode::OK, &Done::of(&transaction, versions));
         let kept = |versions: &Vec<_>| done(versions).ok()?.keep();
         let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.commit_transaction(access, &transaction, keep.as_ref()).await?;
+        let written = self.store.transaction_commit(access, &transaction, keep.as_ref()).await?;
         answer(request, once, written, done)
     }
 }

@@ -59,7 +59,7 @@ impl Usage {
     async fn own(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
         let caller = request.caller()?;
         let month = period(&request.query(&["period"])?)?;
-        let row = self.store.usage(&caller.access::<UsageRead>()?, month).await?;
+        let row = self.store.usage_get(&caller.access::<UsageRead>()?, month).await?;
         let limit = self.quotas.limit(&row.terms, caller.plan(), caller.quota()).ok();
         let plan = row.terms.plan.as_deref().unwrap_or(caller.plan());
         Reply::json(StatusCode::OK, &Own::of(month, plan, limit, &row))
@@ -70,8 +70,8 @@ impl Usage {
         let query = request.query(&["period", "limit", "order", "cursor", "bom"])?;
         let (month, page, bom) = (period(&query)?, query.page()?, query.flag("bom")?);
         let media_type = request.preferred(&[JSON, CSV])?;
-        let found = self.store.managed_tenants(&operator, &page, &TenantFilter::default()).await?;
-        let mut used = self.store.usage_of(&operator, found.items.iter().map(Managed::id), month).await?;
+        let found = self.store.tenant_list(&operator, &page, &TenantFilter::default()).await?;
+        let mut used = self.store.usage_get_many(&operator, found.items.iter().map(Managed::id), month).await?;
         let Page { items, mut unreadable, next } = found;
         let mut shown = Vec::with_capacity(items.len());
         for Managed { tenant, .. } in &items {

@@ -68,7 +68,8 @@ pub async fn first_answer<S: Scope>(
 ) -> Result<Reply, Problem> {
     let result = work.await;
     match (&result, once) {
-        (Err(problem), Some(once)) if is_decided_by_state(problem) => match store.kept(access, once).await? {
+        (Err(problem), Some(once)) if is_decided_by_state(problem) => match store.stored_reply_get(access, once).await?
+        {
             Some(kept) => replay(request, once, Answered { kept, ours: false }),
             None => result,
         },

@@ -135,7 +135,7 @@ impl Closing<'_> {
         let orders: Vec<Order> = batch.iter_mut().map(order).collect();
         let addressed =
             batch.iter().zip(&orders).map(|(Held { key: (payer, month), .. }, order)| (payer, *month, order));
-        let answers = store.order_all(environment, addressed).await?;
+        let answers = store.usage_order_all(environment, addressed).await?;
         for ((Held { key, account }, order), answer) in batch.iter_mut().zip(&orders).zip(answers) {
             if let Some(answer) = answer {
                 account.hear(order, answer, self.now);

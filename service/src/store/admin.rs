@@ -92,7 +92,7 @@ struct Beside<'a> {
 
 impl Store {
     /// Writes the row of a new tenant, and reserves its name, its id and its own issuers for it.
-    pub async fn create_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+    pub async fn tenant_create(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
         let next = managed.clone();
         let beside = Beside {
             reserve_name: Some(&next.tenant.name),
@@ -103,12 +103,12 @@ impl Store {
     }
 
     /// Writes a row over the one that was read.
-    pub async fn save_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+    pub async fn tenant_save(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
         self.overwrite(managed, Beside::default()).await
     }
 
     /// Writes a row whose tenant had another name, another plan or quota, or other issuers or opaque keys of its own.
-    pub async fn update_tenant(&self, _: &Operator, managed: &mut Managed, old: &Managed) -> Result<(), SaveError> {
+    pub async fn tenant_update(&self, _: &Operator, managed: &mut Managed, old: &Managed) -> Result<(), SaveError> {
         let next = managed.clone();
         let named = |list: &[Issuer], one: &Issuer| list.iter().any(|issuer| issuer.issuer == one.issuer);
         let has = |list: &[TenantKey], one: &TenantKey| list.iter().any(|key| key.digest == one.digest);
@@ -132,14 +132,14 @@ impl Store {
     }
 
     /// Writes the row of a tenant whose offboarding begins, and closes the rows of its usage.
-    pub async fn close_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+    pub async fn tenant_close(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
         let close = managed.offboarding.iter().flat_map(|offboarding| offboarding::months(offboarding.closed_at));
         let close = close.collect();
         self.overwrite(managed, Beside { close, ..Beside::default() }).await
     }
 
     /// Writes the tombstone of a tenant. Its name and its issuers may be given again, its id may not.
-    pub async fn bury_tenant(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+    pub async fn tenant_bury(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
         let mut buried = managed.clone();
         buried.tenant.issuers.clear();
         buried.own_issuers.clear();
@@ -156,12 +156,12 @@ impl Store {
     }
 
     /// Reads a tenant's row, strongly consistent.
-    pub async fn managed_tenant(&self, _: &Operator, id: &TenantId) -> Result<Option<Managed>, Fault> {
+    pub async fn tenant_get_managed(&self, _: &Operator, id: &TenantId) -> Result<Option<Managed>, Fault> {
         self.table.get(keys::tenant(id), Consistency::Strong).await?.map(from_item).transpose()
     }
 
     /// Lists tenants by id, eventually consistent.
-    pub async fn managed_tenants(
+    pub async fn tenant_list(
         &self,
         _: &Operator,
         page: &PageRequest,
@@ -180,7 +180,7 @@ impl Store {
 
     /// The tenants with a change under way, in a random order: many of the changes may have to wait, and whoever has not
     /// the time for all of them comes to each in the end.
-    pub async fn changing_tenants(&self, _: &Operator) -> Result<Vec<TenantId>, Fault> {
+    pub async fn tenant_list_changing(&self, _: &Operator) -> Result<Vec<TenantId>, Fault> {
         let mut found = Vec::new();
         let mut start = None;
         loop {

@@ -9,7 +9,7 @@ const TENANT: &str = "tenant";
 
 impl Store {
     /// The tenant that a client acts for, eventually consistent. The row is the operator's: a client has no say in it.
-    pub async fn client_tenant(&self, client: &str) -> Result<Option<TenantId>, Fault> {
+    pub async fn client_tenant_get(&self, client: &str) -> Result<Option<TenantId>, Fault> {
         let found = self.table.get(keys::client(client), Consistency::Eventual).await?;
         let Some(mut item) = found else { return Ok(None) };
         let tenant = take_string(&mut item, TENANT)?;

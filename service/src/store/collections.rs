@@ -44,7 +44,7 @@ impl KnownCollections {
 
 impl Store {
     /// Lists the tenant's collections by name.
-    pub async fn collections(
+    pub async fn collection_list(
         &self,
         access: &Access<RecordsRead>,
         page: &PageRequest,
@@ -54,20 +54,20 @@ impl Store {
     }
 
     /// Makes sure that collections have their rows.
-    pub(super) async fn ensure_collections(
+    pub(super) async fn collection_ensure_all(
         &self,
         access: &Access<RecordsWrite>,
         collections: HashSet<&CollectionName>,
         now: Timestamp,
     ) -> Result<(), OnceError> {
-        let row = |collection| self.ensure_collection(access, collection, now);
+        let row = |collection| self.collection_ensure(access, collection, now);
         // Collected: the compiler cannot tell that a stream with the closure in it is `Send`.
         let rows: Vec<_> = collections.into_iter().map(row).collect();
         stream::iter(rows).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// Makes sure that a collection has its row.
-    pub(super) async fn ensure_collection(
+    pub(super) async fn collection_ensure(
         &self,
         access: &Access<RecordsWrite>,
         collection: &CollectionName,

@@ -26,7 +26,12 @@ impl Store {
     /// Reads the next records of all collections. A page may be empty while there is more: `next` says so.
     ///
     /// Expired records that the table still has are left out.
-    pub async fn export(&self, _: &Operator, tenant: &TenantId, cursor: Option<&str>) -> Result<Export, ListError> {
+    pub async fn record_export(
+        &self,
+        _: &Operator,
+        tenant: &TenantId,
+        cursor: Option<&str>,
+    ) -> Result<Export, ListError> {
         // The collection that is being read, as the page of one that it is on, and the place in it.
         let (collection_cursor, record_cursor) = match cursor.map(|cursor| cursor.split_once(SEPARATOR)) {
             None => (None, None),

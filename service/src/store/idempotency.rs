@@ -64,7 +64,7 @@ pub(super) enum Ending {
 
 impl Store {
     /// Reads what is kept for a request, strongly consistent.
-    pub async fn kept<S: Scope>(&self, access: &Access<S>, once: &Once) -> Result<Option<Kept>, OnceError> {
+    pub async fn stored_reply_get<S: Scope>(&self, access: &Access<S>, once: &Once) -> Result<Option<Kept>, OnceError> {
         let key = keys::answer(access.tenant(), once.digest());
         let Some(item) = self.table.get(key, Consistency::Strong).await? else { return Ok(None) };
         let expiry = Expiry::from_secs(read_number(&item, attribute::EXPIRES_AT)?);

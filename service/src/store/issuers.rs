@@ -14,7 +14,7 @@ const CONFIG: &str = "config";
 
 impl Store {
     /// The issuer of that `iss`, if it is a tenant's, eventually consistent.
-    pub async fn tenant_issuer(&self, iss: &str) -> Result<Option<TenantIssuer>, Fault> {
+    pub async fn issuer_get(&self, iss: &str) -> Result<Option<TenantIssuer>, Fault> {
         self.table.get(keys::issuer(iss), Consistency::Eventual).await?.map(from_item).transpose()
     }
 }

@@ -28,7 +28,7 @@ impl Store {
     ///
     /// What leads to other items goes last: machine tokens with their grants, and the rows of collections, which stay. So
     /// what is not yet removed, or is written late, can always be found.
-    pub async fn purge(&self, _: &Operator, tenant: &TenantId, after: Option<&str>) -> Result<Purged, Fault> {
+    pub async fn tenant_purge(&self, _: &Operator, tenant: &TenantId, after: Option<&str>) -> Result<Purged, Fault> {
         let tokens = self.some_of(&keys::tokens(tenant), None, BATCH / 2).await?;
         if !tokens.is_empty() {
             // The grants first: a token whose row is gone could not be revoked any more. A row that does not say where its
@@ -50,7 +50,7 @@ impl Store {
     }
 
     /// Removes up to 25 rows of a tenant's collections and says how many; none means that there are none left.
-    pub async fn purge_collections(&self, _: &Operator, tenant: &TenantId) -> Result<usize, Fault> {
+    pub async fn tenant_purge_collections(&self, _: &Operator, tenant: &TenantId) -> Result<usize, Fault> {
         let rows = self.some_of(&keys::collections(tenant), None, BATCH).await?;
         if rows.is_empty() { Ok(0) } else { self.delete(rows).await }
     }

@@ -67,7 +67,7 @@ pub(super) async fn query<T>(
             start,
             most: Some(limit + 1),
             descending: page.order == Order::Desc,
-            consistency: if page.consistent { Consistency::Strong } else { Consistency::Eventual },
+            consistency: Consistency::strong_if(page.consistent),
             filter: filter.unwrap_or_default(),
             ..Query::of(partition.hash.0, partition.hash.1)
         })

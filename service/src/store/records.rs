@@ -59,7 +59,7 @@ pub(super) struct Write<'a> {
 
 impl Store {
     /// Reads a record.
-    pub async fn record(
+    pub async fn record_get(
         &self,
         access: &Access<RecordsRead>,
         key: &RecordKey,
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Lists the records of a collection by id.
-    pub async fn records(
+    pub async fn record_list(
         &self,
         access: &Access<RecordsRead>,
         collection: &CollectionName,
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// Creates a record that is not there. With an id from [`RecordId::generate`] it never is.
-    pub async fn create_record(
+    pub async fn record_create(
         &self,
         access: &Access<RecordsWrite>,
         key: &RecordKey,
@@ -91,7 +91,7 @@ impl Store {
         keep: Option<&Keep<'_, Record>>,
     ) -> Result<Written<Record>, WriteError> {
         let write = Write::new(access, key);
-        self.ensure_collection(access, write.collection, write.now).await?;
+        self.collection_ensure(access, write.collection, write.now).await?;
         let record = write.new_record(draft);
         let insert = write.insert(&record, Condition::default().and(ABSENT));
         match self.commit(insert, write.keeping(keep, &record)?).await? {
@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Creates or replaces a record.
-    pub async fn put_record(
+    pub async fn record_put(
         &self,
         access: &Access<RecordsWrite>,
         key: &RecordKey,
@@ -113,7 +113,7 @@ impl Store {
     ) -> Result<Written<Put>, WriteError> {
         let write = Write::new(access, key);
         if precondition.holds(None) {
-            self.ensure_collection(access, write.collection, write.now).await?;
+            self.collection_ensure(access, write.collection, write.now).await?;
         }
         match keep {
             None => self.put_alone(&write, draft, precondition).await.map(Written::Now),
@@ -207,7 +207,7 @@ impl Store {
     ///
     /// The write is on the state that was read. When that is outdated the merge is made again, unless the request
     /// named the state.
-    pub async fn merge_record(
+    pub async fn record_merge(
         &self,
         access: &Access<RecordsWrite>,
         key: &RecordKey,
@@ -241,7 +241,7 @@ impl Store {
     }
 
     /// Deletes a record.
-    pub async fn delete_record(
+    pub async fn record_delete(
         &self,
         access: &Access<RecordsWrite>,
         key: &RecordKey,
@@ -272,7 +272,7 @@ impl Store {
     }
 
     async fn item(&self, key: Key, consistent: bool) -> Result<Option<Item>, Fault> {
-        self.table.get(key, if consistent { Consistency::Strong } else { Consistency::Eventual }).await
+        self.table.get(key, Consistency::strong_if(consistent)).await
     }
 }
 

@@ -185,6 +185,13 @@ impl Table {
     }
 }
 
+impl Consistency {
+    /// As a request wants it.
+    pub(super) fn strong_if(wanted: bool) -> Self {
+        if wanted { Self::Strong } else { Self::Eventual }
+    }
+}
+
 fn projection(attributes: &[&str]) -> Option<String> {
     let names = || attributes.iter().map(|name| format!("#{name}")).collect::<Vec<_>>().join(", ");
     (!attributes.is_empty()).then(names)

@@ -16,7 +16,7 @@ const DIGEST: &str = "digest";
 
 impl Store {
     /// Whose the key of this digest is, and when it ends, expired or not, eventually consistent.
-    pub async fn tenant_of_key(&self, digest: &Digest) -> Result<Option<(TenantId, Option<Expiry>)>, Fault> {
+    pub async fn tenant_key_get(&self, digest: &Digest) -> Result<Option<(TenantId, Option<Expiry>)>, Fault> {
         let found = self.table.get(keys::tenant_key(digest), Consistency::Eventual).await?;
         let Some(mut item) = found else { return Ok(None) };
         let tenant = TenantId::parse(&take_string(&mut item, TENANT)?).map_err(|_| Fault::corrupt(TENANT))?;

@@ -20,7 +20,7 @@ pub(super) const IN_INDEX: &str = "TENANT";
 
 impl Store {
     /// Reads a tenant's row, eventually consistent.
-    pub async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>, Fault> {
+    pub async fn tenant_get(&self, id: &TenantId) -> Result<Option<Tenant>, Fault> {
         let found = self.table.get(keys::tenant(id), Consistency::Eventual).await?;
         found.map(|item| from_item(id.clone(), item)).transpose()
     }

@@ -34,7 +34,7 @@ const LAST_USED_AT: &str = "lastUsedAt";
 
 impl Store {
     /// Makes a token valid. Its id and its secret have just been generated, so there is none like it.
-    pub async fn create_token(
+    pub async fn token_create(
         &self,
         access: &Access<TokensManage>,
         token: &MachineToken,
@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// Lists the tenant's tokens in the order of their creation.
-    pub async fn tokens(
+    pub async fn token_list(
         &self,
         access: &Access<TokensManage>,
         page: &PageRequest,
@@ -75,7 +75,7 @@ impl Store {
     }
 
     /// Ends a token.
-    pub async fn revoke_token(&self, access: &Access<TokensManage>, id: &TokenId) -> Result<(), RevokeError> {
+    pub async fn token_revoke(&self, access: &Access<TokensManage>, id: &TokenId) -> Result<(), RevokeError> {
         let key = Key { pk: keys::tokens(access.tenant()), sk: id.as_str().to_owned() };
         let item = self.table.get(key.clone(), Consistency::Strong).await?;
         let item = item.filter(|item| !is_expired(item, Timestamp::now()));
@@ -91,12 +91,12 @@ impl Store {
 
     /// What the token with this digest is good for, expired or not. Strongly consistent: a token works as soon as its
     /// creator has it.
-    pub async fn grant(&self, digest: &Digest) -> Result<Option<Grant>, Fault> {
+    pub async fn token_grant_get(&self, digest: &Digest) -> Result<Option<Grant>, Fault> {
         self.table.get(keys::grant(digest), Consistency::Strong).await?.map(from_grant_item).transpose()
     }
 
     /// Records a use of a token, unless one after `before` is recorded already. A token that is revoked stays so.
-    pub async fn record_use(&self, digest: &Digest, now: Timestamp, before: Timestamp) -> Result<(), Fault> {
+    pub async fn token_touch(&self, digest: &Digest, now: Timestamp, before: Timestamp) -> Result<(), Fault> {
         let condition = Condition::default()
             .and(EXISTS)
             .and("(attribute_not_exists(#lastUsedAt) OR #lastUsedAt <= :before)")

@@ -31,7 +31,7 @@ type Versions = Vec<Option<Version>>;
 
 impl Store {
     /// Makes all operations happen, or none.
-    pub async fn commit_transaction(
+    pub async fn transaction_commit(
         &self,
         access: &Access<RecordsWrite>,
         transaction: &Transaction<'_>,
@@ -40,7 +40,7 @@ impl Store {
         let mut attempts = Attempts::repeatable(Backoff::patient());
         let found = self.read(access, transaction).await?;
         let mut plan = Plan::new(access, transaction, found)?;
-        self.ensure_collections(access, plan::new_collections(transaction), plan.now()).await?;
+        self.collection_ensure_all(access, plan::new_collections(transaction), plan.now()).await?;
         let mut token = Token::generate();
         loop {
             let mut items = plan.changes();

@@ -34,7 +34,7 @@ const UPDATE: &str = "SET #mark = :mark, #expiresAt = :expiresAt \
 
 impl Store {
     /// Sends an order for a tenant's month. After a fault nobody knows whether it was applied.
-    pub async fn order(
+    pub async fn usage_order(
         &self,
         payer: &Payer,
         month: Month,
@@ -54,7 +54,7 @@ impl Store {
     /// Sends orders for up to 100 months in one transaction, which applies all of them or none. They take no units. There
     /// is no answer for an order that could have been applied, but was not because of another one. After a fault nobody
     /// knows whether they were applied; they may be sent again, one by one as well.
-    pub async fn order_all(
+    pub async fn usage_order_all(
         &self,
         environment: &Environment,
         orders: impl Iterator<Item = (&Payer, Month, &Order)>,
@@ -75,7 +75,7 @@ impl Store {
     }
 
     /// What a tenant used in a month, as far as it was reported; nothing, of a month that nobody used.
-    pub async fn usage(&self, access: &Access<UsageRead>, month: Month) -> Result<Row, Fault> {
+    pub async fn usage_get(&self, access: &Access<UsageRead>, month: Month) -> Result<Row, Fault> {
         let item = self.table.get(keys::usage(access.tenant(), month), Consistency::Eventual).await?;
         row(&item.unwrap_or_default())
     }
@@ -324,7 +324,7 @@ mod tests {
                 } else {
                     store.table.write(ItemWrite::delete(key, Condition::default())).await.unwrap();
                 }
-                store.order(&payer, month, &environment, &order).await.unwrap()
+                store.usage_order(&payer, month, &environment, &order).await.unwrap()
             });
             let mut row = before.unwrap_or_default();
             let expected = if model::apply(&mut row, &environment, &order, None) {

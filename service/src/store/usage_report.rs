@@ -15,7 +15,7 @@ use crate::domain::tenant::TenantId;
 impl Store {
     /// What some tenants used in a month, eventually consistent; without those that have no row, and `None` for one whose
     /// row cannot be read. One request takes as many as a page of a list has.
-    pub async fn usage_of(
+    pub async fn usage_get_many(
         &self,
         _: &Operator,
         tenants: impl Iterator<Item = &TenantId>,

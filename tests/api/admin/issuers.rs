@@ -281,11 +281,11 @@ async fn an_opaque_key_stands_for_its_tenant_until_it_is_rotated_out() {
 
     let store = Store::new(aws::dynamodb(&api.aws_config(), aws::connector()), "Table");
     let digest = tenant_key::digest(&third).unwrap();
-    assert!(store.tenant_of_key(&digest).await.unwrap().is_some());
+    assert!(store.tenant_key_get(&digest).await.unwrap().is_some());
     operator.delete(&path).await.expect(202);
     api.finish_offboarding(&id).await;
-    assert_eq!(store.tenant_of_key(&digest).await.unwrap(), None, "an offboarded tenant leaves none behind");
-    assert_eq!(store.tenant_issuer(own.issuer.url()).await.unwrap(), None);
+    assert_eq!(store.tenant_key_get(&digest).await.unwrap(), None, "an offboarded tenant leaves none behind");
+    assert_eq!(store.issuer_get(own.issuer.url()).await.unwrap(), None);
     operator.post(&keys, &json!({})).await.expect_problem(409, "change_not_allowed");
     api.shutdown().await;
 }

@@ -59,8 +59,8 @@ async fn a_quota_is_whole_again_when_the_month_ends_and_what_was_held_goes_back_
     let access = caller.access().unwrap();
     let rows = || async {
         let store = store(&api);
-        let before = store.usage(&access, month).await.unwrap();
-        let after = store.usage(&access, month.next()).await.unwrap();
+        let before = store.usage_get(&access, month).await.unwrap();
+        let after = store.usage_get(&access, month.next()).await.unwrap();
         ((before.leased, before.usage.requests), (after.leased, after.usage.requests))
     };
 
@@ -98,7 +98,7 @@ async fn a_lease_that_got_old_is_settled_by_the_requests_of_others() {
     assert_eq!(table.take_orders().len(), 1, "it is not old yet");
     spend(&ledger, &tenants[1], minute.plus(Duration::from_mins(1))).await.unwrap();
     assert_eq!(table.take_orders().len(), 2);
-    let row = store(&api).usage(&access, Month::of(now)).await.unwrap();
+    let row = store(&api).usage_get(&access, Month::of(now)).await.unwrap();
     assert_eq!((row.leased, row.usage.requests), (1, 1));
     api.shutdown().await;
 }

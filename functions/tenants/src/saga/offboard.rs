@@ -27,7 +27,7 @@ impl Saga {
         if managed.offboarding.is_none() {
             // A version that closed no rows of usage has begun it.
             managed.offboarding_from(Timestamp::now());
-            self.store.close_tenant(operator, managed).await?;
+            self.store.tenant_close(operator, managed).await?;
         }
         loop {
             let now = Timestamp::now();
@@ -42,13 +42,13 @@ impl Saga {
                 break;
             }
         }
-        while let removed @ 1.. = self.store.purge_collections(operator, managed.id()).await? {
+        while let removed @ 1.. = self.store.tenant_purge_collections(operator, managed.id()).await? {
             count(managed, removed);
         }
         // Only when that is written: a row that is saved as gone after a failure would keep its name for ever.
         let mut gone = managed.clone();
         gone.settle(Timestamp::now());
-        self.store.bury_tenant(operator, &mut gone).await?;
+        self.store.tenant_bury(operator, &mut gone).await?;
         *managed = gone;
         Ok(true)
     }
@@ -59,7 +59,7 @@ impl Saga {
         while Instant::now() < until {
             let id = managed.id().clone();
             let look = &mut managed.offboarding_from(Timestamp::now()).look;
-            match self.store.purge(operator, &id, look.after.as_deref()).await? {
+            match self.store.tenant_purge(operator, &id, look.after.as_deref()).await? {
                 Purged::Removed(removed) => {
                     look.found = true;
                     count(managed, removed);
@@ -69,7 +69,7 @@ impl Saga {
             }
             parts += 1;
             if parts % PARTS == 0 {
-                self.store.save_tenant(operator, managed).await?;
+                self.store.tenant_save(operator, managed).await?;
             }
         }
         Ok(false)
@@ -78,7 +78,7 @@ impl Saga {
     /// Leaves the rest to whoever comes first from then on.
     async fn leave(&self, operator: &Operator, managed: &mut Managed, from: Timestamp) -> Result<bool, Interrupted> {
         managed.give_back(from);
-        self.store.save_tenant(operator, managed).await?;
+        self.store.tenant_save(operator, managed).await?;
         Ok(false)
     }
 }
