@@ -78,7 +78,7 @@ impl Store {
         Ok(self.table.query(query).await?.items)
     }
 
-    /// Deletes items, and says how many. Fails where the table leaves some over, for the next call to find.
+    /// Deletes items, and says how many. What a failure leaves over, the next call finds.
     async fn delete(&self, found: Vec<Item>) -> Result<usize, Fault> {
         let keys = found.iter().map(Key::of).collect::<Result<Vec<_>, _>>()?;
         let count = keys.len();

@@ -11,8 +11,6 @@ mod failure;
 mod item_write;
 mod transaction;
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, WriteRequest};
@@ -166,22 +164,24 @@ impl Table {
         Ok(Found { items: response.items.unwrap_or_default(), last: response.last_evaluated_key })
     }
 
-    /// Deletes up to 25 items by their keys, whatever they are. Fails where the table leaves some over: what was deleted
-    /// is not known then.
+    /// Deletes up to 25 items by their keys. A table that is throttled leaves some of them over, which are then sent again.
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), Fault> {
         let request = |key: Key| {
             let delete = DeleteRequest::builder().set_key(Some(key.into_map())).build().map_err(Fault::unbuilt)?;
             Ok(WriteRequest::builder().delete_request(delete).build())
         };
-        let requests = keys.into_iter().map(request).collect::<Result<Vec<_>, Fault>>()?;
-        let items = HashMap::from([(self.name.clone(), requests)]);
-        // Not by the writer: a delete that is repeated changes nothing.
-        let request = self.reader.batch_write_item().set_request_items(Some(items));
-        let response = Box::pin(request.send()).await?;
-        match response.unprocessed_items {
-            Some(left) if !left.is_empty() => Err(Fault::Unavailable("the table left items over".to_owned())),
-            _ => Ok(()),
+        let mut left = keys.into_iter().map(request).collect::<Result<Vec<_>, Fault>>()?;
+        let mut backoff = Backoff::patient();
+        while !left.is_empty() {
+            // The SDK may retry it, because a delete that is repeated changes nothing.
+            let request = self.reader.batch_write_item().request_items(&self.name, left);
+            let response = Box::pin(request.send()).await?;
+            left = response.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
+            if !left.is_empty() && !backoff.pause().await {
+                return Err(Fault::Unavailable("items were left over from a batch again and again".to_owned()));
+            }
         }
+        Ok(())
     }
 }
 

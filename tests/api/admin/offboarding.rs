@@ -161,6 +161,43 @@ async fn a_sweep_that_dies_anywhere_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn items_that_a_throttled_table_leaves_over_are_sent_again() {
+    let table = DynamoDb::start().await;
+    let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
+    let operator = operator(&api).await;
+    let begin = async |name: &str| {
+        let id = onboard(&operator, &json!({"name": name, "plan": "pro", "key": "pooled"})).await;
+        fill(&api.caller(&id).await).await;
+        operator.delete(&format!("{TENANTS}/{id}")).await.expect(202);
+        api.age_change(&id).await;
+        table.take();
+        id
+    };
+    let first = begin("First").await;
+    api.sweep().await;
+    let seen = table.take();
+    let batch = seen.iter().position(|seen| seen.operation == "BatchWriteItem").unwrap();
+    api.finish_offboarding(&first).await;
+
+    let second = begin("Second").await;
+    table.next(std::iter::repeat_n(None, batch).chain([Some(Fault::Unprocessed); 2]));
+    api.sweep().await;
+    let left = operator.get(&format!("{TENANTS}/{second}")).await.expect(200).json();
+    assert_eq!((left.get("failure"), &left["purged"]), (None, &json!(34)));
+
+    // A fault after some were removed leaves the rest to the next sweep, which does not wait as after a failure.
+    let third = begin("Third").await;
+    table.next(std::iter::repeat_n(None, batch + 4).chain([Some(Fault::Error(400, "ValidationException"))]));
+    api.sweep().await;
+    let left = operator.get(&format!("{TENANTS}/{third}")).await.expect(200).json();
+    assert!(left["purged"].as_u64() > Some(0) && left["purged"].as_u64() < Some(34), "{left}");
+    assert_eq!(left.get("failure"), None);
+    api.sweep().await;
+    assert_eq!(operator.get(&format!("{TENANTS}/{third}")).await.expect(200).json()["purged"], 34);
+    api.shutdown().await;
+}
+
+#[tokio::test]
 async fn offboardings_that_wait_do_not_hold_up_other_changes() {
     let api = Api::start_with(|options| options.seed = false).await;
     let operator = operator(&api).await;

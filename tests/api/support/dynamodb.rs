@@ -43,7 +43,7 @@ pub(crate) enum Fault {
     ConflictDone,
     /// It is a batch of reads, and only its first key is read.
     Partly,
-    /// It is a batch of reads, and none of its keys is read.
+    /// It is a batch, and none of its keys is read, or none of its writes made.
     Unprocessed,
     /// It fails, with a 500.
     Fail,
@@ -267,7 +267,8 @@ async fn forward(State(proxy): State<Proxy>, headers: HeaderMap, body: Bytes) ->
         }
         Some(Fault::Cancel(reason)) => return cancelled(&json!([{ "Code": "None" }, { "Code": reason }])),
         Some(Fault::Unprocessed) => {
-            let nothing = json!({ "Responses": {}, "UnprocessedKeys": request["RequestItems"] });
+            let left = if operation == "BatchWriteItem" { "UnprocessedItems" } else { "UnprocessedKeys" };
+            let nothing = json!({ "Responses": {}, (left): request["RequestItems"] });
             return axum::Json(nothing).into_response();
         }
         Some(Fault::Reject) => {
