@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::domain::caller::{Caller, Payer};
 use crate::domain::month::Month;
 use crate::domain::quota::WhenUnavailable;
-use crate::domain::quota::{Account, Environment, Loss, Order, Sequence, Step, UnknownPlan};
+use crate::domain::quota::{Account, Environment, Loss, Sequence, Step, UnknownPlan, UsageUpdate};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 use crate::runtime::config::MeterConfig;
@@ -27,7 +27,7 @@ const ROUNDS: usize = 8;
 const ACCOUNTS: usize = 256;
 
 type Key = (Payer, Month);
-/// Locked while the row is asked, so that an account makes one order at a time.
+/// Locked while the row is asked, so that an account makes one update at a time.
 type Shared = Arc<tokio::sync::Mutex<Account>>;
 
 /// The accounts.
@@ -104,7 +104,7 @@ impl Ledger {
         let mut asked = false;
         for _ in 0..ROUNDS {
             let limit = self.config.quotas.limit(account.terms(), caller.plan(), caller.quota())?;
-            let order = match account.spend(now, limit, &self.sequence) {
+            let update = match account.spend(now, limit, &self.sequence) {
                 Step::Granted => {
                     let window = window(&account, limit, month, now);
                     drop(account);
@@ -112,9 +112,9 @@ impl Ledger {
                 }
                 Step::Refused => return Err(Refusal::UsedUp(window(&account, limit, month, now))),
                 Step::Closed => return Err(Refusal::Closed),
-                Step::Send(order) => order,
+                Step::Send(update) => update,
             };
-            let asking = self.ask(&key, &mut account, &order, now, until);
+            let asking = self.ask(&key, &mut account, &update, now, until);
             // Who has to wait for the table takes the time to settle what lies about.
             let outcome =
                 if asked { asking.await } else { tokio::join!(asking, self.settle_another(&key, now, until)).0 };
@@ -163,21 +163,21 @@ impl Ledger {
         accounts.iter().map(|(key, shared)| (key.clone(), Arc::clone(shared))).collect()
     }
 
-    /// Sends an order, and has the account hear of it.
+    /// Sends an update, and has the account hear of it.
     async fn ask(
         &self,
         key: &Key,
         account: &mut Account,
-        order: &Order,
+        update: &UsageUpdate,
         now: Timestamp,
         until: Instant,
     ) -> Result<(), Fault> {
         let (payer, month) = key;
-        let sending = self.store.usage_order(payer, *month, &self.environment, order);
+        let sending = self.store.usage_update(payer, *month, &self.environment, update);
         let answer = timeout_at(until, sending).await;
         let heard = match answer.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".to_owned()))) {
             Ok(answer) => {
-                account.hear(order, answer, now);
+                account.hear(update, answer, now);
                 Ok(())
             }
             Err(fault) => Err(fault),
@@ -206,13 +206,13 @@ impl Ledger {
 
     /// Has the row know everything that an account has to say.
     async fn settle(&self, key: &Key, account: &mut Account, now: Timestamp, until: Instant) -> Result<(), Fault> {
-        // The first order may only find out what became of the one before it.
+        // The first update may only find out what became of the one before it.
         for _ in 0..2 {
             if account.is_settled() {
                 break;
             }
-            let order = account.report(now, &self.sequence);
-            self.ask(key, account, &order, now, until).await?;
+            let update = account.report(now, &self.sequence);
+            self.ask(key, account, &update, now, until).await?;
         }
         Ok(())
     }

@@ -6,47 +6,47 @@
 //! unit that it was not handed: so the limit holds, whatever crashes.
 //!
 //! What makes an update count once, however often it is sent and however late it arrives, is a chain. Each environment has a
-//! mark in the row: the sequence number of its last update. Each [`Order`] names the mark that it comes after, and its
-//! condition holds the row to that mark. So of all orders that come after the same mark at most one is ever applied, and the
-//! mark tells which. An order without a response stays [in doubt](Account) until the mark is seen. Until then, what it gives
+//! mark in the row: the sequence number of its last update. Each [`UsageUpdate`] names the mark that it comes after, and its
+//! condition holds the row to that mark. So of all updates that come after the same mark at most one is ever applied, and the
+//! mark tells which. An update without a response stays [in doubt](Account) until the mark is seen. Until then, what it gives
 //! back is not spent, what it takes is not held, and what it reports is not dropped.
 //!
 //! # An example
 //!
-//! Two environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes. `order n > m` is the
-//! order with the sequence number n that comes after the mark m.
+//! Two environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes. `update n > m` is the
+//! update with the sequence number n that comes after the mark m.
 //!
 //! ```text
 //!        environment A            the row: leased, marks          environment B
 //!        -------------            ----------------------          -------------
 //!                                   0
-//!  request: order 1 > none, take 1
+//!  request: update 1 > none, take 1
 //!                          ------>  1   A=1
 //!           holds 1, spends it
-//!  request: order 2 > 1, take 2
+//!  request: update 2 > 1, take 2
 //!                          ------>  3   A=2
 //!           response lost  x-----
-//!           order 2 is in doubt: no unit may be spent
-//!                                                                 request: order 1 > none, take 1
+//!           update 2 is in doubt: no unit may be spent
+//!                                                                 request: update 1 > none, take 1
 //!                                   4   A=2 B=1           <------
 //!                                                                 holds 1, crashes
-//!  request: order 3 > 1, report
+//!  request: update 3 > 1, report
 //!                          ------>  4   A=2 B=1
-//!           rejected: A's mark is 2, so order 2 was applied, and order 3 never will be
+//!           rejected: A's mark is 2, so update 2 was applied, and update 3 never will be
 //!           holds 2, spends 1
-//!  end:     order 4 > 2, give 1
+//!  end:     update 4 > 2, give 1
 //!                          ------>  3   A=4 B=1
 //! ```
 //!
 //! Two requests of A were served and 3 units are leased: B's unit is stranded, which means that it counts as used. Had
-//! order 2 been lost on its way to the row, order 3 would have been applied. Then order 2 could not be applied any more
+//! update 2 been lost on its way to the row, update 3 would have been applied. Then update 2 could not be applied any more
 //! even if it arrived later, because A's mark would be 3.
 //!
-//! This module is the protocol alone: it makes [orders](Order) and learns from [answers](Answer). `store::usage` writes
+//! This module is the protocol alone: it makes [updates](UsageUpdate) and learns from [answers](Answer). `store::usage` writes
 //! them, `ledger` holds the accounts of an execution environment.
 
 mod account;
-mod order;
+mod update;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -57,7 +57,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 
 pub use account::{Account, Loss, Step};
-pub use order::{Answer, Lease, Order, Row};
+pub use update::{Answer, Lease, Row, UsageUpdate};
 
 use crate::domain::time::{CLOCK_SKEW, SIGNATURE_LIFETIME, Timestamp};
 
@@ -65,10 +65,10 @@ use crate::domain::time::{CLOCK_SKEW, SIGNATURE_LIFETIME, Timestamp};
 pub const LEASE: Duration = Duration::from_mins(1);
 /// How long a used up quota is not asked about again.
 pub const PAUSE: Duration = Duration::from_secs(5);
-/// How long an environment's first order in a row is sent again. Its later ones come after a mark, so they may be sent
+/// How long an environment's first update in a row is sent again. Its later ones come after a mark, so they may be sent
 /// at any time.
 const RESEND: Duration = Duration::from_mins(5);
-/// How old a mark is when others may remove it: no order that comes after it can arrive any more.
+/// How old a mark is when others may remove it: no update that comes after it can arrive any more.
 const SILENT: Duration = RESEND.saturating_add(SIGNATURE_LIFETIME).saturating_add(CLOCK_SKEW);
 /// How many marks an update removes at most.
 const FORGOTTEN: usize = 4;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::{Key, Ledger, Shared, tell_given_up};
-use crate::domain::quota::{Account, Loss, Order};
+use crate::domain::quota::{Account, Loss, UsageUpdate};
 use crate::domain::time::Timestamp;
 use crate::store::Fault;
 
@@ -31,7 +31,7 @@ const ALONE: usize = LANES - 1;
 /// How many rows a transaction has at most. `DynamoDB` takes 100, but the more there are, the likelier it is that one of
 /// them is just being written.
 const TOGETHER: usize = 25;
-/// How often an account is asked about with others. The first order may only find out what became of the one before it.
+/// How often an account is asked about with others. The first update may only find out what became of the one before it.
 const ROUNDS: usize = 2;
 /// How many of the accounts that have something left are named in the log.
 const NAMED: usize = 5;
@@ -127,18 +127,18 @@ impl Closing<'_> {
     /// Sends the reports of several accounts in one transaction, and has the accounts hear of it.
     async fn report(&self, batch: &mut [Held]) -> Result<(), Fault> {
         let Ledger { store, environment, sequence, .. } = self.ledger;
-        let order = |Held { key, account }: &mut Held| {
-            let order = account.report(self.now, sequence);
+        let update = |Held { key, account }: &mut Held| {
+            let update = account.report(self.now, sequence);
             tell_given_up(key, account);
-            order
+            update
         };
-        let orders: Vec<Order> = batch.iter_mut().map(order).collect();
+        let updates: Vec<UsageUpdate> = batch.iter_mut().map(update).collect();
         let addressed =
-            batch.iter().zip(&orders).map(|(Held { key: (payer, month), .. }, order)| (payer, *month, order));
-        let answers = store.usage_order_all(environment, addressed).await?;
-        for ((Held { key, account }, order), answer) in batch.iter_mut().zip(&orders).zip(answers) {
+            batch.iter().zip(&updates).map(|(Held { key: (payer, month), .. }, update)| (payer, *month, update));
+        let answers = store.usage_update_all(environment, addressed).await?;
+        for ((Held { key, account }, update), answer) in batch.iter_mut().zip(&updates).zip(answers) {
             if let Some(answer) = answer {
-                account.hear(order, answer, self.now);
+                account.hear(update, answer, self.now);
                 tell_given_up(key, account);
             }
         }

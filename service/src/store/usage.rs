@@ -9,7 +9,7 @@ use super::terms::{PLAN, QUOTA, expiry};
 use super::{Fault, Store, keys};
 use crate::domain::caller::{Access, Payer, UsageRead};
 use crate::domain::month::Month;
-use crate::domain::quota::{Answer, Environment, Lease, Order, Row, Terms};
+use crate::domain::quota::{Answer, Environment, Lease, Row, Terms, UsageUpdate};
 use crate::domain::units::Units;
 use crate::domain::usage::Usage;
 
@@ -33,16 +33,16 @@ const UPDATE: &str = "SET #mark = :mark, #expiresAt = :expiresAt \
     #readUnits :readUnits, #writeUnits :writeUnits, #memoryMs :memoryMs, #updates :one";
 
 impl Store {
-    /// Sends an order for a tenant's month. After a fault nobody knows whether it was applied.
-    pub async fn usage_order(
+    /// Sends an update for a tenant's month. After a fault nobody knows whether it was applied.
+    pub async fn usage_update(
         &self,
         payer: &Payer,
         month: Month,
         environment: &Environment,
-        order: &Order,
+        update: &UsageUpdate,
     ) -> Result<Answer, Fault> {
-        // Each order is applied once, however often it is sent: the mark that it is after is replaced with its own.
-        let change = ordering(payer, month, environment, order).repeatable().returning_new();
+        // Each update is applied once, however often it is sent: the mark that it is after is replaced with its own.
+        let change = item_write(payer, month, environment, update).repeatable().returning_new();
         match self.table.write(change).await {
             Ok(item) => Ok(Answer::Applied(row(&item.unwrap_or_default())?)),
             Err(Failure::Condition(item)) => refused(item, true),
@@ -51,15 +51,16 @@ impl Store {
         }
     }
 
-    /// Sends orders for up to 100 months in one transaction, which applies all of them or none. They take no units. There
-    /// is no answer for an order that could have been applied, but was not because of another one. After a fault nobody
+    /// Sends updates for up to 100 months in one transaction, which applies all of them or none. They take no units. There
+    /// is no answer for an update that could have been applied, but was not because of another one. After a fault nobody
     /// knows whether they were applied; they may be sent again, one by one as well.
-    pub async fn usage_order_all(
+    pub async fn usage_update_all(
         &self,
         environment: &Environment,
-        orders: impl Iterator<Item = (&Payer, Month, &Order)>,
+        updates: impl Iterator<Item = (&Payer, Month, &UsageUpdate)>,
     ) -> Result<Vec<Option<Answer>>, Fault> {
-        let writes: Vec<_> = orders.map(|(payer, month, order)| ordering(payer, month, environment, order)).collect();
+        let writes: Vec<_> =
+            updates.map(|(payer, month, update)| item_write(payer, month, environment, update)).collect();
         let sent = writes.len();
         match self.table.transact(writes).await? {
             Outcome::Written => Ok(vec![Some(Answer::AppliedUnseen); sent]),
@@ -81,40 +82,40 @@ impl Store {
     }
 }
 
-/// The update that an order is.
-fn ordering(payer: &Payer, month: Month, environment: &Environment, order: &Order) -> ItemWrite {
-    let condition = figures(month, order)
+/// The update that an update is.
+fn item_write(payer: &Payer, month: Month, environment: &Environment, update: &UsageUpdate) -> ItemWrite {
+    let condition = figures(month, update)
         .into_iter()
-        .fold(condition(order), |condition, (name, value)| condition.value(&name, value));
-    let change = ItemWrite::update(keys::usage(payer.tenant(), month), update(order), condition)
+        .fold(condition(update), |condition, (name, value)| condition.value(&name, value));
+    let change = ItemWrite::update(keys::usage(payer.tenant(), month), update_expression(update), condition)
         .name("#mark".to_owned(), format!("{MARK}{environment}"));
-    forgotten(order)
+    forgotten(update)
         .iter()
         .enumerate()
         .fold(change, |change, (index, silent)| change.name(format!("#silent{index}"), format!("{MARK}{silent}")))
 }
 
-/// What is heard of an order whose condition does not hold on this item.
+/// What is heard of an update whose condition does not hold on this item.
 fn refused(item: Option<Item>, certain: bool) -> Result<Answer, Fault> {
     Ok(Answer::Refused { row: row(&item.unwrap_or_default())?, certain })
 }
 
-fn forgotten(order: &Order) -> &[Environment] {
-    order.lease.as_ref().map_or(&[], |lease| &lease.forget)
+fn forgotten(update: &UsageUpdate) -> &[Environment] {
+    update.lease.as_ref().map_or(&[], |lease| &lease.forget)
 }
 
-fn update(order: &Order) -> String {
-    let forgotten = 0..forgotten(order).len();
+fn update_expression(update: &UsageUpdate) -> String {
+    let forgotten = 0..forgotten(update).len();
     let removed: Vec<String> = forgotten.map(|index| format!("#silent{index}")).collect();
     if removed.is_empty() { UPDATE.to_owned() } else { format!("{UPDATE} REMOVE {}", removed.join(", ")) }
 }
 
-fn condition(order: &Order) -> Condition {
-    let condition = match order.after {
+fn condition(update: &UsageUpdate) -> Condition {
+    let condition = match update.after {
         Some(after) => Condition::default().and("#mark = :after").value(":after", number(after)),
         None => Condition::default().and("attribute_not_exists(#mark)"),
     };
-    let (Some(lease), Some(ceiling)) = (&order.lease, order.ceiling()) else { return condition };
+    let (Some(lease), Some(ceiling)) = (&update.lease, update.ceiling()) else { return condition };
     let Lease { terms, forget, silent_before, take: _, limit: _ } = lease;
     let Terms { plan, quota } = terms;
     // What is not there is nothing, so it fits below any ceiling but one below zero.
@@ -135,12 +136,12 @@ fn condition(order: &Order) -> Condition {
     condition
 }
 
-fn figures(month: Month, order: &Order) -> Item {
-    let Usage { requests, errors, bytes_in, bytes_out, units, memory_ms } = order.usage;
+fn figures(month: Month, update: &UsageUpdate) -> Item {
+    let Usage { requests, errors, bytes_in, bytes_out, units, memory_ms } = update.usage;
     let values = [
-        (":mark", number(order.sequence)),
+        (":mark", number(update.sequence)),
         (":expiresAt", number(expiry(month))),
-        (":leased", number(order.change())),
+        (":leased", number(update.change())),
         (":requests", number(requests)),
         (":errors", number(errors)),
         (":bytesIn", number(bytes_in)),
@@ -246,7 +247,7 @@ mod tests {
         })
     }
 
-    fn row_and_order() -> impl Strategy<Value = (Option<Row>, Environment, Order)> {
+    fn row_and_update() -> impl Strategy<Value = (Option<Row>, Environment, UsageUpdate)> {
         let marks = prop::collection::btree_map(environment(), 1_i64..6, 0..3);
         let row = (0_u64..30, terms(), prop::bool::weighted(0.2), usage(), 0_u64..9, marks).prop_map(
             |(leased, terms, closed, usage, updates, marks)| Row { leased, terms, closed, usage, updates, marks },
@@ -255,8 +256,8 @@ mod tests {
         let lease = (1_u64..20, 0_u64..40, terms(), forget, 1_i64..6).prop_map(
             |(take, limit, terms, forget, silent_before)| Lease { take, limit, terms, forget, silent_before },
         );
-        let order = (6_i64..9, prop::option::of(1_i64..6), 0_u64..9, 0_u64..3, usage(), prop::option::of(lease));
-        let order = order.prop_map(|(sequence, after, give, owed, usage, lease)| Order {
+        let update = (6_i64..9, prop::option::of(1_i64..6), 0_u64..9, 0_u64..3, usage(), prop::option::of(lease));
+        let update = update.prop_map(|(sequence, after, give, owed, usage, lease)| UsageUpdate {
             sequence,
             after,
             give,
@@ -265,21 +266,21 @@ mod tests {
             lease,
         });
         // Often as the row has it, so that it is often applied.
-        (prop::option::weighted(0.8, row), environment(), order, any::<[bool; 2]>()).prop_map(
-            |(row, environment, mut order, [in_turn, on_terms])| {
+        (prop::option::weighted(0.8, row), environment(), update, any::<[bool; 2]>()).prop_map(
+            |(row, environment, mut update, [in_turn, on_terms])| {
                 let seen = row.clone().unwrap_or_default();
                 if in_turn {
-                    order.after = seen.marks.get(&environment).copied();
+                    update.after = seen.marks.get(&environment).copied();
                 }
-                order.give = order.give.min(seen.leased);
-                if let Some(lease) = &mut order.lease {
+                update.give = update.give.min(seen.leased);
+                if let Some(lease) = &mut update.lease {
                     lease.forget.retain(|id| *id != environment);
                     lease.forget.dedup();
                     if on_terms {
                         lease.terms = seen.terms;
                     }
                 }
-                (row, environment, order)
+                (row, environment, update)
             },
         )
     }
@@ -315,7 +316,7 @@ mod tests {
         let month = Month::parse(MONTH).unwrap();
         let applied = std::cell::Cell::new(0);
         let mut runner = TestRunner::new(Config { cases: 500, failure_persistence: None, ..Config::default() });
-        let outcome = runner.run(&row_and_order(), |(before, environment, order)| {
+        let outcome = runner.run(&row_and_update(), |(before, environment, update)| {
             let key = keys::usage(payer.tenant(), month);
             let answer = runtime.block_on(async {
                 if let Some(row) = &before {
@@ -324,10 +325,10 @@ mod tests {
                 } else {
                     store.table.write(ItemWrite::delete(key, Condition::default())).await.unwrap();
                 }
-                store.usage_order(&payer, month, &environment, &order).await.unwrap()
+                store.usage_update(&payer, month, &environment, &update).await.unwrap()
             });
             let mut row = before.unwrap_or_default();
-            let expected = if model::apply(&mut row, &environment, &order, None) {
+            let expected = if model::apply(&mut row, &environment, &update, None) {
                 applied.set(applied.get() + 1);
                 Answer::Applied(row)
             } else {
@@ -343,29 +344,29 @@ mod tests {
     }
 
     #[test]
-    fn an_order_as_an_expression() {
-        let report = Order { sequence: 8, after: None, give: 3, owed: 1, usage: Usage::default(), lease: None };
+    fn an_update_as_an_expression() {
+        let report = UsageUpdate { sequence: 8, after: None, give: 3, owed: 1, usage: Usage::default(), lease: None };
         assert_eq!(condition(&report).text(), "attribute_not_exists(#mark)");
-        assert_eq!(update(&report), UPDATE);
+        assert_eq!(update_expression(&report), UPDATE);
         assert_eq!(figures(Month::parse("2026-11").unwrap(), &report)[":leased"], number(-2));
 
         let forget = vec![Environment::stored("a"), Environment::stored("b")];
         let terms = Terms { plan: Some("pro".to_owned()), quota: None };
         let lease = Lease { take: 10, limit: 100, terms, forget, silent_before: 5 };
-        let order = Order { after: Some(7), lease: Some(lease.clone()), ..report };
-        let text = condition(&order).text();
+        let update = UsageUpdate { after: Some(7), lease: Some(lease.clone()), ..report };
+        let text = condition(&update).text();
         assert_eq!(
             text,
             "#mark = :after AND (attribute_not_exists(#leased) OR #leased <= :ceiling) AND #plan = :plan \
              AND attribute_not_exists(#quota) AND (attribute_not_exists(#silent0) OR #silent0 < :silentBefore) \
              AND (attribute_not_exists(#silent1) OR #silent1 < :silentBefore)"
         );
-        assert_eq!(condition(&order).into_values()[":ceiling"], number(92));
-        assert!(update(&order).ends_with(" #updates :one REMOVE #silent0, #silent1"));
+        assert_eq!(condition(&update).into_values()[":ceiling"], number(92));
+        assert!(update_expression(&update).ends_with(" #updates :one REMOVE #silent0, #silent1"));
 
         // Nothing fits below zero, a row without the attribute included.
-        let order = Order { lease: Some(Lease { limit: 7, ..lease }), ..order };
-        assert!(condition(&order).text().starts_with("#mark = :after AND #leased <= :ceiling AND "));
+        let update = UsageUpdate { lease: Some(Lease { limit: 7, ..lease }), ..update };
+        assert!(condition(&update).text().starts_with("#mark = :after AND #leased <= :ceiling AND "));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::iter::Sum;
 
-use super::{Answer, Lease, Order};
+use super::{Answer, Lease, UsageUpdate};
 use super::{
     Environment, FAIR_SHARE, FIRST_BLOCK, FORGOTTEN, LARGEST_BLOCK, LEASE, PAUSE, RESEND, Row, SHARE, SILENT, Sequence,
     Terms,
@@ -12,9 +12,9 @@ use crate::domain::usage::Usage;
 
 /// An environment's account of a tenant's month.
 ///
-/// An order is in doubt from when it is made until it is known whether it was applied. Until then no unit is spent, and
+/// An update is in doubt from when it is made until it is known whether it was applied. Until then no unit is spent, and
 /// only a report is made, which can fail by the environment's mark alone and so tells what was applied. So at most two
-/// orders are in doubt at a time.
+/// updates are in doubt at a time.
 #[derive(Debug, Clone)]
 pub struct Account {
     environment: Environment,
@@ -34,7 +34,7 @@ pub struct Account {
     silent: Vec<Environment>,
     /// How many environments have updated it within the time of a lease.
     company: u64,
-    in_doubt: Vec<Order>,
+    in_doubt: Vec<UsageUpdate>,
     block: u64,
     /// How often in a row a block was refused.
     refusals: u32,
@@ -86,7 +86,7 @@ pub enum Step {
     /// The tenant is being offboarded.
     Closed,
     /// The row has to be asked first.
-    Send(Order),
+    Send(UsageUpdate),
 }
 
 impl Account {
@@ -185,7 +185,7 @@ impl Account {
     /// What would be lost with this environment: of units those that it holds, and a block that it may have taken.
     #[must_use]
     pub fn at_stake(&self) -> Loss {
-        let taken: u64 = self.in_doubt.iter().map(Order::take).sum();
+        let taken: u64 = self.in_doubt.iter().map(UsageUpdate::take).sum();
         Loss { units: self.units + taken, owed: self.owed, requests: self.usage.requests + u64::from(self.open) }
     }
 
@@ -194,37 +194,37 @@ impl Account {
         self.given_up.take()
     }
 
-    /// An order that gives everything back, tells everything and takes nothing.
-    pub fn report(&mut self, now: Timestamp, sequence: &Sequence) -> Order {
-        // The first order of an environment is told from a repeat by the mark that it leaves, which others remove in the
+    /// An update that gives everything back, tells everything and takes nothing.
+    pub fn report(&mut self, now: Timestamp, sequence: &Sequence) -> UsageUpdate {
+        // The first update of an environment is told from a repeat by the mark that it leaves, which others remove in the
         // end. Whether it was applied can then not be known: it counts as applied, but for what it took.
         if self.mark.is_none() {
             self.give_up(now);
         }
         // The very same again: a new one each time would be one more to be in doubt of.
-        if let Some(order) = self.in_doubt.last().filter(|order| order.lease.is_none()) {
-            return order.clone();
+        if let Some(update) = self.in_doubt.last().filter(|update| update.lease.is_none()) {
+            return update.clone();
         }
-        self.order(None, now, sequence)
+        self.update(None, now, sequence)
     }
 
-    /// An order that gives back what is left, and takes a new block.
-    fn lease(&mut self, now: Timestamp, limit: u64, sequence: &Sequence) -> Order {
+    /// An update that gives back what is left, and takes a new block.
+    fn lease(&mut self, now: Timestamp, limit: u64, sequence: &Sequence) -> UsageUpdate {
         let room = limit.saturating_sub((self.leased + self.owed).saturating_sub(self.units));
         // Others take what was seen to be there: ask for less each time. A single unit is only refused if there is none.
         let share = SHARE.max(FAIR_SHARE * self.company);
         let take = (self.next_block(now).min(room / share) >> (2 * self.refusals.min(8))).max(1);
         let silent_before = now.minus(SILENT).as_millis();
         let lease = Lease { take, limit, terms: self.terms.clone(), forget: self.silent.clone(), silent_before };
-        self.order(Some(lease), now, sequence)
+        self.update(Some(lease), now, sequence)
     }
 
-    /// An order that says everything. It is in doubt from now on: who sends it may be stopped at any moment.
-    fn order(&mut self, lease: Option<Lease>, now: Timestamp, sequence: &Sequence) -> Order {
+    /// An update that says everything. It is in doubt from now on: who sends it may be stopped at any moment.
+    fn update(&mut self, lease: Option<Lease>, now: Timestamp, sequence: &Sequence) -> UsageUpdate {
         let Self { units, owed, usage, mark, .. } = *self;
-        let order = Order { sequence: sequence.next(now), after: mark, give: units, owed, usage, lease };
-        self.in_doubt.push(order.clone());
-        order
+        let update = UsageUpdate { sequence: sequence.next(now), after: mark, give: units, owed, usage, lease };
+        self.in_doubt.push(update.clone());
+        update
     }
 
     /// Twice the last block, if that was used up young; half of it, if it got old.
@@ -236,24 +236,24 @@ impl Account {
         }
     }
 
-    /// Learns what became of the order that this account has made last.
-    pub fn hear(&mut self, order: &Order, answer: Answer, now: Timestamp) {
+    /// Learns what became of the update that this account has made last.
+    pub fn hear(&mut self, update: &UsageUpdate, answer: Answer, now: Timestamp) {
         match answer {
             Answer::Applied(row) => {
-                self.apply(order, now);
+                self.apply(update, now);
                 self.see(row, now);
             }
             Answer::AppliedUnseen => {
-                self.apply(order, now);
-                self.mark = Some(order.sequence);
-                self.leased = self.leased.saturating_add_signed(order.change());
+                self.apply(update, now);
+                self.mark = Some(update.sequence);
+                self.leased = self.leased.saturating_add_signed(update.change());
             }
             Answer::Refused { row, certain } => {
                 let mark = row.marks.get(&self.environment).copied();
-                if let Some(applied) = self.in_doubt.iter().find(|order| Some(order.sequence) == mark).cloned() {
+                if let Some(applied) = self.in_doubt.iter().find(|update| Some(update.sequence) == mark).cloned() {
                     self.apply(&applied, now);
-                } else if mark == order.after {
-                    self.refuse(order, &row, certain, now);
+                } else if mark == update.after {
+                    self.refuse(update, &row, certain, now);
                 } else {
                     // The mark is gone, or is of before this account was opened. Either way nothing can be applied any
                     // more that comes after the mark that was believed in; and if the mark is gone, it may have been.
@@ -267,14 +267,14 @@ impl Account {
         }
     }
 
-    /// An order was applied: what it says is now in the row.
-    fn apply(&mut self, order: &Order, now: Timestamp) {
-        self.units = self.units - order.give + order.take();
-        self.owed -= order.owed;
-        self.usage -= order.usage;
+    /// An update was applied: what it says is now in the row.
+    fn apply(&mut self, update: &UsageUpdate, now: Timestamp) {
+        self.units = self.units - update.give + update.take();
+        self.owed -= update.owed;
+        self.usage -= update.usage;
         self.in_doubt.clear();
         self.told_at = now;
-        if order.lease.is_some() {
+        if update.lease.is_some() {
             self.block = self.next_block(now);
             self.leased_at = Some(now);
             self.full_until = None;
@@ -282,28 +282,28 @@ impl Account {
         }
     }
 
-    /// An order was not applied.
-    fn refuse(&mut self, order: &Order, row: &Row, certain: bool, now: Timestamp) {
-        let Some(lease) = &order.lease else { return };
+    /// An update was not applied.
+    fn refuse(&mut self, update: &UsageUpdate, row: &Row, certain: bool, now: Timestamp) {
+        let Some(lease) = &update.lease else { return };
         if certain {
-            self.in_doubt.retain(|doubtful| doubtful != order);
+            self.in_doubt.retain(|doubtful| doubtful != update);
         }
         self.refusals += 1;
-        let before = (row.leased + order.owed).saturating_sub(order.give);
+        let before = (row.leased + update.owed).saturating_sub(update.give);
         if row.terms == lease.terms && before >= lease.limit {
             self.full_until = Some(now.plus(PAUSE));
         }
     }
 
-    /// Ends the doubt of orders that are so old that others may have removed the mark that would tell. They count as
+    /// Ends the doubt of updates that are so old that others may have removed the mark that would tell. They count as
     /// applied, but for what they took: so nothing is given back, and nothing is reported, twice.
     fn give_up(&mut self, now: Timestamp) {
-        if !self.in_doubt.iter().any(|order| is_outdated(order, now)) {
+        if !self.in_doubt.iter().any(|update| is_outdated(update, now)) {
             return;
         }
-        let taken = self.in_doubt.iter().map(Order::take).sum::<u64>();
+        let taken = self.in_doubt.iter().map(UsageUpdate::take).sum::<u64>();
         // The last says all that those before it say, and may be the one that was applied.
-        let Some(Order { give, owed, usage, .. }) = self.in_doubt.pop() else { return };
+        let Some(UsageUpdate { give, owed, usage, .. }) = self.in_doubt.pop() else { return };
         self.units -= give;
         self.owed -= owed;
         self.usage -= usage;
@@ -325,6 +325,6 @@ impl Account {
     }
 }
 
-fn is_outdated(order: &Order, now: Timestamp) -> bool {
-    now.since(Timestamp::from_millis(order.sequence)) >= RESEND
+fn is_outdated(update: &UsageUpdate, now: Timestamp) -> bool {
+    now.since(Timestamp::from_millis(update.sequence)) >= RESEND
 }

@@ -26,9 +26,9 @@ pub(crate) enum Weak {
     Ceiling,
     /// Not at all.
     NoCeiling,
-    /// An order counts as often as it arrives.
+    /// An update counts as often as it arrives.
     NoMark,
-    /// An order only has to be newer than the last one. This is not enough: an order that was refused, and then made
+    /// An update only has to be newer than the last one. This is not enough: an update that was refused, and then made
     /// anew, can still arrive.
     NewerMark,
     /// The terms that the limit comes from may be others by now.
@@ -37,20 +37,20 @@ pub(crate) enum Weak {
     NoSilence,
 }
 
-/// Applies an order if its condition holds.
-pub(crate) fn apply(row: &mut Row, environment: &Environment, order: &Order, weak: Option<Weak>) -> bool {
+/// Applies an update if its condition holds.
+pub(crate) fn apply(row: &mut Row, environment: &Environment, update: &UsageUpdate, weak: Option<Weak>) -> bool {
     let mark = row.marks.get(environment).copied();
     let in_turn = match weak {
         Some(Weak::NoMark) => true,
-        Some(Weak::NewerMark) => mark.is_none_or(|mark| mark < order.sequence),
-        _ => mark == order.after,
+        Some(Weak::NewerMark) => mark.is_none_or(|mark| mark < update.sequence),
+        _ => mark == update.after,
     };
-    let holds = order.lease.as_ref().is_none_or(|lease| {
+    let holds = update.lease.as_ref().is_none_or(|lease| {
         let leased = i64::try_from(row.leased).unwrap();
         let room = match weak {
             Some(Weak::Ceiling) => row.leased <= lease.limit,
             Some(Weak::NoCeiling) => true,
-            _ => leased <= order.ceiling().unwrap(),
+            _ => leased <= update.ceiling().unwrap(),
         };
         let silent = |id| row.marks.get(id).is_none_or(|mark| *mark < lease.silent_before);
         room && (weak == Some(Weak::NoTerms) || row.terms == lease.terms)
@@ -60,13 +60,13 @@ pub(crate) fn apply(row: &mut Row, environment: &Environment, order: &Order, wea
         return false;
     }
     // More is given back than was ever handed out only if a condition is weak.
-    row.leased = u64::try_from(i64::try_from(row.leased).unwrap() + order.change()).unwrap_or_default();
-    row.usage += order.usage;
+    row.leased = u64::try_from(i64::try_from(row.leased).unwrap() + update.change()).unwrap_or_default();
+    row.usage += update.usage;
     row.updates += 1;
-    for id in order.lease.iter().flat_map(|lease| &lease.forget) {
+    for id in update.lease.iter().flat_map(|lease| &lease.forget) {
         row.marks.remove(id);
     }
-    row.marks.insert(environment.clone(), order.sequence);
+    row.marks.insert(environment.clone(), update.sequence);
     true
 }
 
@@ -91,9 +91,9 @@ fn a_weaker_condition_is_found_out() {
     }
 }
 
-/// Too rare to be left to chance: an order is given up, and the report after it was applied.
+/// Too rare to be left to chance: an update is given up, and the report after it was applied.
 #[test]
-fn an_order_that_is_given_up_takes_the_report_after_it_along() {
+fn an_update_that_is_given_up_takes_the_report_after_it_along() {
     let request = |fates, allow| Action::Requests { environment: 0, count: 1, fates, allow };
     let actions = vec![
         request(vec![Fate::Lost], true),

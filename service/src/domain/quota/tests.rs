@@ -27,34 +27,34 @@ fn numbers_grow_whatever_the_clock_does() {
     assert_eq!([at(5), at(5), at(9), at(2), at(100)], [5, 6, 9, 10, 100]);
 }
 
-/// A row that only this environment knows, and answers its orders as they are made.
+/// A row that only this environment knows, and answers its updates as they are made.
 struct Alone {
     environment: Environment,
     account: Account,
     sequence: Sequence,
     row: Row,
-    orders: Vec<Order>,
+    updates: Vec<UsageUpdate>,
 }
 
 impl Alone {
     fn new() -> Self {
         let environment = Environment::generate();
         let account = Account::open(environment.clone(), at(0));
-        Self { environment, account, sequence: Sequence::default(), row: Row::default(), orders: Vec::new() }
+        Self { environment, account, sequence: Sequence::default(), row: Row::default(), updates: Vec::new() }
     }
 
     fn spend(&mut self, now: Timestamp, limit: u64) -> bool {
         loop {
-            let order = match self.account.spend(now, limit, &self.sequence) {
+            let update = match self.account.spend(now, limit, &self.sequence) {
                 Step::Granted => break true,
                 Step::Refused | Step::Closed => break false,
-                Step::Send(order) => order,
+                Step::Send(update) => update,
             };
-            self.orders.push(order.clone());
-            let applied = model::apply(&mut self.row, &self.environment, &order, None);
+            self.updates.push(update.clone());
+            let applied = model::apply(&mut self.row, &self.environment, &update, None);
             let row = self.row.clone();
             let answer = if applied { Answer::Applied(row) } else { Answer::Refused { row, certain: true } };
-            self.account.hear(&order, answer, now);
+            self.account.hear(&update, answer, now);
         }
     }
 }
@@ -69,14 +69,14 @@ fn blocks_double_while_they_are_used_up_young_and_shrink_with_what_remains() {
     for _ in 0..2000 {
         assert!(alone.spend(at(0), 1_000_000));
     }
-    let taken: Vec<u64> = alone.orders.iter().map(Order::take).collect();
+    let taken: Vec<u64> = alone.updates.iter().map(UsageUpdate::take).collect();
     assert_eq!(taken, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500, 500]);
     // A lease that got old goes back, and the next is half of it.
     assert!(alone.spend(at(60), 1_000_000));
-    assert_eq!((alone.orders[12].give, alone.orders[12].take()), (11, 250));
+    assert_eq!((alone.updates[12].give, alone.updates[12].take()), (11, 250));
     // A 25th of the 1,000 that remain.
     assert!(alone.spend(at(120), 3001));
-    assert_eq!((alone.orders[13].give, alone.orders[13].take()), (249, 40));
+    assert_eq!((alone.updates[13].give, alone.updates[13].take()), (249, 40));
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn a_busy_tenant_asks_the_table_less_than_once_in_fifty_requests() {
         }
         assert!(!alone.spend(at(0), quota), "the last unit was used, and no other");
         assert_eq!(alone.row.leased, quota);
-        let orders = u64::try_from(alone.orders.len()).unwrap();
-        assert!(orders < quota / 50, "{orders} of {quota}");
+        let updates = u64::try_from(alone.updates.len()).unwrap();
+        assert!(updates < quota / 50, "{updates} of {quota}");
     }
 }
 
@@ -98,11 +98,11 @@ fn a_used_up_quota_is_asked_about_every_five_seconds() {
     let mut alone = Alone::new();
     assert!(alone.spend(at(0), 1));
     assert!(!alone.spend(at(0), 1));
-    let asked = alone.orders.len();
+    let asked = alone.updates.len();
     assert!(!alone.spend(at(4), 1));
-    assert_eq!(alone.orders.len(), asked);
+    assert_eq!(alone.updates.len(), asked);
     assert!(!alone.spend(at(5), 1));
-    assert_eq!(alone.orders.len(), asked + 1);
+    assert_eq!(alone.updates.len(), asked + 1);
     assert!(alone.spend(at(10), 2));
     assert!(!Alone::new().spend(at(0), 0), "a quota of nothing, on a row that is not there");
 }
@@ -118,8 +118,8 @@ fn many_environments_at_work_take_little_each() {
         assert!(alone.spend(at(100), 8000));
     }
     // An eighth of a hundredth, this one included.
-    assert!(alone.orders.iter().all(|order| order.take() <= 10), "{:?}", alone.orders);
-    assert!(alone.orders.iter().any(|order| order.take() > 8));
+    assert!(alone.updates.iter().all(|update| update.take() <= 10), "{:?}", alone.updates);
+    assert!(alone.updates.iter().any(|update| update.take() > 8));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn marks_of_silent_environments_are_removed_a_few_at_a_time() {
     for _ in 0..100_000 {
         alone.spend(now, 1_000_000);
     }
-    assert_eq!(alone.orders[1].lease.as_ref().unwrap().forget.len(), FORGOTTEN);
+    assert_eq!(alone.updates[1].lease.as_ref().unwrap().forget.len(), FORGOTTEN);
     let left: Vec<_> = alone.row.marks.keys().filter(|id| **id != alone.environment).collect();
     assert_eq!(left, [&Environment::stored("young")]);
 }
@@ -152,29 +152,29 @@ fn what_remains_is_what_was_not_handed_out_and_what_is_held() {
 fn the_example_of_the_documentation() {
     let [a, b] = ["A", "B"].map(Environment::stored);
     let (now, sequence, mut row) = (Timestamp::from_millis(1_795_253_400_000), Sequence::default(), Row::default());
-    let order = |account: &mut Account| match account.spend(now, 100, &sequence) {
-        Step::Send(order) => order,
+    let update = |account: &mut Account| match account.spend(now, 100, &sequence) {
+        Step::Send(update) => update,
         step => panic!("{step:?}"),
     };
     let mut of_a = Account::open(a.clone(), now);
-    let first = order(&mut of_a);
+    let first = update(&mut of_a);
     assert!(first.take() == 1 && model::apply(&mut row, &a, &first, None));
     of_a.hear(&first, Answer::Applied(row.clone()), now);
     assert_eq!((of_a.spend(now, 100, &sequence), row.leased), (Step::Granted, 1));
 
     // Its response is lost.
-    let second = order(&mut of_a);
+    let second = update(&mut of_a);
     assert!(second.take() == 2 && model::apply(&mut row, &a, &second, None));
     assert_eq!((of_a.spendable(), row.leased), (0, 3));
 
     // B crashes with what it holds.
-    let of_b = order(&mut Account::open(b.clone(), now));
+    let of_b = update(&mut Account::open(b.clone(), now));
     assert!(model::apply(&mut row, &b, &of_b, None));
     assert_eq!(row.leased, 4);
 
-    let third = order(&mut of_a);
+    let third = update(&mut of_a);
     assert!(third.lease.is_none() && third.after == Some(first.sequence));
-    assert!(!model::apply(&mut row, &a, &third, None), "order 2 was applied");
+    assert!(!model::apply(&mut row, &a, &third, None), "update 2 was applied");
     of_a.hear(&third, Answer::Refused { row: row.clone(), certain: true }, now);
     assert_eq!(of_a.spend(now, 100, &sequence), Step::Granted);
 
@@ -182,7 +182,7 @@ fn the_example_of_the_documentation() {
     assert!(last.after == Some(second.sequence) && model::apply(&mut row, &a, &last, None));
     assert_eq!(row.leased, 3, "two requests of A, and the unit of B that is stranded");
 
-    // Had order 2 not arrived, order 3 would have been applied, and order 2 never after it.
+    // Had update 2 not arrived, update 3 would have been applied, and update 2 never after it.
     let mut row = Row::default();
     assert!(model::apply(&mut row, &a, &first, None) && model::apply(&mut row, &a, &third, None));
     assert!(!model::apply(&mut row, &a, &second, None));

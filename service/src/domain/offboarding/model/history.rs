@@ -31,8 +31,8 @@ pub(super) enum Action {
     Request {
         environment: usize,
         item: Item,
-        /// Of the orders of units.
-        orders: Vec<Fate>,
+        /// The fates of the usage updates.
+        updates: Vec<Fate>,
         /// How long the function works on it before each of its writes, in milliseconds.
         working: u64,
         write: Fate,
@@ -86,9 +86,9 @@ fn action() -> impl Strategy<Value = Action> {
         2 => 500_000_u64..1_000_000,
         1 => 1_500_000_u64..2_400_000,
     ];
-    let orders = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(fate(), 1..3)];
-    let request = (0..ENVIRONMENTS, item(), orders, 0_u64..5000, fate()).prop_map(
-        |(environment, item, orders, working, write)| Action::Request { environment, item, orders, working, write },
+    let updates = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(fate(), 1..3)];
+    let request = (0..ENVIRONMENTS, item(), updates, 0_u64..5000, fate()).prop_map(
+        |(environment, item, updates, working, write)| Action::Request { environment, item, updates, working, write },
     );
     let sweep = (0..SWEEPERS, prop::option::weighted(0.3, 0..6_u8))
         .prop_map(|(sweeper, dies_after)| Action::Sweep { sweeper, dies_after });

@@ -8,7 +8,7 @@ use super::history::{Action, Fate, History, Item};
 use super::{ENVIRONMENTS, Weak};
 use crate::domain::offboarding::*;
 use crate::domain::quota::WhenUnavailable;
-use crate::domain::quota::{Account, Answer, Environment, Order, Row, Sequence, Step, model};
+use crate::domain::quota::{Account, Answer, Environment, Row, Sequence, Step, UsageUpdate, model};
 use crate::domain::usage::Usage;
 
 /// How many items a part of a look removes.
@@ -83,22 +83,22 @@ impl World {
         }
     }
 
-    /// Has an environment's account send an order. Says whether there was an answer.
-    fn order(&mut self, environment: usize, month: Month, order: &Order, fate: Fate) -> bool {
-        // Late orders are the matter of the quota's own model.
+    /// Has an environment's account send an update. Says whether there was an answer.
+    fn update(&mut self, environment: usize, month: Month, update: &UsageUpdate, fate: Fate) -> bool {
+        // Late updates are the matter of the quota's own model.
         if matches!(fate, Fate::Lost | Fate::Late(_)) {
             return false;
         }
         let now = self.clock(environment);
         let Process { id, accounts, .. } = &mut self.processes[environment];
         let row = self.rows.entry(month).or_default();
-        let applied = model::apply(row, id, order, None);
+        let applied = model::apply(row, id, update, None);
         let row = row.clone();
         if matches!(fate, Fate::AnswerLost) {
             return false;
         }
         let answer = if applied { Answer::Applied(row) } else { Answer::Refused { row, certain: true } };
-        accounts.get_mut(&month).unwrap().hear(order, answer, now);
+        accounts.get_mut(&month).unwrap().hear(update, answer, now);
         true
     }
 
@@ -121,9 +121,9 @@ impl World {
                     return true;
                 }
                 Step::Refused | Step::Closed => return false,
-                Step::Send(order) => {
+                Step::Send(update) => {
                     let fate = fates.next().unwrap_or(Fate::Answered);
-                    if !self.order(environment, month, &order, fate) {
+                    if !self.update(environment, month, &update, fate) {
                         return self.when_unavailable == WhenUnavailable::Allow;
                     }
                 }
@@ -132,8 +132,8 @@ impl World {
         false
     }
 
-    fn request(&mut self, environment: usize, item: Item, orders: &[Fate], working: u64, write: Fate) {
-        if !self.admit(environment, orders) {
+    fn request(&mut self, environment: usize, item: Item, updates: &[Fate], working: u64, write: Fate) {
+        if !self.admit(environment, updates) {
             return;
         }
         let mut after = Duration::from_millis(working);
@@ -265,8 +265,8 @@ impl World {
 
     fn act(&mut self, action: &Action) -> Verdict {
         match action {
-            Action::Request { environment, item, orders, working, write } => {
-                self.request(*environment, *item, orders, *working, *write);
+            Action::Request { environment, item, updates, working, write } => {
+                self.request(*environment, *item, updates, *working, *write);
             }
             Action::Pass { millis } => self.pass(Duration::from_millis(*millis))?,
             Action::Sweep { sweeper, dies_after } => self.sweep(*sweeper, *dies_after),

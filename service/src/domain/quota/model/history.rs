@@ -5,11 +5,11 @@ use proptest::sample::Index;
 
 use super::{ENVIRONMENTS, LATE};
 
-/// What becomes of an order on its way.
+/// What becomes of an update on its way.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
     Answered,
-    /// The answer does not show the row, unless the order takes units.
+    /// The answer does not show the row, unless the update takes units.
     Unseen,
     AnswerLost,
     Lost,
@@ -23,7 +23,7 @@ pub(super) enum Fate {
 
 #[derive(Debug, Clone)]
 pub(super) enum Action {
-    /// A tenant's requests, one after the other. The fates are those of the orders that they lead to, then all is well.
+    /// A tenant's requests, one after the other. The fates are those of the updates that they lead to, then all is well.
     Requests {
         environment: usize,
         count: u8,

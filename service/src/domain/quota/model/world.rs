@@ -41,7 +41,7 @@ struct World {
     closed_at: Option<Timestamp>,
     months: BTreeMap<Month, Figures>,
     processes: Vec<Process>,
-    on_their_way: Vec<(Timestamp, Month, Environment, Order)>,
+    on_their_way: Vec<(Timestamp, Month, Environment, UsageUpdate)>,
     born: usize,
     weak: Option<Weak>,
 }
@@ -78,13 +78,18 @@ impl World {
         self.quotas.limit(terms, "plan", None).unwrap()
     }
 
-    /// An order arrives at the row.
-    fn arrive(&mut self, month: Month, environment: &Environment, order: &Order) -> Result<(bool, Row), TestCaseError> {
+    /// An update arrives at the row.
+    fn arrive(
+        &mut self,
+        month: Month,
+        environment: &Environment,
+        update: &UsageUpdate,
+    ) -> Result<(bool, Row), TestCaseError> {
         let weak = self.weak;
         let row = &mut self.months.entry(month).or_default().row;
-        let applied = apply(row, environment, order, weak);
+        let applied = apply(row, environment, update, weak);
         let row = row.clone();
-        if applied && order.take() > 0 {
+        if applied && update.take() > 0 {
             let limit = self.limit(&row.terms);
             prop_assert!(row.leased <= limit, "{} leased with a limit of {limit}", row.leased);
         }
@@ -95,20 +100,20 @@ impl World {
         &mut self,
         environment: usize,
         month: Month,
-        order: &Order,
+        update: &UsageUpdate,
         fate: Fate,
     ) -> Result<Option<Answer>, TestCaseError> {
         let id = self.processes[environment].id.clone();
         let late = |world: &mut Self, millis| {
             let due = world.now.plus(Duration::from_millis(millis));
-            world.on_their_way.push((due, month, id.clone(), order.clone()));
+            world.on_their_way.push((due, month, id.clone(), update.clone()));
         };
         let mut certain = true;
         match fate {
             Fate::Answered | Fate::Unseen => {}
             Fate::Lost => return Ok(None),
             Fate::AnswerLost => {
-                self.arrive(month, &id, order)?;
+                self.arrive(month, &id, update)?;
                 return Ok(None);
             }
             Fate::Late(millis) => {
@@ -116,7 +121,7 @@ impl World {
                 return Ok(None);
             }
             Fate::Twice => {
-                self.arrive(month, &id, order)?;
+                self.arrive(month, &id, update)?;
                 certain = false;
             }
             Fate::Overtaken(millis) => {
@@ -124,8 +129,8 @@ impl World {
                 certain = false;
             }
         }
-        let unseen = matches!(fate, Fate::Unseen) && order.lease.is_none();
-        let (applied, row) = self.arrive(month, &id, order)?;
+        let unseen = matches!(fate, Fate::Unseen) && update.lease.is_none();
+        let (applied, row) = self.arrive(month, &id, update)?;
         Ok(Some(match applied {
             true if unseen => Answer::AppliedUnseen,
             true => Answer::Applied(row),
@@ -133,11 +138,17 @@ impl World {
         }))
     }
 
-    fn tell(&mut self, environment: usize, month: Month, order: &Order, fate: Fate) -> Result<bool, TestCaseError> {
-        let Some(answer) = self.send(environment, month, order, fate)? else { return Ok(false) };
+    fn tell(
+        &mut self,
+        environment: usize,
+        month: Month,
+        update: &UsageUpdate,
+        fate: Fate,
+    ) -> Result<bool, TestCaseError> {
+        let Some(answer) = self.send(environment, month, update, fate)? else { return Ok(false) };
         let now = self.clock(environment);
         let account = self.processes[environment].accounts.get_mut(&month).unwrap();
-        account.hear(order, answer, now);
+        account.hear(update, answer, now);
         let given_up = account.take_given_up();
         self.lose(month, given_up);
         self.check()?;
@@ -170,9 +181,9 @@ impl World {
                     return Ok(Some(month));
                 }
                 Step::Refused | Step::Closed => return Ok(None),
-                Step::Send(order) => {
+                Step::Send(update) => {
                     let fate = fates.next().unwrap_or(Fate::Answered);
-                    if !self.tell(environment, month, &order, fate)? {
+                    if !self.tell(environment, month, &update, fate)? {
                         if allow {
                             let account = self.processes[environment].accounts.get_mut(&month).unwrap();
                             account.owe();
@@ -250,8 +261,8 @@ impl World {
         let now = self.now;
         let mut due: Vec<_> = self.on_their_way.extract_if(.., |(due, ..)| *due <= now).collect();
         due.sort_by_key(|(due, ..)| *due);
-        for (_, month, environment, order) in due {
-            self.arrive(month, &environment, &order)?;
+        for (_, month, environment, update) in due {
+            self.arrive(month, &environment, &update)?;
         }
         Ok(())
     }
@@ -263,10 +274,10 @@ impl World {
             let Process { accounts, sequence, .. } = &mut self.processes[environment];
             let account = accounts.get_mut(&month).unwrap();
             if which(account) {
-                let order = account.report(now, sequence);
+                let update = account.report(now, sequence);
                 let given_up = account.take_given_up();
                 self.lose(month, given_up);
-                self.tell(environment, month, &order, fate)?;
+                self.tell(environment, month, &update, fate)?;
             }
         }
         Ok(())
@@ -301,7 +312,7 @@ impl World {
             while !self.processes[environment].begun.is_empty() {
                 self.end_request(environment);
             }
-            // The first may find that an earlier order was applied, the second tells the rest.
+            // The first may find that an earlier update was applied, the second tells the rest.
             for _ in 0..3 {
                 self.settle(environment, Fate::Answered, |account| !account.is_settled())?;
             }

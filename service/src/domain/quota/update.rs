@@ -11,7 +11,7 @@ use crate::domain::usage::Usage;
 /// it has one, holds. It then adds [`change`](Self::change) to `leased` and the usage to the figures, and leaves its
 /// sequence number as the environment's mark.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Order {
+pub struct UsageUpdate {
     /// Its number: greater than any before it of this environment.
     pub sequence: i64,
     /// The mark that it comes after; `None`: there is none.
@@ -22,11 +22,11 @@ pub struct Order {
     pub owed: u64,
     /// What it reports.
     pub usage: Usage,
-    /// The units that it takes, if it takes any. An order without can fail by its mark only.
+    /// The units that it takes, if it takes any. An update without can fail by its mark only.
     pub lease: Option<Lease>,
 }
 
-/// The part of an order that takes units, and under which conditions.
+/// The part of an update that takes units, and under which conditions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lease {
     /// How many.
@@ -41,7 +41,7 @@ pub struct Lease {
     pub silent_before: i64,
 }
 
-impl Order {
+impl UsageUpdate {
     /// The units that it takes.
     #[must_use]
     pub fn take(&self) -> u64 {
@@ -73,25 +73,25 @@ pub struct Row {
     pub closed: bool,
     /// What was reported.
     pub usage: Usage,
-    /// How often it was updated by orders.
+    /// How often it was updated by updates.
     pub updates: u64,
     /// The last sequence number of each environment that was heard of lately.
     pub marks: BTreeMap<Environment, i64>,
 }
 
-/// What became of an order. Without an answer, nobody knows.
+/// What became of an update. Without an answer, nobody knows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// It is applied; this is the row after it.
     Applied(Row),
-    /// It is applied, together with orders for other rows, so nothing was shown of the row. Orders that take units are not
+    /// It is applied, together with updates for other rows, so nothing was shown of the row. Updates that take units are not
     /// sent in this way.
     AppliedUnseen,
     /// Its condition does not hold on this row.
     Refused {
         /// The row as it is.
         row: Row,
-        /// The order was sent once, so no earlier try of it is still on its way.
+        /// The update was sent once, so no earlier try of it is still on its way.
         certain: bool,
     },
 }
