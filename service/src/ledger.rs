@@ -63,7 +63,7 @@ pub struct Window {
 
 /// Why a request may not be served.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum SpendError {
     /// The quota is used up.
     #[error("the quota is used up")]
     UsedUp(Window),
@@ -88,12 +88,12 @@ impl Ledger {
 
     /// Spends a unit for a request. Most of them find one here; others ask the row for a block, and wait for that until
     /// the request's deadline at most.
-    pub async fn spend(&self, caller: &Caller, deadline: Instant) -> Result<Admission, Refusal> {
+    pub async fn spend(&self, caller: &Caller, deadline: Instant) -> Result<Admission, SpendError> {
         self.spend_at(caller, Timestamp::now(), deadline).await
     }
 
     /// The same at a moment of the caller's choice.
-    pub async fn spend_at(&self, caller: &Caller, now: Timestamp, deadline: Instant) -> Result<Admission, Refusal> {
+    pub async fn spend_at(&self, caller: &Caller, now: Timestamp, deadline: Instant) -> Result<Admission, SpendError> {
         let until = deadline.min(Instant::now() + PATIENCE);
         let month = Month::of(now);
         let key = (caller.payer(), month);
@@ -110,11 +110,11 @@ impl Ledger {
                     drop(account);
                     return Ok(Admission { account: shared, window });
                 }
-                Step::Refused => return Err(Refusal::UsedUp(window(&account, limit, month, now))),
-                Step::Closed => return Err(Refusal::Closed),
+                Step::UsedUp => return Err(SpendError::UsedUp(window(&account, limit, month, now))),
+                Step::Closed => return Err(SpendError::Closed),
                 Step::Send(update) => update,
             };
-            let asking = self.ask(&key, &mut account, &update, now, until);
+            let asking = self.send(&key, &mut account, &update, now, until);
             // Who has to wait for the table takes the time to settle what lies about.
             let outcome =
                 if asked { asking.await } else { tokio::join!(asking, self.settle_another(&key, now, until)).0 };
@@ -164,7 +164,7 @@ impl Ledger {
     }
 
     /// Sends an update, and has the account hear of it.
-    async fn ask(
+    async fn send(
         &self,
         key: &Key,
         account: &mut Account,
@@ -174,15 +174,16 @@ impl Ledger {
     ) -> Result<(), Fault> {
         let (payer, month) = key;
         let sending = self.store.usage_update(payer, *month, &self.environment, update);
-        let answer = timeout_at(until, sending).await;
-        let heard = match answer.unwrap_or_else(|_| Err(Fault::Unavailable("no answer in time".to_owned()))) {
-            Ok(answer) => {
-                account.hear(update, answer, now);
-                Ok(())
-            }
-            Err(fault) => Err(fault),
-        };
-        tell_given_up(key, account);
+        let outcome = timeout_at(until, sending).await;
+        let heard =
+            match outcome.unwrap_or_else(|_| Err(Fault::Unavailable("there was no response in time".to_owned()))) {
+                Ok(outcome) => {
+                    account.apply_outcome(update, outcome, now);
+                    Ok(())
+                }
+                Err(fault) => Err(fault),
+            };
+        log_given_up(key, account);
         heard
     }
 
@@ -200,7 +201,7 @@ impl Ledger {
         {
             let Loss { units, owed, requests } = account.at_stake();
             let (tenant, month, cause) = (key.0.tenant().as_str(), key.1.to_string(), fault.to_string());
-            warn!(tenant, month, units, owed, requests, cause, "a report has no answer");
+            warn!(tenant, month, units, owed, requests, cause, "a report got no response");
         }
     }
 
@@ -212,14 +213,14 @@ impl Ledger {
                 break;
             }
             let update = account.report(now, &self.sequence);
-            self.ask(key, account, &update, now, until).await?;
+            self.send(key, account, &update, now, until).await?;
         }
         Ok(())
     }
 }
 
 /// Writes to the log what an account has given up, if it has.
-fn tell_given_up((payer, month): &Key, account: &mut Account) {
+fn log_given_up((payer, month): &Key, account: &mut Account) {
     if let Some(Loss { units, owed, requests }) = account.take_given_up() {
         let (tenant, month) = (payer.tenant().as_str(), month.to_string());
         warn!(tenant, month, units, owed, requests, "what is not known to be reported is given up");

@@ -42,7 +42,7 @@
 //! update 2 been lost on its way to the row, update 3 would have been applied. Then update 2 could not be applied any more
 //! even if it arrived later, because A's mark would be 3.
 //!
-//! This module is the protocol alone: it makes [updates](UsageUpdate) and learns from [answers](Answer). `store::usage` writes
+//! This module is the protocol alone: it makes [updates](UsageUpdate) and learns from [outcomes](UpdateOutcome). `store::usage` writes
 //! them, `ledger` holds the accounts of an execution environment.
 
 mod account;
@@ -57,7 +57,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 
 pub use account::{Account, Loss, Step};
-pub use update::{Answer, Lease, Row, UsageUpdate};
+pub use update::{Lease, Row, UpdateOutcome, UsageUpdate};
 
 use crate::domain::time::{CLOCK_SKEW, SIGNATURE_LIFETIME, Timestamp};
 
@@ -114,12 +114,12 @@ impl Quotas {
     }
 }
 
-/// What becomes of a request while the table does not answer and no unit is held.
+/// What becomes of a request while the table does not respond and no unit is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenUnavailable {
     /// `refuse`: it is answered with a 503, so that the quota holds.
     Refuse,
-    /// `allow`: it goes on, and is counted when the table answers again. The quota may be exceeded by as many.
+    /// `allow`: it goes on, and is counted when the table responds again. The quota may be exceeded by as many.
     Allow,
 }
 

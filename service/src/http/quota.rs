@@ -8,7 +8,7 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde_json::json;
 
 use super::{Code, Problem};
-use crate::ledger::{Refusal, Window};
+use crate::ledger::{SpendError, Window};
 use crate::store::Fault;
 
 /// The name of the policy.
@@ -37,9 +37,9 @@ fn wait(window: &Window) -> u64 {
 }
 
 /// The problem of a request that may not be served. Nothing was done.
-pub(super) fn problem(refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::UsedUp(window) => {
+pub(super) fn problem(error: SpendError) -> Problem {
+    match error {
+        SpendError::UsedUp(window) => {
             let limit = window.limit;
             let detail =
                 format!("The monthly quota of {limit} requests is used up. Wait for the next month, or ask for more.");
@@ -48,19 +48,19 @@ pub(super) fn problem(refusal: Refusal) -> Problem {
                 .with_member("violated-policies", json!([POLICY]))
                 .with_header(RETRY_AFTER, HeaderValue::from(wait(&window)))
         }
-        Refusal::Closed => {
+        SpendError::Closed => {
             let detail = "The tenant is offboarded, which is final. Its data is being removed.";
             Problem::new(Code::TenantOffboarded, detail)
         }
-        Refusal::Fault(Fault::Unavailable(cause)) => {
+        SpendError::Fault(Fault::Unavailable(cause)) => {
             let detail =
                 "The quota cannot be checked right now. Nothing was done: retry after the time in Retry-After.";
             Problem::new(Code::Unavailable, detail)
                 .with_cause(cause)
                 .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
         }
-        Refusal::Fault(fault) => fault.into(),
-        Refusal::UnknownPlan(error) => Problem::internal(error.to_string()),
+        SpendError::Fault(fault) => fault.into(),
+        SpendError::UnknownPlan(error) => Problem::internal(error.to_string()),
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_used_up_quota_says_which_and_until_when() {
-        let problem = problem(Refusal::UsedUp(Window { remaining: 0, ..WINDOW }));
+        let problem = problem(SpendError::UsedUp(Window { remaining: 0, ..WINDOW }));
         assert_eq!(problem.headers(), [(RETRY_AFTER, HeaderValue::from_static("101"))]);
         let document: Value = serde_json::from_str(&problem.document("id-1")).unwrap();
         assert_eq!(
@@ -102,13 +102,13 @@ mod tests {
 
     #[test]
     fn a_quota_that_cannot_be_asked_for_is_told_apart_from_a_defect() {
-        let code = |refusal| problem(refusal).code();
-        assert_eq!(code(Refusal::Closed), Code::TenantOffboarded);
-        assert_eq!(code(Refusal::Fault(Fault::Unavailable("x".into()))), Code::Unavailable);
-        assert_eq!(code(Refusal::Fault(Fault::Broken("x".into()))), Code::InternalError);
+        let code = |error| problem(error).code();
+        assert_eq!(code(SpendError::Closed), Code::TenantOffboarded);
+        assert_eq!(code(SpendError::Fault(Fault::Unavailable("x".into()))), Code::Unavailable);
+        assert_eq!(code(SpendError::Fault(Fault::Broken("x".into()))), Code::InternalError);
         let unknown = crate::domain::quota::Quotas::default()
             .limit(&crate::domain::quota::Terms::default(), "gold", None)
             .unwrap_err();
-        assert_eq!(code(Refusal::UnknownPlan(unknown)), Code::InternalError);
+        assert_eq!(code(SpendError::UnknownPlan(unknown)), Code::InternalError);
     }
 }

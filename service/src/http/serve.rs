@@ -18,7 +18,7 @@ use super::outgoing::{self, Outgoing};
 use super::{Code, Inbound, Problem, Reply, quota};
 use crate::domain::caller::Caller;
 use crate::domain::units::Units;
-use crate::ledger::{Admission, Ledger, Refusal, Window};
+use crate::ledger::{Admission, Ledger, SpendError, Window};
 use crate::runtime::capacity::measured;
 use crate::runtime::lifecycle;
 use crate::runtime::log::{self, Entry, Taken};
@@ -208,7 +208,7 @@ async fn admit(
 ) -> Result<Admission, (Problem, Option<Window>)> {
     let caller = request.caller().map_err(|problem| (problem, None))?;
     ledger.spend(&caller, deadline).await.map_err(|refusal| {
-        let window = if let Refusal::UsedUp(window) = &refusal { Some(*window) } else { None };
+        let window = if let SpendError::UsedUp(window) = &refusal { Some(*window) } else { None };
         (quota::problem(refusal), window)
     })
 }

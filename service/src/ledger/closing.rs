@@ -17,7 +17,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::{Key, Ledger, Shared, tell_given_up};
+use super::{Key, Ledger, Shared, log_given_up};
 use crate::domain::quota::{Account, Loss, UsageUpdate};
 use crate::domain::time::Timestamp;
 use crate::store::Fault;
@@ -48,7 +48,7 @@ impl Ledger {
             fault: OnceLock::new(),
         };
         let _late = timeout_at(until, closing.settle_all()).await;
-        closing.tell_left();
+        closing.log_unsettled();
     }
 }
 
@@ -129,17 +129,17 @@ impl Closing<'_> {
         let Ledger { store, environment, sequence, .. } = self.ledger;
         let update = |Held { key, account }: &mut Held| {
             let update = account.report(self.now, sequence);
-            tell_given_up(key, account);
+            log_given_up(key, account);
             update
         };
         let updates: Vec<UsageUpdate> = batch.iter_mut().map(update).collect();
         let addressed =
             batch.iter().zip(&updates).map(|(Held { key: (payer, month), .. }, update)| (payer, *month, update));
-        let answers = store.usage_update_all(environment, addressed).await?;
-        for ((Held { key, account }, update), answer) in batch.iter_mut().zip(&updates).zip(answers) {
-            if let Some(answer) = answer {
-                account.hear(update, answer, self.now);
-                tell_given_up(key, account);
+        let outcomes = store.usage_update_all(environment, addressed).await?;
+        for ((Held { key, account }, update), outcome) in batch.iter_mut().zip(&updates).zip(outcomes) {
+            if let Some(outcome) = outcome {
+                account.apply_outcome(update, outcome, self.now);
+                log_given_up(key, account);
             }
         }
         Ok(())
@@ -151,7 +151,7 @@ impl Closing<'_> {
     }
 
     /// Writes to the log what was not given back or not reported. Nobody can tell it afterwards.
-    fn tell_left(&self) {
+    fn log_unsettled(&self) {
         let (mut left, mut in_use) = (Vec::new(), 0_u64);
         for (key, shared) in self.ledger.all() {
             match shared.try_lock() {

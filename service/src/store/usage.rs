@@ -9,7 +9,7 @@ use super::terms::{PLAN, QUOTA, expiry};
 use super::{Fault, Store, keys};
 use crate::domain::caller::{Access, Payer, UsageRead};
 use crate::domain::month::Month;
-use crate::domain::quota::{Answer, Environment, Lease, Row, Terms, UsageUpdate};
+use crate::domain::quota::{Environment, Lease, Row, Terms, UpdateOutcome, UsageUpdate};
 use crate::domain::units::Units;
 use crate::domain::usage::Usage;
 
@@ -40,36 +40,36 @@ impl Store {
         month: Month,
         environment: &Environment,
         update: &UsageUpdate,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<UpdateOutcome, Fault> {
         // Each update is applied once, however often it is sent: the mark that it is after is replaced with its own.
         let change = item_write(payer, month, environment, update).repeatable().returning_new();
         match self.table.write(change).await {
-            Ok(item) => Ok(Answer::Applied(row(&item.unwrap_or_default())?)),
-            Err(Failure::Condition(item)) => refused(item, true),
-            Err(Failure::Doubt(Doubt { refused: true, item, .. })) => refused(item, false),
+            Ok(item) => Ok(UpdateOutcome::Applied(row(&item.unwrap_or_default())?)),
+            Err(Failure::Condition(item)) => rejected(item, true),
+            Err(Failure::Doubt(Doubt { refused: true, item, .. })) => rejected(item, false),
             Err(failure) => Err(failure.into_fault()),
         }
     }
 
     /// Sends updates for up to 100 months in one transaction, which applies all of them or none. They take no units. There
-    /// is no answer for an update that could have been applied, but was not because of another one. After a fault nobody
+    /// is `None` for an update that could have been applied, but was not because of another one. After a fault nobody
     /// knows whether they were applied; they may be sent again, one by one as well.
     pub async fn usage_update_all(
         &self,
         environment: &Environment,
         updates: impl Iterator<Item = (&Payer, Month, &UsageUpdate)>,
-    ) -> Result<Vec<Option<Answer>>, Fault> {
+    ) -> Result<Vec<Option<UpdateOutcome>>, Fault> {
         let writes: Vec<_> =
             updates.map(|(payer, month, update)| item_write(payer, month, environment, update)).collect();
         let sent = writes.len();
         match self.table.transact(writes).await? {
-            Outcome::Written => Ok(vec![Some(Answer::AppliedUnseen); sent]),
+            Outcome::Written => Ok(vec![Some(UpdateOutcome::AppliedUnseen); sent]),
             Outcome::Refused { verdicts, doubt } => {
-                let answer = |verdict| match verdict {
+                let outcome = |verdict| match verdict {
                     Verdict::Held => Ok(None),
-                    Verdict::Failed(item) => refused(item, doubt.is_none()).map(Some),
+                    Verdict::Failed(item) => rejected(item, doubt.is_none()).map(Some),
                 };
-                verdicts.into_iter().map(answer).collect()
+                verdicts.into_iter().map(outcome).collect()
             }
             Outcome::Conflict => Err(Fault::Unavailable("others are writing some of the rows".to_owned())),
         }
@@ -96,8 +96,8 @@ fn item_write(payer: &Payer, month: Month, environment: &Environment, update: &U
 }
 
 /// What is heard of an update whose condition does not hold on this item.
-fn refused(item: Option<Item>, certain: bool) -> Result<Answer, Fault> {
-    Ok(Answer::Refused { row: row(&item.unwrap_or_default())?, certain })
+fn rejected(item: Option<Item>, certain: bool) -> Result<UpdateOutcome, Fault> {
+    Ok(UpdateOutcome::Rejected { row: row(&item.unwrap_or_default())?, certain })
 }
 
 fn forgotten(update: &UsageUpdate) -> &[Environment] {
@@ -318,7 +318,7 @@ mod tests {
         let mut runner = TestRunner::new(Config { cases: 500, failure_persistence: None, ..Config::default() });
         let outcome = runner.run(&row_and_update(), |(before, environment, update)| {
             let key = keys::usage(payer.tenant(), month);
-            let answer = runtime.block_on(async {
+            let outcome = runtime.block_on(async {
                 if let Some(row) = &before {
                     let item = key.into_map().into_iter().chain(item(row)).collect();
                     store.table.write(ItemWrite::put(item, Condition::default())).await.unwrap();
@@ -330,11 +330,11 @@ mod tests {
             let mut row = before.unwrap_or_default();
             let expected = if model::apply(&mut row, &environment, &update, None) {
                 applied.set(applied.get() + 1);
-                Answer::Applied(row)
+                UpdateOutcome::Applied(row)
             } else {
-                Answer::Refused { row, certain: true }
+                UpdateOutcome::Rejected { row, certain: true }
             };
-            prop_assert_eq!(answer, expected);
+            prop_assert_eq!(outcome, expected);
             Ok(())
         });
         if let Err(error) = outcome {

@@ -10,7 +10,7 @@ use service::domain::caller::Caller;
 use service::domain::quota::Row;
 use service::domain::quota::WhenUnavailable;
 use service::domain::usage::Usage;
-use service::ledger::{Ledger, Refusal};
+use service::ledger::{Ledger, SpendError};
 use service::runtime::config::MeterConfig;
 use tokio::time::Instant;
 
@@ -122,7 +122,7 @@ fn ledger(api: &Api) -> Arc<Ledger> {
     Arc::new(Ledger::new(store(api), config))
 }
 
-async fn request(ledger: &Ledger, caller: &Caller) -> Result<(), Refusal> {
+async fn request(ledger: &Ledger, caller: &Caller) -> Result<(), SpendError> {
     let admission = ledger.spend(caller, Instant::now() + Duration::from_secs(5)).await?;
     ledger.record(admission, ONE).await;
     Ok(())

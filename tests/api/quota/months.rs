@@ -7,7 +7,7 @@ use service::domain::month::Month;
 use service::domain::quota::WhenUnavailable;
 use service::domain::time::Timestamp;
 use service::domain::usage::Usage;
-use service::ledger::{Admission, Ledger, Refusal};
+use service::ledger::{Admission, Ledger, SpendError};
 use service::runtime::config::MeterConfig;
 use tokio::time::Instant;
 
@@ -30,7 +30,7 @@ fn ledger(api: &Api) -> Ledger {
 }
 
 /// A request at a time of the test's, which may wait for a unit as long as any.
-async fn spend(ledger: &Ledger, caller: &Caller, now: Timestamp) -> Result<Admission, Refusal> {
+async fn spend(ledger: &Ledger, caller: &Caller, now: Timestamp) -> Result<Admission, SpendError> {
     ledger.spend_at(caller, now, Instant::now() + Duration::from_secs(5)).await
 }
 
@@ -40,7 +40,7 @@ async fn use_up(ledger: &Ledger, now: Timestamp) -> u64 {
     for served in 0.. {
         match spend(ledger, &caller, now).await {
             Ok(admission) => ledger.record(admission, ONE).await,
-            Err(Refusal::UsedUp(window)) => {
+            Err(SpendError::UsedUp(window)) => {
                 assert_eq!((window.limit, window.remaining), (5, 0));
                 return served;
             }

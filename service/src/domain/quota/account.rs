@@ -2,11 +2,11 @@
 
 use std::iter::Sum;
 
-use super::{Answer, Lease, UsageUpdate};
 use super::{
     Environment, FAIR_SHARE, FIRST_BLOCK, FORGOTTEN, LARGEST_BLOCK, LEASE, PAUSE, RESEND, Row, SHARE, SILENT, Sequence,
     Terms,
 };
+use super::{Lease, UpdateOutcome, UsageUpdate};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 
@@ -33,14 +33,14 @@ pub struct Account {
     terms: Terms,
     silent: Vec<Environment>,
     /// How many environments have updated it within the time of a lease.
-    company: u64,
+    active: u64,
     in_doubt: Vec<UsageUpdate>,
     block: u64,
     /// How often in a row a block was refused.
-    refusals: u32,
+    rejections: u32,
     leased_at: Option<Timestamp>,
     /// When the row was last told everything, or the account was opened.
-    told_at: Timestamp,
+    reported_at: Timestamp,
     full_until: Option<Timestamp>,
     /// The row said that it is closed, which is final.
     closed: bool,
@@ -82,7 +82,7 @@ pub enum Step {
     /// It has a unit.
     Granted,
     /// The quota is used up.
-    Refused,
+    UsedUp,
     /// The tenant is being offboarded.
     Closed,
     /// The row has to be asked first.
@@ -103,12 +103,12 @@ impl Account {
             leased: 0,
             terms: Terms::default(),
             silent: Vec::new(),
-            company: 1,
+            active: 1,
             in_doubt: Vec::new(),
             block: FIRST_BLOCK,
-            refusals: 0,
+            rejections: 0,
             leased_at: None,
-            told_at: now,
+            reported_at: now,
             full_until: None,
             closed: false,
             given_up: None,
@@ -127,7 +127,7 @@ impl Account {
         limit.saturating_sub(self.leased + self.owed).saturating_add(self.units).min(limit)
     }
 
-    /// What to do for a request, under the limit that the [terms](Self::terms) lead to. Ask again after each answer.
+    /// What to do for a request, under the limit that the [terms](Self::terms) lead to. Ask again after each outcome.
     pub fn spend(&mut self, now: Timestamp, limit: u64, sequence: &Sequence) -> Step {
         if self.closed {
             return if self.is_settled() { Step::Closed } else { Step::Send(self.report(now, sequence)) };
@@ -141,7 +141,7 @@ impl Account {
             return Step::Send(self.report(now, sequence));
         }
         if self.full_until.is_some_and(|until| now < until) {
-            return if self.is_settled() { Step::Refused } else { Step::Send(self.report(now, sequence)) };
+            return if self.is_settled() { Step::UsedUp } else { Step::Send(self.report(now, sequence)) };
         }
         Step::Send(self.lease(now, limit, sequence))
     }
@@ -179,7 +179,7 @@ impl Account {
     /// Whether something was not told to the row for the time of a lease.
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {
-        !self.is_settled() && now.since(self.told_at) >= LEASE
+        !self.is_settled() && now.since(self.reported_at) >= LEASE
     }
 
     /// What would be lost with this environment: of units those that it holds, and a block that it may have taken.
@@ -212,8 +212,8 @@ impl Account {
     fn lease(&mut self, now: Timestamp, limit: u64, sequence: &Sequence) -> UsageUpdate {
         let room = limit.saturating_sub((self.leased + self.owed).saturating_sub(self.units));
         // Others take what was seen to be there: ask for less each time. A single unit is only refused if there is none.
-        let share = SHARE.max(FAIR_SHARE * self.company);
-        let take = (self.next_block(now).min(room / share) >> (2 * self.refusals.min(8))).max(1);
+        let share = SHARE.max(FAIR_SHARE * self.active);
+        let take = (self.next_block(now).min(room / share) >> (2 * self.rejections.min(8))).max(1);
         let silent_before = now.minus(SILENT).as_millis();
         let lease = Lease { take, limit, terms: self.terms.clone(), forget: self.silent.clone(), silent_before };
         self.update(Some(lease), now, sequence)
@@ -237,23 +237,23 @@ impl Account {
     }
 
     /// Learns what became of the update that this account has made last.
-    pub fn hear(&mut self, update: &UsageUpdate, answer: Answer, now: Timestamp) {
-        match answer {
-            Answer::Applied(row) => {
-                self.apply(update, now);
-                self.see(row, now);
+    pub fn apply_outcome(&mut self, update: &UsageUpdate, outcome: UpdateOutcome, now: Timestamp) {
+        match outcome {
+            UpdateOutcome::Applied(row) => {
+                self.applied(update, now);
+                self.observe(row, now);
             }
-            Answer::AppliedUnseen => {
-                self.apply(update, now);
+            UpdateOutcome::AppliedUnseen => {
+                self.applied(update, now);
                 self.mark = Some(update.sequence);
                 self.leased = self.leased.saturating_add_signed(update.change());
             }
-            Answer::Refused { row, certain } => {
+            UpdateOutcome::Rejected { row, certain } => {
                 let mark = row.marks.get(&self.environment).copied();
                 if let Some(applied) = self.in_doubt.iter().find(|update| Some(update.sequence) == mark).cloned() {
-                    self.apply(&applied, now);
+                    self.applied(&applied, now);
                 } else if mark == update.after {
-                    self.refuse(update, &row, certain, now);
+                    self.rejected(update, &row, certain, now);
                 } else {
                     // The mark is gone, or is of before this account was opened. Either way nothing can be applied any
                     // more that comes after the mark that was believed in; and if the mark is gone, it may have been.
@@ -262,33 +262,33 @@ impl Account {
                     }
                     self.in_doubt.clear();
                 }
-                self.see(row, now);
+                self.observe(row, now);
             }
         }
     }
 
     /// An update was applied: what it says is now in the row.
-    fn apply(&mut self, update: &UsageUpdate, now: Timestamp) {
+    fn applied(&mut self, update: &UsageUpdate, now: Timestamp) {
         self.units = self.units - update.give + update.take();
         self.owed -= update.owed;
         self.usage -= update.usage;
         self.in_doubt.clear();
-        self.told_at = now;
+        self.reported_at = now;
         if update.lease.is_some() {
             self.block = self.next_block(now);
             self.leased_at = Some(now);
             self.full_until = None;
-            self.refusals = 0;
+            self.rejections = 0;
         }
     }
 
     /// An update was not applied.
-    fn refuse(&mut self, update: &UsageUpdate, row: &Row, certain: bool, now: Timestamp) {
+    fn rejected(&mut self, update: &UsageUpdate, row: &Row, certain: bool, now: Timestamp) {
         let Some(lease) = &update.lease else { return };
         if certain {
             self.in_doubt.retain(|doubtful| doubtful != update);
         }
-        self.refusals += 1;
+        self.rejections += 1;
         let before = (row.leased + update.owed).saturating_sub(update.give);
         if row.terms == lease.terms && before >= lease.limit {
             self.full_until = Some(now.plus(PAUSE));
@@ -311,14 +311,14 @@ impl Account {
         self.given_up = Some(Loss { units: give + taken, owed, requests: usage.requests });
     }
 
-    fn see(&mut self, row: Row, now: Timestamp) {
+    fn observe(&mut self, row: Row, now: Timestamp) {
         let Row { leased, terms, closed, usage: _, updates: _, marks } = row;
         self.mark = marks.get(&self.environment).copied();
         self.leased = leased;
         self.terms = terms;
         self.closed = closed;
         let lately = now.minus(LEASE).as_millis();
-        self.company = marks.values().map(|mark| u64::from(*mark >= lately)).sum();
+        self.active = marks.values().map(|mark| u64::from(*mark >= lately)).sum();
         let silent =
             marks.into_iter().filter(|(id, mark)| *mark < now.minus(SILENT).as_millis() && *id != self.environment);
         self.silent = silent.map(|(id, _)| id).take(FORGOTTEN).collect();

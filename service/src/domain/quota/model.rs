@@ -1,4 +1,4 @@
-//! The protocol in random histories: environments with clocks that differ, crashes, answers that are lost, tries that
+//! The protocol in random histories: environments with clocks that differ, crashes, responses that are lost, tries that
 //! arrive late or twice, month ends, limits that an operator changes, tenants that are offboarded.
 //!
 //! [`apply`] is the row's part, as DynamoDB evaluates the condition that `store::usage` writes; a test there holds the
@@ -98,7 +98,7 @@ fn an_update_that_is_given_up_takes_the_report_after_it_along() {
     let actions = vec![
         request(vec![Fate::Lost], true),
         Action::Pass { millis: 299_000 },
-        request(vec![Fate::AnswerLost], true),
+        request(vec![Fate::ResponseLost], true),
         Action::Pass { millis: 2000 },
         request(vec![], false),
     ];
@@ -113,9 +113,9 @@ fn a_mark_is_removed_only_while_it_is_old() {
         requests(0, 1),
         Action::Pass { millis: 31 * 60 * 1000 },
         requests(1, 1),
-        Action::Settle { environment: 0, fate: Fate::AnswerLost },
+        Action::Settle { environment: 0, fate: Fate::ResponseLost },
         requests(1, 1),
-        Action::Settle { environment: 0, fate: Fate::Answered },
+        Action::Settle { environment: 0, fate: Fate::Delivered },
     ];
     // Late enough in the month before, by the clock, for all of it to be in December.
     let history = History { plan: 3000, skews: vec![30 * 60 * 1000; ENVIRONMENTS], actions };

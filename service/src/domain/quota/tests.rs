@@ -27,7 +27,7 @@ fn numbers_grow_whatever_the_clock_does() {
     assert_eq!([at(5), at(5), at(9), at(2), at(100)], [5, 6, 9, 10, 100]);
 }
 
-/// A row that only this environment knows, and answers its updates as they are made.
+/// A row that only this environment knows, and applies its updates as they are made.
 struct Alone {
     environment: Environment,
     account: Account,
@@ -47,14 +47,15 @@ impl Alone {
         loop {
             let update = match self.account.spend(now, limit, &self.sequence) {
                 Step::Granted => break true,
-                Step::Refused | Step::Closed => break false,
+                Step::UsedUp | Step::Closed => break false,
                 Step::Send(update) => update,
             };
             self.updates.push(update.clone());
             let applied = model::apply(&mut self.row, &self.environment, &update, None);
             let row = self.row.clone();
-            let answer = if applied { Answer::Applied(row) } else { Answer::Refused { row, certain: true } };
-            self.account.hear(&update, answer, now);
+            let outcome =
+                if applied { UpdateOutcome::Applied(row) } else { UpdateOutcome::Rejected { row, certain: true } };
+            self.account.apply_outcome(&update, outcome, now);
         }
     }
 }
@@ -159,7 +160,7 @@ fn the_example_of_the_documentation() {
     let mut of_a = Account::open(a.clone(), now);
     let first = update(&mut of_a);
     assert!(first.take() == 1 && model::apply(&mut row, &a, &first, None));
-    of_a.hear(&first, Answer::Applied(row.clone()), now);
+    of_a.apply_outcome(&first, UpdateOutcome::Applied(row.clone()), now);
     assert_eq!((of_a.spend(now, 100, &sequence), row.leased), (Step::Granted, 1));
 
     // Its response is lost.
@@ -175,7 +176,7 @@ fn the_example_of_the_documentation() {
     let third = update(&mut of_a);
     assert!(third.lease.is_none() && third.after == Some(first.sequence));
     assert!(!model::apply(&mut row, &a, &third, None), "update 2 was applied");
-    of_a.hear(&third, Answer::Refused { row: row.clone(), certain: true }, now);
+    of_a.apply_outcome(&third, UpdateOutcome::Rejected { row: row.clone(), certain: true }, now);
     assert_eq!(of_a.spend(now, 100, &sequence), Step::Granted);
 
     let last = of_a.report(now, &sequence);

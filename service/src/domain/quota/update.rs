@@ -79,16 +79,16 @@ pub struct Row {
     pub marks: BTreeMap<Environment, i64>,
 }
 
-/// What became of an update. Without an answer, nobody knows.
+/// What became of an update. Without a response it is unknown.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum UpdateOutcome {
     /// It is applied; this is the row after it.
     Applied(Row),
     /// It is applied, together with updates for other rows, so nothing was shown of the row. Updates that take units are not
     /// sent in this way.
     AppliedUnseen,
     /// Its condition does not hold on this row.
-    Refused {
+    Rejected {
         /// The row as it is.
         row: Row,
         /// The update was sent once, so no earlier try of it is still on its way.

@@ -7,8 +7,8 @@ use super::{ENVIRONMENTS, SWEEPERS};
 /// What becomes of a request to the table.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
-    Answered,
-    AnswerLost,
+    Delivered,
+    ResponseLost,
     Lost,
     /// It arrives when so much of the time is over for which its signature is valid, in parts of 256.
     Late(u8),
@@ -64,8 +64,8 @@ pub(super) struct History {
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
-        6 => Just(Fate::Answered),
-        1 => Just(Fate::AnswerLost),
+        6 => Just(Fate::Delivered),
+        1 => Just(Fate::ResponseLost),
         1 => Just(Fate::Lost),
         3 => any::<u8>().prop_map(Fate::Late),
     ]

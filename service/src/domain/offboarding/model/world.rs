@@ -8,7 +8,7 @@ use super::history::{Action, Fate, History, Item};
 use super::{ENVIRONMENTS, Weak};
 use crate::domain::offboarding::*;
 use crate::domain::quota::WhenUnavailable;
-use crate::domain::quota::{Account, Answer, Environment, Row, Sequence, Step, UsageUpdate, model};
+use crate::domain::quota::{Account, Environment, Row, Sequence, Step, UpdateOutcome, UsageUpdate, model};
 use crate::domain::usage::Usage;
 
 /// How many items a part of a look removes.
@@ -77,13 +77,13 @@ impl World {
         let sent_at = self.now.plus(after);
         let valid = i64::try_from(SIGNATURE_LIFETIME.as_millis()).unwrap() + self.skews[environment];
         match fate {
-            Fate::Answered | Fate::AnswerLost => Some(sent_at),
+            Fate::Delivered | Fate::ResponseLost => Some(sent_at),
             Fate::Lost => None,
             Fate::Late(part) => Some(Timestamp::from_millis(sent_at.as_millis() + valid * i64::from(part) / 256)),
         }
     }
 
-    /// Has an environment's account send an update. Says whether there was an answer.
+    /// Has an environment's account send an update. Returns whether there was a response.
     fn update(&mut self, environment: usize, month: Month, update: &UsageUpdate, fate: Fate) -> bool {
         // Late updates are the matter of the quota's own model.
         if matches!(fate, Fate::Lost | Fate::Late(_)) {
@@ -94,11 +94,12 @@ impl World {
         let row = self.rows.entry(month).or_default();
         let applied = model::apply(row, id, update, None);
         let row = row.clone();
-        if matches!(fate, Fate::AnswerLost) {
+        if matches!(fate, Fate::ResponseLost) {
             return false;
         }
-        let answer = if applied { Answer::Applied(row) } else { Answer::Refused { row, certain: true } };
-        accounts.get_mut(&month).unwrap().hear(update, answer, now);
+        let outcome =
+            if applied { UpdateOutcome::Applied(row) } else { UpdateOutcome::Rejected { row, certain: true } };
+        accounts.get_mut(&month).unwrap().apply_outcome(update, outcome, now);
         true
     }
 
@@ -120,9 +121,9 @@ impl World {
                     account.record(Usage::default());
                     return true;
                 }
-                Step::Refused | Step::Closed => return false,
+                Step::UsedUp | Step::Closed => return false,
                 Step::Send(update) => {
-                    let fate = fates.next().unwrap_or(Fate::Answered);
+                    let fate = fates.next().unwrap_or(Fate::Delivered);
                     if !self.update(environment, month, &update, fate) {
                         return self.when_unavailable == WhenUnavailable::Allow;
                     }
@@ -142,7 +143,7 @@ impl World {
         {
             // The row first. The record is not sent before the row is known to be there.
             self.send(environment, after, Item::Row(collection), write, false);
-            if !matches!(write, Fate::Answered) {
+            if !matches!(write, Fate::Delivered) {
                 return;
             }
             self.processes[environment].known.insert(collection);
@@ -154,7 +155,7 @@ impl World {
     fn send(&mut self, environment: usize, after: Duration, item: Item, fate: Fate, confirms: bool) {
         assert!(after <= FUNCTION_TIMEOUT);
         let Some(arrives_at) = self.arrival(environment, after, fate) else { return };
-        self.sent.push(Sent { arrives_at, item, confirmed: confirms && matches!(fate, Fate::Answered) });
+        self.sent.push(Sent { arrives_at, item, confirmed: confirms && matches!(fate, Fate::Delivered) });
     }
 
     fn pass(&mut self, time: Duration) -> Verdict {

@@ -8,16 +8,16 @@ use super::{ENVIRONMENTS, LATE};
 /// What becomes of an update on its way.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
-    Answered,
-    /// The answer does not show the row, unless the update takes units.
+    Delivered,
+    /// The response does not show the row, unless the update takes units.
     Unseen,
-    AnswerLost,
+    ResponseLost,
     Lost,
-    /// It arrives after this many milliseconds, and nobody waits for the answer any more.
+    /// It arrives after this many milliseconds, and nobody waits for the response any more.
     Late(u64),
-    /// The first try arrives, and its answer is lost; the second is answered.
+    /// The first try arrives, and its response is lost; the second gets its response.
     Twice,
-    /// The first try arrives after this many milliseconds; the second is answered at once.
+    /// The first try arrives after this many milliseconds; the second gets its response at once.
     Overtaken(u64),
 }
 
@@ -72,9 +72,9 @@ pub(super) struct History {
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
-        3 => Just(Fate::Answered),
+        3 => Just(Fate::Delivered),
         1 => Just(Fate::Unseen),
-        1 => Just(Fate::AnswerLost),
+        1 => Just(Fate::ResponseLost),
         1 => Just(Fate::Lost),
         2 => (0..LATE).prop_map(Fate::Late),
         1 => Just(Fate::Twice),

@@ -31,7 +31,7 @@ struct Figures {
     /// The most units, requests owed, and requests to report, that can be lost with those who knew of them.
     stranded: u64,
     forgiven: u64,
-    untold: u64,
+    unreported: u64,
 }
 
 struct World {
@@ -102,7 +102,7 @@ impl World {
         month: Month,
         update: &UsageUpdate,
         fate: Fate,
-    ) -> Result<Option<Answer>, TestCaseError> {
+    ) -> Result<Option<UpdateOutcome>, TestCaseError> {
         let id = self.processes[environment].id.clone();
         let late = |world: &mut Self, millis| {
             let due = world.now.plus(Duration::from_millis(millis));
@@ -110,9 +110,9 @@ impl World {
         };
         let mut certain = true;
         match fate {
-            Fate::Answered | Fate::Unseen => {}
+            Fate::Delivered | Fate::Unseen => {}
             Fate::Lost => return Ok(None),
-            Fate::AnswerLost => {
+            Fate::ResponseLost => {
                 self.arrive(month, &id, update)?;
                 return Ok(None);
             }
@@ -132,23 +132,23 @@ impl World {
         let unseen = matches!(fate, Fate::Unseen) && update.lease.is_none();
         let (applied, row) = self.arrive(month, &id, update)?;
         Ok(Some(match applied {
-            true if unseen => Answer::AppliedUnseen,
-            true => Answer::Applied(row),
-            false => Answer::Refused { row, certain },
+            true if unseen => UpdateOutcome::AppliedUnseen,
+            true => UpdateOutcome::Applied(row),
+            false => UpdateOutcome::Rejected { row, certain },
         }))
     }
 
-    fn tell(
+    fn deliver(
         &mut self,
         environment: usize,
         month: Month,
         update: &UsageUpdate,
         fate: Fate,
     ) -> Result<bool, TestCaseError> {
-        let Some(answer) = self.send(environment, month, update, fate)? else { return Ok(false) };
+        let Some(outcome) = self.send(environment, month, update, fate)? else { return Ok(false) };
         let now = self.clock(environment);
         let account = self.processes[environment].accounts.get_mut(&month).unwrap();
-        account.hear(update, answer, now);
+        account.apply_outcome(update, outcome, now);
         let given_up = account.take_given_up();
         self.lose(month, given_up);
         self.check()?;
@@ -180,10 +180,10 @@ impl World {
                     self.check()?;
                     return Ok(Some(month));
                 }
-                Step::Refused | Step::Closed => return Ok(None),
+                Step::UsedUp | Step::Closed => return Ok(None),
                 Step::Send(update) => {
-                    let fate = fates.next().unwrap_or(Fate::Answered);
-                    if !self.tell(environment, month, &update, fate)? {
+                    let fate = fates.next().unwrap_or(Fate::Delivered);
+                    if !self.deliver(environment, month, &update, fate)? {
                         if allow {
                             let account = self.processes[environment].accounts.get_mut(&month).unwrap();
                             account.owe();
@@ -202,7 +202,7 @@ impl World {
         let month = self.months.get_mut(&month).unwrap();
         month.stranded += lost.units;
         month.forgiven += lost.owed;
-        month.untold += lost.requests;
+        month.unreported += lost.requests;
     }
 
     fn act(&mut self, action: &Action) -> Verdict {
@@ -277,7 +277,7 @@ impl World {
                 let update = account.report(now, sequence);
                 let given_up = account.take_given_up();
                 self.lose(month, given_up);
-                self.tell(environment, month, &update, fate)?;
+                self.deliver(environment, month, &update, fate)?;
             }
         }
         Ok(())
@@ -314,17 +314,17 @@ impl World {
             }
             // The first may find that an earlier update was applied, the second tells the rest.
             for _ in 0..3 {
-                self.settle(environment, Fate::Answered, |account| !account.is_settled())?;
+                self.settle(environment, Fate::Delivered, |account| !account.is_settled())?;
             }
             prop_assert!(self.processes[environment].accounts.values().all(Account::is_idle));
         }
         for month in self.months.values() {
-            let Figures { row, granted, owed, stranded, forgiven, untold } = month;
+            let Figures { row, granted, owed, stranded, forgiven, unreported } = month;
             let served = granted + owed;
             prop_assert!(row.leased <= served + stranded, "{stranded} stranded of {month:?}");
             prop_assert!(row.leased + forgiven >= served, "{month:?}");
             let Usage { requests, units, memory_ms, .. } = row.usage;
-            prop_assert!(requests <= served && served <= requests + untold, "{untold} untold of {month:?}");
+            prop_assert!(requests <= served && served <= requests + unreported, "{unreported} unreported of {month:?}");
             // All figures of a report, or none.
             prop_assert_eq!((units.read * 2.0, memory_ms), (units.write, requests * 256));
         }
