@@ -9,7 +9,7 @@
 use service::domain::caller::Operator;
 use service::domain::page::{Limit, Order, PageRequest};
 use service::domain::tenant::Status;
-use service::domain::tenant::lifecycle::{KeyKind, Managed};
+use service::domain::tenant::lifecycle::{KeyKind, ManagedTenant};
 use service::store::admin::TenantFilter;
 use service::store::{ListError, Store};
 
@@ -37,7 +37,7 @@ async fn look(store: &Store, keys: &ApiKeys) -> Result<(), ListError> {
     }
 }
 
-fn restore(managed: &Managed, keys: &ApiKeys) {
+fn restore(managed: &ManagedTenant, keys: &ApiKeys) {
     let settled = managed.change.is_none() && matches!(managed.tenant.status, Status::Active | Status::Suspended);
     if let Some(id) = &managed.key_id
         && settled

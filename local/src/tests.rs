@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 use service::domain::caller::Operator;
-use service::domain::tenant::lifecycle::{KeyKind, Managed};
+use service::domain::tenant::lifecycle::{KeyKind, ManagedTenant};
 use service::domain::tenant::{Status, Tenant, TenantId};
 use service::domain::time::Timestamp;
 
@@ -59,7 +59,7 @@ async fn onboard(local: &Local) -> Tenant {
     let (name, plan) = ("Initech".to_owned(), "pro".to_owned());
     let tenant =
         Tenant { api_key: id.to_string(), id, name, plan, status: Status::Onboarding, issuers: vec![], quota: None };
-    let mut managed = Managed::new(tenant, KeyKind::Own, BTreeMap::new(), Timestamp::now());
+    let mut managed = ManagedTenant::new(tenant, KeyKind::Own, BTreeMap::new(), Timestamp::now());
     store(local).tenant_create(&Operator::schedule(), &mut managed).await.unwrap();
     local.keys().put(&managed.tenant.api_key, &managed.tenant.plan);
     managed.tenant

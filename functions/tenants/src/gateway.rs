@@ -17,7 +17,7 @@ use aws_sdk_apigateway::config::{BehaviorVersion, Config, IdentityCache, Region}
 use aws_sdk_apigateway::types::{Op, PatchOperation};
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use service::domain::tenant::TenantId;
-use service::domain::tenant::lifecycle::{FailureCode, KeyKind, Managed};
+use service::domain::tenant::lifecycle::{FailureCode, KeyKind, ManagedTenant};
 use service::runtime::aws;
 use service::runtime::config::AwsConfig;
 use sha2::{Digest, Sha256};
@@ -129,7 +129,7 @@ impl ApiGateway {
     }
 
     /// Makes sure that there is a tenant's own key, and says its id.
-    pub(crate) async fn own_key(&self, managed: &Managed) -> Result<String, GatewayFault> {
+    pub(crate) async fn own_key(&self, managed: &ManagedTenant) -> Result<String, GatewayFault> {
         let (name, enabled) = (self.name_of(managed.id()), managed.wants_enabled_key());
         Ok(self.key(&name, &managed.tenant.api_key, &managed.tenant.plan, enabled).await?.id)
     }
@@ -232,7 +232,7 @@ impl ApiGateway {
     }
 
     /// Makes sure that the key of the pool that a tenant uses is there, enabled and in its plan.
-    pub(crate) async fn pool_key(&self, managed: &Managed) -> Result<(), GatewayFault> {
+    pub(crate) async fn pool_key(&self, managed: &ManagedTenant) -> Result<(), GatewayFault> {
         let plan = &managed.tenant.plan;
         let number = pool_member(managed.id());
         let name = format!("{}-pool-{plan}-{number}", self.stack);
@@ -245,7 +245,7 @@ impl ApiGateway {
 
     /// Makes sure that there is no key of a tenant's own. One whose id is not known, or that was replaced by hand, is
     /// found.
-    pub(crate) async fn remove_own_key(&self, managed: &Managed) -> Result<(), GatewayFault> {
+    pub(crate) async fn remove_own_key(&self, managed: &ManagedTenant) -> Result<(), GatewayFault> {
         let known = match &managed.key_id {
             Some(key) => self.delete(key).await?,
             None => false,

@@ -13,7 +13,7 @@ use lambda_http::http::StatusCode;
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use service::domain::caller::Operator;
 use service::domain::page::Page;
-use service::domain::tenant::lifecycle::{Managed, Refused};
+use service::domain::tenant::lifecycle::{ChangeError, ManagedTenant};
 use service::domain::tenant::{Status, Tenant, TenantId};
 use service::domain::tenant_key;
 use service::domain::time::Timestamp;
@@ -98,7 +98,7 @@ impl Tenants {
         self.saga.gateway.check_deployed()?;
         let api_key = self.saga.gateway.key_value(&id, key, &plan);
         let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers: issuers.names, api_key, quota };
-        let mut managed = Managed::new(tenant, key, labels, Timestamp::now());
+        let mut managed = ManagedTenant::new(tenant, key, labels, Timestamp::now());
         managed.own_issuers = issuers.own;
         self.saga.store.tenant_create(operator, &mut managed).await.map_err(save_problem)?;
         let done = self.saga.go_on(operator, &mut managed).await;
@@ -135,7 +135,7 @@ impl Tenants {
         }
         let mut managed = self.read(request, operator).await?;
         let now = Timestamp::now();
-        managed.check_open(now).map_err(refused_problem)?;
+        managed.check_open(now).map_err(change_problem)?;
         let old = managed.clone();
         if let Some(name) = name {
             managed.tenant.name = name;
@@ -146,7 +146,7 @@ impl Tenants {
         labels.apply(&mut managed.labels)?;
         managed.updated_at = now;
         if let Some(plan) = plan {
-            managed.move_to(&plan, now).map_err(refused_problem)?;
+            managed.move_to(&plan, now).map_err(change_problem)?;
             managed.tenant.api_key = self.saga.gateway.key_value(managed.id(), managed.key, &plan);
         }
         match (quota, managed.tenant.quota) {
@@ -172,8 +172,8 @@ impl Tenants {
         match managed.offboard(Timestamp::now()) {
             Ok(()) => {}
             // It is on its way, or done: to say it again changes nothing.
-            Err(Refused::WrongStatus(_)) => return answer(&managed, StatusCode::ACCEPTED),
-            Err(refused @ (Refused::Busy | Refused::TooManyKeys)) => return Err(refused_problem(refused)),
+            Err(ChangeError::WrongStatus(_)) => return answer(&managed, StatusCode::ACCEPTED),
+            Err(error @ (ChangeError::Busy | ChangeError::TooManyKeys)) => return Err(change_problem(error)),
         }
         self.saga.store.tenant_close(operator, &mut managed).await.map_err(save_problem)?;
         self.saga.go_on(operator, &mut managed).await;
@@ -184,12 +184,12 @@ impl Tenants {
         &self,
         request: &Inbound<'_>,
         operator: &Operator,
-        change: impl FnOnce(&mut Managed, Timestamp) -> Result<(), Refused> + Send,
+        change: impl FnOnce(&mut ManagedTenant, Timestamp) -> Result<(), ChangeError> + Send,
     ) -> Result<Reply, Problem> {
         request.query(&[])?;
         self.saga.gateway.check_deployed()?;
         let mut managed = self.read(request, operator).await?;
-        change(&mut managed, Timestamp::now()).map_err(refused_problem)?;
+        change(&mut managed, Timestamp::now()).map_err(change_problem)?;
         self.saga.store.tenant_save(operator, &mut managed).await.map_err(save_problem)?;
         self.finish(operator, managed).await
     }
@@ -201,7 +201,7 @@ impl Tenants {
         let old = managed.clone();
         let key = tenant_key::generate();
         let digest = tenant_key::digest(&key).ok_or_else(|| Problem::internal("a new key is not of its shape"))?;
-        managed.rotate_keys(digest, overlap, Timestamp::now()).map_err(refused_problem)?;
+        managed.rotate_keys(digest, overlap, Timestamp::now()).map_err(change_problem)?;
         self.saga.store.tenant_update(operator, &mut managed, &old).await.map_err(save_problem)?;
         let issued = Issued { key: &key, tenant_keys: &managed.tenant_keys };
         Ok(Reply::json(StatusCode::CREATED, &issued)?.header(CACHE_CONTROL, "no-store"))
@@ -220,14 +220,14 @@ impl Tenants {
         Ok(query.link(reply, &request.path(), export.next.as_deref()))
     }
 
-    async fn read(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Managed, Problem> {
+    async fn read(&self, request: &Inbound<'_>, operator: &Operator) -> Result<ManagedTenant, Problem> {
         let not_found = || Problem::new(Code::TenantNotFound, "There is no tenant with this id.");
         let id = TenantId::parse(&request.path_parameter("tenant")?).map_err(|_| not_found())?;
         self.saga.store.tenant_get_managed(operator, &id).await?.ok_or_else(not_found)
     }
 
     /// Does the change that was just written, if this call wrote one. 202 says that there is a change that is not done.
-    async fn finish(&self, operator: &Operator, mut managed: Managed) -> Result<Reply, Problem> {
+    async fn finish(&self, operator: &Operator, mut managed: ManagedTenant) -> Result<Reply, Problem> {
         if managed.is_leased(Timestamp::now()) {
             self.saga.go_on(operator, &mut managed).await;
         }
@@ -235,7 +235,7 @@ impl Tenants {
     }
 }
 
-fn answer(managed: &Managed, status: StatusCode) -> Result<Reply, Problem> {
+fn answer(managed: &ManagedTenant, status: StatusCode) -> Result<Reply, Problem> {
     Reply::json(status, &View::from(managed))
 }
 
@@ -253,14 +253,14 @@ impl From<NotDeployed> for Problem {
     }
 }
 
-fn refused_problem(refused: Refused) -> Problem {
-    match refused {
-        Refused::Busy => busy("Another change of this tenant is in progress. Retry after the time in Retry-After."),
-        Refused::TooManyKeys => Problem::new(
+fn change_problem(error: ChangeError) -> Problem {
+    match error {
+        ChangeError::Busy => busy("Another change of this tenant is in progress. Retry after the time in Retry-After."),
+        ChangeError::TooManyKeys => Problem::new(
             Code::ChangeNotAllowed,
             "The tenant has the maximum number of opaque keys. Send an `overlap` of 0 to end the existing ones now.",
         ),
-        Refused::WrongStatus(_) => Problem::new(
+        ChangeError::WrongStatus(_) => Problem::new(
             Code::ChangeNotAllowed,
             "The tenant is offboarded, which is final. To serve this customer again, onboard a new tenant.",
         ),

@@ -10,7 +10,7 @@ mod offboard;
 use std::time::Duration;
 
 use service::domain::caller::Operator;
-use service::domain::tenant::lifecycle::{ChangeKind, FailureCode, KeyKind, Managed};
+use service::domain::tenant::lifecycle::{ChangeKind, FailureCode, KeyKind, ManagedTenant};
 use service::domain::time::Timestamp;
 use service::store::Fault;
 use service::store::Store;
@@ -85,11 +85,11 @@ pub(crate) struct Saga {
 impl Saga {
     /// Does the change that is on the row, under a lease that the caller has. Says whether it is done, rather than left
     /// to somebody else or to later; the row in `managed` is as it is then.
-    pub(crate) async fn go_on(&self, operator: &Operator, managed: &mut Managed) -> bool {
+    pub(crate) async fn go_on(&self, operator: &Operator, managed: &mut ManagedTenant) -> bool {
         self.go_on_until(operator, managed, Instant::now() + WORKING).await
     }
 
-    async fn go_on_until(&self, operator: &Operator, managed: &mut Managed, until: Instant) -> bool {
+    async fn go_on_until(&self, operator: &Operator, managed: &mut ManagedTenant, until: Instant) -> bool {
         match self.step_through(operator, managed, until).await {
             Ok(done) => done,
             Err(interrupted) => {
@@ -108,7 +108,7 @@ impl Saga {
     async fn step_through(
         &self,
         operator: &Operator,
-        managed: &mut Managed,
+        managed: &mut ManagedTenant,
         until: Instant,
     ) -> Result<bool, Interrupted> {
         match managed.change.map(|change| change.kind) {
@@ -130,7 +130,7 @@ impl Saga {
     }
 
     /// Makes the tenant's own key what the row wants. A key that somebody deleted is found under another id, or made again.
-    async fn arrange_own_key(&self, operator: &Operator, managed: &mut Managed) -> Result<(), Interrupted> {
+    async fn arrange_own_key(&self, operator: &Operator, managed: &mut ManagedTenant) -> Result<(), Interrupted> {
         match self.arrange_known_key(operator, managed).await {
             Err(Interrupted::KeyGone(_)) => {
                 (managed.key_id, managed.placed_in) = (None, None);
@@ -140,7 +140,7 @@ impl Saga {
         }
     }
 
-    async fn arrange_known_key(&self, operator: &Operator, managed: &mut Managed) -> Result<(), Interrupted> {
+    async fn arrange_known_key(&self, operator: &Operator, managed: &mut ManagedTenant) -> Result<(), Interrupted> {
         let key = if let Some(key) = &managed.key_id {
             key.clone()
         } else {

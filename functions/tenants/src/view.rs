@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use service::domain::issuer::Issuer;
-use service::domain::tenant::lifecycle::{Failure, Managed};
+use service::domain::tenant::lifecycle::{Failure, ManagedTenant};
 use service::domain::tenant_key::TenantKey;
 use service::domain::time::Timestamp;
 
@@ -66,9 +66,9 @@ pub(crate) struct View<'a> {
     updated_at: Timestamp,
 }
 
-impl<'a> From<&'a Managed> for View<'a> {
-    fn from(managed: &'a Managed) -> Self {
-        let Managed {
+impl<'a> From<&'a ManagedTenant> for View<'a> {
+    fn from(managed: &'a ManagedTenant) -> Self {
+        let ManagedTenant {
             tenant,
             own_issuers,
             tenant_keys,

@@ -13,7 +13,7 @@ use service::domain::month::Month;
 use service::domain::page::{Page, Unreadable};
 use service::domain::quota::{Quotas, Row};
 use service::domain::tenant::Status;
-use service::domain::tenant::lifecycle::Managed;
+use service::domain::tenant::lifecycle::ManagedTenant;
 use service::domain::time::Timestamp;
 use service::http::{Code, Handler, Inbound, Problem, Query, Reply};
 use service::store::Store;
@@ -71,10 +71,10 @@ impl Usage {
         let (month, page, bom) = (period(&query)?, query.page()?, query.flag("bom")?);
         let media_type = request.preferred(&[JSON, CSV])?;
         let found = self.store.tenant_list(&operator, &page, &TenantFilter::default()).await?;
-        let mut used = self.store.usage_get_many(&operator, found.items.iter().map(Managed::id), month).await?;
+        let mut used = self.store.usage_get_many(&operator, found.items.iter().map(ManagedTenant::id), month).await?;
         let Page { items, mut unreadable, next } = found;
         let mut shown = Vec::with_capacity(items.len());
-        for Managed { tenant, .. } in &items {
+        for ManagedTenant { tenant, .. } in &items {
             let row = match used.remove(&tenant.id) {
                 Some(Some(row)) => row,
                 Some(None) => {

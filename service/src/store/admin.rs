@@ -18,7 +18,7 @@ use crate::domain::issuer::Issuer;
 use crate::domain::month::Month;
 use crate::domain::offboarding::{self, Look, Offboarding};
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::tenant::lifecycle::{Change, ChangeKind, Failure, FailureCode, KeyKind, Managed};
+use crate::domain::tenant::lifecycle::{Change, ChangeKind, Failure, FailureCode, KeyKind, ManagedTenant};
 use crate::domain::tenant::{Status, TenantId};
 use crate::domain::tenant_key::TenantKey;
 use crate::domain::time::Timestamp;
@@ -92,7 +92,7 @@ struct Beside<'a> {
 
 impl Store {
     /// Writes the row of a new tenant, and reserves its name, its id and its own issuers for it.
-    pub async fn tenant_create(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+    pub async fn tenant_create(&self, _: &Operator, managed: &mut ManagedTenant) -> Result<(), SaveError> {
         let next = managed.clone();
         let beside = Beside {
             reserve_name: Some(&next.tenant.name),
@@ -103,12 +103,17 @@ impl Store {
     }
 
     /// Writes a row over the one that was read.
-    pub async fn tenant_save(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+    pub async fn tenant_save(&self, _: &Operator, managed: &mut ManagedTenant) -> Result<(), SaveError> {
         self.overwrite(managed, Beside::default()).await
     }
 
     /// Writes a row whose tenant had another name, another plan or quota, or other issuers or opaque keys of its own.
-    pub async fn tenant_update(&self, _: &Operator, managed: &mut Managed, old: &Managed) -> Result<(), SaveError> {
+    pub async fn tenant_update(
+        &self,
+        _: &Operator,
+        managed: &mut ManagedTenant,
+        old: &ManagedTenant,
+    ) -> Result<(), SaveError> {
         let next = managed.clone();
         let named = |list: &[Issuer], one: &Issuer| list.iter().any(|issuer| issuer.issuer == one.issuer);
         let has = |list: &[TenantKey], one: &TenantKey| list.iter().any(|key| key.digest == one.digest);
@@ -124,7 +129,7 @@ impl Store {
             beside.reserve_name = Some(&next.tenant.name);
             beside.release_name = Some(&old.tenant.name);
         }
-        let terms = |managed: &Managed| (managed.tenant.plan.clone(), managed.tenant.quota);
+        let terms = |managed: &ManagedTenant| (managed.tenant.plan.clone(), managed.tenant.quota);
         if terms(&next) != terms(old) {
             beside.set_terms = Some(Month::of(Timestamp::now()));
         }
@@ -132,14 +137,14 @@ impl Store {
     }
 
     /// Writes the row of a tenant whose offboarding begins, and closes the rows of its usage.
-    pub async fn tenant_close(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+    pub async fn tenant_close(&self, _: &Operator, managed: &mut ManagedTenant) -> Result<(), SaveError> {
         let close = managed.offboarding.iter().flat_map(|offboarding| offboarding::months(offboarding.closed_at));
         let close = close.collect();
         self.overwrite(managed, Beside { close, ..Beside::default() }).await
     }
 
     /// Writes the tombstone of a tenant. Its name and its issuers may be given again, its id may not.
-    pub async fn tenant_bury(&self, _: &Operator, managed: &mut Managed) -> Result<(), SaveError> {
+    pub async fn tenant_bury(&self, _: &Operator, managed: &mut ManagedTenant) -> Result<(), SaveError> {
         let mut buried = managed.clone();
         buried.tenant.issuers.clear();
         buried.own_issuers.clear();
@@ -156,7 +161,7 @@ impl Store {
     }
 
     /// Reads a tenant's row, strongly consistent.
-    pub async fn tenant_get_managed(&self, _: &Operator, id: &TenantId) -> Result<Option<Managed>, Fault> {
+    pub async fn tenant_get_managed(&self, _: &Operator, id: &TenantId) -> Result<Option<ManagedTenant>, Fault> {
         self.table.get(keys::tenant(id), Consistency::Strong).await?.map(from_item).transpose()
     }
 
@@ -166,7 +171,7 @@ impl Store {
         _: &Operator,
         page: &PageRequest,
         filter: &TenantFilter,
-    ) -> Result<Page<Managed>, ListError> {
+    ) -> Result<Page<ManagedTenant>, ListError> {
         let mut condition = Condition::default();
         if let Some(plan) = &filter.plan {
             condition = condition.and("#plan = :plan").value(":plan", AttributeValue::S(plan.clone()));
@@ -198,7 +203,7 @@ impl Store {
         Ok(found)
     }
 
-    async fn overwrite(&self, managed: &mut Managed, beside: Beside<'_>) -> Result<(), SaveError> {
+    async fn overwrite(&self, managed: &mut ManagedTenant, beside: Beside<'_>) -> Result<(), SaveError> {
         let read = Condition::default().and(SAME_REVISION).value(":revision", number(managed.revision));
         self.write(managed, read, SaveError::Outdated, beside).await
     }
@@ -206,12 +211,12 @@ impl Store {
     /// Writes a row and what goes with it in one transaction; the revision grows.
     async fn write(
         &self,
-        managed: &mut Managed,
+        managed: &mut ManagedTenant,
         condition: Condition,
         refused: SaveError,
         beside: Beside<'_>,
     ) -> Result<(), SaveError> {
-        let next = Managed { revision: managed.revision + 1, ..managed.clone() };
+        let next = ManagedTenant { revision: managed.revision + 1, ..managed.clone() };
         let mut items = vec![ItemWrite::put(to_item(&next)?, condition)];
         // What it means that the condition of an item, in the order of the items, does not hold.
         let mut refusals = vec![refused];
@@ -269,8 +274,8 @@ fn id_of(item: &Item) -> Result<TenantId, Fault> {
     pk.and_then(|pk| keys::tenant_of(pk)).ok_or_else(|| Fault::corrupt(PK))
 }
 
-fn to_item(managed: &Managed) -> Result<Item, Fault> {
-    let Managed {
+fn to_item(managed: &ManagedTenant) -> Result<Item, Fault> {
+    let ManagedTenant {
         tenant,
         own_issuers,
         tenant_keys,
@@ -322,7 +327,7 @@ fn to_item(managed: &Managed) -> Result<Item, Fault> {
     Ok(item)
 }
 
-fn from_item(mut item: Item) -> Result<Managed, Fault> {
+fn from_item(mut item: Item) -> Result<ManagedTenant, Fault> {
     let id = id_of(&item)?;
     let change = match optional_string(&mut item, CHANGE)? {
         None => None,
@@ -339,7 +344,7 @@ fn from_item(mut item: Item) -> Result<Managed, Fault> {
         None => KeyKind::default(),
         Some(key) => KeyKind::parse(&key).ok_or_else(|| Fault::corrupt(KEY))?,
     };
-    Ok(Managed {
+    Ok(ManagedTenant {
         own_issuers: own_issuers(&mut item)?,
         tenant_keys: list(&mut item, TENANT_KEYS)?
             .into_iter()
@@ -430,7 +435,7 @@ mod tests {
             quota: Some(7),
         };
         let labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
-        let mut managed = Managed::new(tenant, KeyKind::Pooled, labels, Timestamp::from_millis(1));
+        let mut managed = ManagedTenant::new(tenant, KeyKind::Pooled, labels, Timestamp::from_millis(1));
         assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
         assert!(to_item(&managed).unwrap().contains_key(PENDING));
         for code in FailureCode::ALL {

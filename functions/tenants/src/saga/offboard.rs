@@ -1,7 +1,7 @@
 //! The end of a tenant, step by step. `service::domain::offboarding` says why in these steps.
 
 use service::domain::caller::Operator;
-use service::domain::tenant::lifecycle::{KeyKind, Managed};
+use service::domain::tenant::lifecycle::{KeyKind, ManagedTenant};
 use service::domain::time::Timestamp;
 use service::store::purge::Purged;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ impl Saga {
     pub(super) async fn offboard(
         &self,
         operator: &Operator,
-        managed: &mut Managed,
+        managed: &mut ManagedTenant,
         until: Instant,
     ) -> Result<bool, Interrupted> {
         if managed.key == KeyKind::Own {
@@ -55,7 +55,12 @@ impl Saga {
     }
 
     /// Goes on with a look as far as there is time. Says whether it has gone through everything.
-    async fn look(&self, operator: &Operator, managed: &mut Managed, until: Instant) -> Result<bool, Interrupted> {
+    async fn look(
+        &self,
+        operator: &Operator,
+        managed: &mut ManagedTenant,
+        until: Instant,
+    ) -> Result<bool, Interrupted> {
         let mut parts = 0;
         while Instant::now() < until {
             let id = managed.id().clone();
@@ -84,13 +89,18 @@ impl Saga {
     }
 
     /// Leaves the rest to whoever comes first from then on.
-    async fn leave(&self, operator: &Operator, managed: &mut Managed, from: Timestamp) -> Result<bool, Interrupted> {
+    async fn leave(
+        &self,
+        operator: &Operator,
+        managed: &mut ManagedTenant,
+        from: Timestamp,
+    ) -> Result<bool, Interrupted> {
         managed.give_back(from);
         self.store.tenant_save(operator, managed).await?;
         Ok(false)
     }
 }
 
-fn count(managed: &mut Managed, removed: usize) {
+fn count(managed: &mut ManagedTenant, removed: usize) {
     managed.purged += u64::try_from(removed).unwrap_or_default();
 }

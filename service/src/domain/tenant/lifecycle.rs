@@ -107,7 +107,7 @@ impl Change {
 
 /// A tenant's whole row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Managed {
+pub struct ManagedTenant {
     /// What the authorizer knows of it.
     pub tenant: Tenant,
     /// Those of its issuers that are its alone; the others are the stack's.
@@ -140,7 +140,7 @@ pub struct Managed {
 
 /// Why a tenant cannot be changed so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum ChangeError {
     /// Somebody works on another change.
     #[error("another change of the tenant is under way")]
     Busy,
@@ -152,7 +152,7 @@ pub enum Refused {
     TooManyKeys,
 }
 
-impl Managed {
+impl ManagedTenant {
     /// A tenant to be made.
     #[must_use]
     pub fn new(tenant: Tenant, key: KeyKind, labels: BTreeMap<String, String>, now: Timestamp) -> Self {
@@ -222,20 +222,20 @@ impl Managed {
     }
 
     /// Fails where an operator cannot change it: never again, or while somebody works on another change.
-    pub fn check_open(&self, now: Timestamp) -> Result<(), Refused> {
+    pub fn check_open(&self, now: Timestamp) -> Result<(), ChangeError> {
         self.check_alive()?;
-        if self.is_leased(now) { Err(Refused::Busy) } else { Ok(()) }
+        if self.is_leased(now) { Err(ChangeError::Busy) } else { Ok(()) }
     }
 
-    fn check_alive(&self) -> Result<(), Refused> {
+    fn check_alive(&self) -> Result<(), ChangeError> {
         match self.tenant.status {
             Status::Onboarding | Status::Active | Status::Suspended => Ok(()),
-            status @ (Status::Offboarding | Status::Offboarded) => Err(Refused::WrongStatus(status)),
+            status @ (Status::Offboarding | Status::Offboarded) => Err(ChangeError::WrongStatus(status)),
         }
     }
 
     /// Adds an opaque key. Those before end after the overlap, unless they end sooner already.
-    pub fn rotate_keys(&mut self, digest: Digest, overlap: Duration, now: Timestamp) -> Result<(), Refused> {
+    pub fn rotate_keys(&mut self, digest: Digest, overlap: Duration, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         let overlap = i64::try_from(overlap.as_secs()).unwrap_or(i64::MAX);
         let end = Expiry::from_secs(now.as_millis().div_euclid(1000).saturating_add(overlap));
@@ -244,7 +244,7 @@ impl Managed {
         }
         self.tenant_keys.retain(|key| key.expires_at.is_none_or(|expiry| !expiry.is_past(now)));
         if self.tenant_keys.len() >= MOST_TENANT_KEYS {
-            return Err(Refused::TooManyKeys);
+            return Err(ChangeError::TooManyKeys);
         }
         self.tenant_keys.push(TenantKey { digest, created_at: now, expires_at: None });
         self.updated_at = now;
@@ -253,7 +253,7 @@ impl Managed {
 
     /// Wants another plan. The authorizer says so at once; the key follows. A change that is not done goes on with the new
     /// plan: each of them places the key as well.
-    pub fn move_to(&mut self, plan: &str, now: Timestamp) -> Result<(), Refused> {
+    pub fn move_to(&mut self, plan: &str, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         let kind = match self.change {
             Some(change) => change.kind,
@@ -266,7 +266,7 @@ impl Managed {
     }
 
     /// Wants the tenant cut off: by the authorizer at once, and by its key.
-    pub fn suspend(&mut self, reason: &str, now: Timestamp) -> Result<(), Refused> {
+    pub fn suspend(&mut self, reason: &str, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         self.tenant.status = Status::Suspended;
         self.reason = Some(reason.to_owned());
@@ -276,7 +276,7 @@ impl Managed {
 
     /// Wants the tenant let in again: by its key, and then by the authorizer. A tenant whose onboarding failed is let in for
     /// the first time.
-    pub fn resume(&mut self, reason: &str, now: Timestamp) -> Result<(), Refused> {
+    pub fn resume(&mut self, reason: &str, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         self.reason = Some(reason.to_owned());
         self.lease(ChangeKind::Resume, now);
@@ -285,11 +285,11 @@ impl Managed {
 
     /// Wants the tenant gone. It may come at any time but after its end: a change under way is overtaken when nobody
     /// works on it, and an offboarding that nobody works on goes on.
-    pub fn offboard(&mut self, now: Timestamp) -> Result<(), Refused> {
+    pub fn offboard(&mut self, now: Timestamp) -> Result<(), ChangeError> {
         match self.tenant.status {
-            status @ Status::Offboarded => Err(Refused::WrongStatus(status)),
-            status @ Status::Offboarding if self.is_leased(now) => Err(Refused::WrongStatus(status)),
-            _ if self.is_leased(now) => Err(Refused::Busy),
+            status @ Status::Offboarded => Err(ChangeError::WrongStatus(status)),
+            status @ Status::Offboarding if self.is_leased(now) => Err(ChangeError::WrongStatus(status)),
+            _ if self.is_leased(now) => Err(ChangeError::Busy),
             _ => {
                 self.tenant.status = Status::Offboarding;
                 self.offboarding_from(now);

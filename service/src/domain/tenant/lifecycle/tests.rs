@@ -8,7 +8,7 @@ fn later(seconds: i64) -> Timestamp {
     Timestamp::from_millis(NOW.as_millis() + seconds * 1000)
 }
 
-fn onboarding() -> Managed {
+fn onboarding() -> ManagedTenant {
     let tenant = Tenant {
         id: TenantId::generate(),
         name: "Acme".into(),
@@ -18,10 +18,10 @@ fn onboarding() -> Managed {
         api_key: "x".into(),
         quota: None,
     };
-    Managed::new(tenant, KeyKind::Own, BTreeMap::new(), NOW)
+    ManagedTenant::new(tenant, KeyKind::Own, BTreeMap::new(), NOW)
 }
 
-fn active() -> Managed {
+fn active() -> ManagedTenant {
     let mut managed = onboarding();
     managed.settle(NOW);
     managed
@@ -43,9 +43,9 @@ fn changes_do_not_interleave_while_somebody_works_on_one() {
     assert_eq!(managed.tenant.status, Status::Suspended, "at once");
     assert!(!managed.wants_enabled_key());
     for refused in [managed.clone().resume("paid", NOW), managed.clone().move_to("pro", NOW)] {
-        assert_eq!(refused, Err(Refused::Busy));
+        assert_eq!(refused, Err(ChangeError::Busy));
     }
-    assert_eq!(managed.clone().offboard(NOW), Err(Refused::Busy));
+    assert_eq!(managed.clone().offboard(NOW), Err(ChangeError::Busy));
     managed.settle(NOW);
     managed.resume("paid", NOW).unwrap();
     assert_eq!(managed.tenant.status, Status::Suspended, "until the key is enabled");
@@ -85,19 +85,19 @@ fn a_change_that_fails_is_tried_again_after_pauses_that_grow() {
 }
 
 /// A change that an operator can ask for.
-type Ask = fn(&mut Managed, Timestamp) -> Result<(), Refused>;
+type Ask = fn(&mut ManagedTenant, Timestamp) -> Result<(), ChangeError>;
 
 const MOVE: Ask = |managed, now| managed.move_to("pro", now);
 const SUSPEND: Ask = |managed, now| managed.suspend("unpaid", now);
 const RESUME: Ask = |managed, now| managed.resume("paid", now);
 
 /// A tenant whose change has been begun.
-fn begun(mut managed: Managed, change: Ask) -> Managed {
+fn begun(mut managed: ManagedTenant, change: Ask) -> ManagedTenant {
     change(&mut managed, NOW).unwrap();
     managed
 }
 
-fn suspended() -> Managed {
+fn suspended() -> ManagedTenant {
     let mut managed = begun(active(), SUSPEND);
     managed.settle(NOW);
     managed
@@ -124,8 +124,8 @@ fn a_change_that_failed_or_was_abandoned_gives_way_to_any_other() {
         (begun(suspended(), MOVE), RESUME, Suspended, true, Active),
         (begun(suspended(), MOVE), MOVE, Suspended, false, Suspended),
     ] {
-        assert_eq!(next(&mut pending.clone(), later(44)), Err(Refused::Busy), "{pending:?}");
-        assert_eq!(pending.clone().offboard(later(44)), Err(Refused::Busy), "{pending:?}");
+        assert_eq!(next(&mut pending.clone(), later(44)), Err(ChangeError::Busy), "{pending:?}");
+        assert_eq!(pending.clone().offboard(later(44)), Err(ChangeError::Busy), "{pending:?}");
         let mut failed = pending.clone();
         failed.fail(FailureCode::AccessDenied, later(1));
         for (mut managed, now) in [(failed, later(1)), (pending.clone(), later(45))] {
@@ -145,7 +145,7 @@ fn a_change_that_failed_or_was_abandoned_gives_way_to_any_other() {
 fn an_offboarding_that_failed_goes_on_when_it_is_asked_for_again_and_gives_way_to_nothing() {
     let mut managed = active();
     managed.offboard(NOW).unwrap();
-    let refused = Err(Refused::WrongStatus(Status::Offboarding));
+    let refused = Err(ChangeError::WrongStatus(Status::Offboarding));
     assert_eq!(managed.clone().offboard(NOW), refused, "it is on its way");
     managed.fail(FailureCode::AccessDenied, later(1));
     for change in [MOVE, SUSPEND, RESUME] {
@@ -159,7 +159,7 @@ fn an_offboarding_that_failed_goes_on_when_it_is_asked_for_again_and_gives_way_t
 fn opaque_keys_are_rotated_while_a_change_waits() {
     let digest = || crate::domain::tenant_key::digest(&crate::domain::tenant_key::generate()).unwrap();
     let mut managed = begun(active(), SUSPEND);
-    assert_eq!(managed.rotate_keys(digest(), Duration::ZERO, NOW), Err(Refused::Busy));
+    assert_eq!(managed.rotate_keys(digest(), Duration::ZERO, NOW), Err(ChangeError::Busy));
     managed.fail(FailureCode::Unavailable, NOW);
     let change = managed.change;
     managed.rotate_keys(digest(), Duration::ZERO, NOW).unwrap();
@@ -180,10 +180,10 @@ fn what_is_gone_stays_gone() {
     let mut managed = active();
     managed.offboard(NOW).unwrap();
     assert_eq!(managed.tenant.status, Status::Offboarding);
-    assert_eq!(managed.clone().offboard(NOW), Err(Refused::WrongStatus(Status::Offboarding)));
+    assert_eq!(managed.clone().offboard(NOW), Err(ChangeError::WrongStatus(Status::Offboarding)));
     managed.settle(NOW);
     assert_eq!(managed.tenant.status, Status::Offboarded);
-    let refused = Err(Refused::WrongStatus(Status::Offboarded));
+    let refused = Err(ChangeError::WrongStatus(Status::Offboarded));
     assert_eq!(managed.clone().resume("", NOW), refused);
     assert_eq!(managed.clone().suspend("", NOW), refused);
     assert_eq!(managed.clone().move_to("pro", NOW), refused);
@@ -193,7 +193,7 @@ fn what_is_gone_stays_gone() {
 #[test]
 fn a_tenant_that_was_never_whole_can_be_offboarded() {
     let mut managed = onboarding();
-    assert_eq!(managed.offboard(later(1)), Err(Refused::Busy));
+    assert_eq!(managed.offboard(later(1)), Err(ChangeError::Busy));
     assert_eq!(managed.offboard(later(60)), Ok(()));
     assert!(!managed.wants_enabled_key());
 }
@@ -201,7 +201,7 @@ fn a_tenant_that_was_never_whole_can_be_offboarded() {
 #[test]
 fn opaque_keys_overlap_and_end() {
     let digest = || crate::domain::tenant_key::digest(&crate::domain::tenant_key::generate()).unwrap();
-    let ends = |managed: &Managed| -> Vec<Option<i64>> {
+    let ends = |managed: &ManagedTenant| -> Vec<Option<i64>> {
         let start = NOW.as_millis() / 1000;
         managed.tenant_keys.iter().map(|key| key.expires_at.map(|expiry| expiry.as_secs() - start)).collect()
     };
@@ -219,6 +219,6 @@ fn opaque_keys_overlap_and_end() {
         managed.rotate_keys(digest(), Duration::from_secs(100), later(101)).unwrap();
     }
     let full = managed.clone().rotate_keys(digest(), Duration::from_secs(100), later(101));
-    assert_eq!(full, Err(Refused::TooManyKeys));
+    assert_eq!(full, Err(ChangeError::TooManyKeys));
     managed.rotate_keys(digest(), Duration::ZERO, later(101)).unwrap();
 }
