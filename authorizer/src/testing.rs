@@ -238,7 +238,7 @@ impl HttpConnector for World {
 
 /// The issuers of a stack on Lambda.
 pub(crate) fn stack(issuers: &Value) -> IssuersConfig {
-    let plain_http = PlainHttp::Refused;
+    let plain_http = PlainHttp::Never;
     IssuersConfig { issuers: Issuers::parse(&issuers.to_string(), plain_http).unwrap(), plain_http }
 }
 

@@ -145,7 +145,7 @@ fn the_authorizer_accepts_the_pool_beside_the_operators_issuers() {
     let authorizer = template.functions.iter().find(|function| function.name == "authorizer").unwrap();
     let pool = &authorizer.environment["USER_POOL_ISSUERS"];
     let own = r#"[{"issuer":"https://login.example.com","audiences":["tenantry"]}]"#;
-    let parse = |json| Issuers::parse(json, PlainHttp::Refused).unwrap();
+    let parse = |json| Issuers::parse(json, PlainHttp::Never).unwrap();
     assert!(parse(own).with(parse(pool)).is_ok());
     let [pool] = &serde_json::from_str::<Vec<Value>>(pool).unwrap()[..] else { panic!("{pool}") };
     assert_eq!(pool["scopePrefix"], scopes::PREFIX);

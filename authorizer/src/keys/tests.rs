@@ -12,7 +12,7 @@ fn keys(world: &World) -> Keys {
 }
 
 fn keys_of(world: &World, issuers: &Value) -> Keys {
-    Keys::new(stack(issuers).issuers, world.connector(), PlainHttp::Refused)
+    Keys::new(stack(issuers).issuers, world.connector(), PlainHttp::Never)
 }
 
 /// The one algorithm that a key of the issuer is for.

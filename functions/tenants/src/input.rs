@@ -211,7 +211,7 @@ fn issuers(body: &Body<'_>, stack: &IssuersConfig) -> Result<Option<Bound>, Prob
         let name = match member {
             Value::String(name) if stack.issuers.has(&name) => name,
             // It may become one of the stack's, in a later deployment.
-            Value::String(name) if is_plausible(&name, PlainHttp::Refused) => name,
+            Value::String(name) if is_plausible(&name, PlainHttp::Never) => name,
             Value::String(_) => {
                 let detail = "A string in `issuers` must name an issuer of the stack, or be the address of another \
                               one: a valid URI that starts with https://.";

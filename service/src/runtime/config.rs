@@ -147,7 +147,7 @@ impl IssuersConfig {
     /// Reads the environment.
     pub fn from_env() -> Result<Self, IssuersConfigError> {
         let is_development = optional("AWS_SAM_LOCAL").as_deref() == Some("true");
-        let plain_http = if is_development { PlainHttp::ThisMachine } else { PlainHttp::Refused };
+        let plain_http = if is_development { PlainHttp::ThisMachine } else { PlainHttp::Never };
         let read = |name| Ok::<_, IssuersConfigError>(Issuers::parse(&required(name)?, plain_http)?);
         Ok(Self { issuers: read("ISSUERS")?.with(read("USER_POOL_ISSUERS")?)?, plain_http })
     }

@@ -24,7 +24,7 @@ fn with(public: &Value, changes: Value) -> Value {
 
 fn issuer(algorithms: &Value) -> Issuer {
     let issuers = json!([{"issuer": "https://a.example", "audiences": ["api"], "algorithms": algorithms}]);
-    Issuers::parse(&issuers.to_string(), PlainHttp::Refused).unwrap().into_vec().remove(0)
+    Issuers::parse(&issuers.to_string(), PlainHttp::Never).unwrap().into_vec().remove(0)
 }
 
 /// The algorithms of a key, for an issuer that lists these.

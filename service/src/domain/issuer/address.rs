@@ -11,8 +11,8 @@ const THIS_MACHINE: [&str; 4] = ["127.0.0.1", "localhost", "[::1]", "host.docker
 /// Whether keys may be fetched from this machine without TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainHttp {
-    /// Never. On Lambda, this machine's HTTP server is the Runtime API, which holds the requests of all tenants.
-    Refused,
+    /// Not allowed. On Lambda, this machine's HTTP server is the Runtime API, which holds the requests of all tenants.
+    Never,
     /// From this machine only, for development.
     ThisMachine,
 }
@@ -111,7 +111,7 @@ mod tests {
             "https://[2001:db8::1]:444/keys",
             "https://a.example/@b/~c/%7Ed",
         ] {
-            assert_eq!(check_address(address, PlainHttp::Refused), Ok(()), "{address}");
+            assert_eq!(check_address(address, PlainHttp::Never), Ok(()), "{address}");
         }
         let wrong = [
             ("https:a.example", AddressError::Host),
@@ -129,7 +129,7 @@ mod tests {
             ("http://a.example", AddressError::NotHttps),
         ];
         for (address, why) in wrong.into_iter().chain(NOT_URIS.map(|text| (text, AddressError::NotUri))) {
-            for plain_http in [PlainHttp::Refused, PlainHttp::ThisMachine] {
+            for plain_http in [PlainHttp::Never, PlainHttp::ThisMachine] {
                 assert_eq!(check_address(address, plain_http), Err(why), "{address:?}");
             }
         }
@@ -144,7 +144,7 @@ mod tests {
             "http://host.docker.internal:1/keys",
         ] {
             assert_eq!(check_address(address, PlainHttp::ThisMachine), Ok(()), "{address}");
-            assert_eq!(check_address(address, PlainHttp::Refused), Err(AddressError::NotHttps), "{address}");
+            assert_eq!(check_address(address, PlainHttp::Never), Err(AddressError::NotHttps), "{address}");
         }
         for address in [
             "http://localhost.evil.example/",

@@ -6,7 +6,7 @@ use super::*;
 
 /// As on Lambda.
 fn parse(json: &str) -> Result<Issuers, IssuersError> {
-    Issuers::parse(json, PlainHttp::Refused)
+    Issuers::parse(json, PlainHttp::Never)
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn keys_on_this_machine_may_come_over_http_in_development() {
         assert!(parse(&json).unwrap_err().to_string().contains("over HTTPS"), "{uri}");
         let Value::Object(members) = json!({"issuer": uri, "audiences": ["api"]}) else { unreachable!() };
         assert!(Issuer::of_tenant(members.clone(), PlainHttp::ThisMachine).is_ok());
-        assert!(Issuer::of_tenant(members, PlainHttp::Refused).is_err(), "{uri}");
-        assert_eq!(is_plausible(uri, PlainHttp::ThisMachine), !is_plausible(uri, PlainHttp::Refused));
+        assert!(Issuer::of_tenant(members, PlainHttp::Never).is_err(), "{uri}");
+        assert_eq!(is_plausible(uri, PlainHttp::ThisMachine), !is_plausible(uri, PlainHttp::Never));
     }
 }
 
@@ -82,7 +82,7 @@ fn addresses_are_parsed_and_not_compared_by_prefix() {
         let keys = json!([{"issuer": "https://a.example", "jwksUri": address, "audiences": ["api"]}]).to_string();
         assert!(parse(&keys).is_err(), "{address:?}");
         assert!(of_tenant(json!({"issuer": address, "audiences": ["api"]})).is_err(), "{address:?}");
-        assert!(!is_plausible(address, PlainHttp::Refused), "{address:?}");
+        assert!(!is_plausible(address, PlainHttp::Never), "{address:?}");
     }
 }
 
@@ -126,7 +126,7 @@ fn keys_are_pinned_in_the_form_of_a_jwks_without_secrets() {
 
 fn of_tenant(value: Value) -> Result<Issuer, IssuersError> {
     let Value::Object(members) = value else { panic!("{value}") };
-    Issuer::of_tenant(members, PlainHttp::Refused)
+    Issuer::of_tenant(members, PlainHttp::Never)
 }
 
 #[test]
