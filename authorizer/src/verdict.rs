@@ -6,7 +6,7 @@ use std::time::Duration;
 use service::domain::caller::context;
 use service::domain::tenant::{Status, Tenant};
 use service::domain::units::Units;
-use service::runtime::log::{self, Entry, Taken};
+use service::runtime::log::{self, Entry, Measured};
 use service::store::Fault;
 
 use crate::policy::{deny_all, policy};
@@ -168,7 +168,7 @@ impl From<Rejection> for NoVerdict {
 /// Writes the line of an event.
 pub(crate) fn write(result: &Result<Judged<'_>, NoVerdict>, units: Units, elapsed: Duration) {
     let (status, entry) = line(result);
-    log::write(&entry, &Taken { status, units, elapsed, bytes_in: 0, bytes_out: 0 });
+    log::write(&entry, &Measured { status, units, elapsed, bytes_in: 0, bytes_out: 0 });
 }
 
 /// The status that stands for the result, and what the line says about it.

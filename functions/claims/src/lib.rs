@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use service::domain::tenant::TenantId;
 use service::runtime::capacity::measured;
-use service::runtime::log::{self, Entry, Taken};
+use service::runtime::log::{self, Entry, Measured};
 use service::store::{Fault, Store};
 
 use event::{AccessToken, AddedClaims, Event, OverrideDetails, Request, Response};
@@ -54,11 +54,11 @@ impl Claims {
     pub async fn answer(&self, mut event: Map<String, Value>) -> Result<Value, Refusal> {
         let started = Instant::now();
         let (result, units) = measured(self.grant(&event)).await;
-        let taken = |status| Taken { status, units, elapsed: started.elapsed(), bytes_in: 0, bytes_out: 0 };
+        let measured = |status| Measured { status, units, elapsed: started.elapsed(), bytes_in: 0, bytes_out: 0 };
         match result {
             Ok(Granted { tenant, scopes, response }) => {
                 let (tenant, scopes) = (tenant.as_ref().map(TenantId::as_str), Some(&*scopes));
-                log::write(&Entry { route: ROUTE, tenant, scopes, ..Entry::default() }, &taken(200));
+                log::write(&Entry { route: ROUTE, tenant, scopes, ..Entry::default() }, &measured(200));
                 event.insert("response".to_owned(), response);
                 Ok(Value::Object(event))
             }
@@ -69,7 +69,7 @@ impl Claims {
                     Refusal::Unavailable(fault) => (503, "unavailable", Some(fault.to_string())),
                 };
                 let entry = Entry { route: ROUTE, code: Some(code), cause: cause.as_deref(), ..Entry::default() };
-                log::write(&entry, &taken(status));
+                log::write(&entry, &measured(status));
                 Err(refusal)
             }
         }

@@ -21,7 +21,7 @@ use crate::domain::units::Units;
 use crate::ledger::{Admission, Ledger, SpendError, Window};
 use crate::runtime::capacity::measured;
 use crate::runtime::lifecycle;
-use crate::runtime::log::{self, Entry, Taken};
+use crate::runtime::log::{self, Entry, Measured};
 
 /// How long a request may take whose handler needs the table only: longer than a call of the table with its retries
 /// (`aws`), and longer than a wait for a unit of the quota (`ledger`).
@@ -109,7 +109,7 @@ async fn run_scheduled(handler: &impl Scheduled) {
     let started = Instant::now();
     // On the heap: what a schedule does holds many futures, one in the other.
     let ((), units) = measured(Box::pin(handler.run())).await;
-    let taken = Taken { status: 200, units, elapsed: started.elapsed(), bytes_in: 0, bytes_out: 0 };
+    let taken = Measured { status: 200, units, elapsed: started.elapsed(), bytes_in: 0, bytes_out: 0 };
     log::write(&Entry { route: "schedule", ..Entry::default() }, &taken);
 }
 
@@ -154,7 +154,7 @@ pub async fn respond<H: Handler>(
     if let Some(window) = window {
         quota::tell(&window, response.headers_mut());
     }
-    let taken = Taken {
+    let taken = Measured {
         status: response.status().as_u16(),
         units,
         elapsed: arrived.elapsed(),
@@ -213,7 +213,7 @@ async fn admit(
     })
 }
 
-fn write(request: Option<&Inbound<'_>>, problem: Option<(Code, Option<String>)>, taken: &Taken) {
+fn write(request: Option<&Inbound<'_>>, problem: Option<(Code, Option<String>)>, taken: &Measured) {
     let caller = request.and_then(|request| request.caller().ok());
     let route = request.map(|request| format!("{} {}", request.method(), request.route().1));
     let (code, cause) = problem.unzip();

@@ -40,7 +40,7 @@ struct Log {
 
 /// What an event took, whatever became of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Taken {
+pub struct Measured {
     /// The status of its answer; for what is not HTTP, the one that says the same.
     pub status: u16,
     /// Of the table.
@@ -53,7 +53,7 @@ pub struct Taken {
     pub bytes_out: usize,
 }
 
-impl Taken {
+impl Measured {
     /// The same as a tenant's usage, in a function of so much memory. A millisecond that has begun counts, as on
     /// Lambda's bill.
     #[must_use]
@@ -106,19 +106,19 @@ pub fn init(function: &'static str) {
 }
 
 /// Writes an event's line. Nothing, where logging was not started.
-pub fn write(entry: &Entry<'_>, taken: &Taken) {
+pub fn write(entry: &Entry<'_>, measured: &Measured) {
     let Some(log) = LOG.get() else { return };
     let cold = log.cold.swap(false, Ordering::Relaxed);
     match &log.directives {
         Some(directives) => {
             let mut line = Vec::with_capacity(LINE_BYTES);
-            if serde_json::to_writer(&mut line, &Line::of(log.function, directives, cold, entry, taken)).is_ok() {
+            if serde_json::to_writer(&mut line, &Line::of(log.function, directives, cold, entry, measured)).is_ok() {
                 line.push(b'\n');
                 // Where there is nobody to read, there is nobody to tell.
                 let _unread = std::io::stdout().lock().write_all(&line);
             }
         }
-        None => tell(entry, taken, cold),
+        None => write_text(entry, measured, cold),
     }
 }
 
@@ -216,9 +216,9 @@ impl Level {
 }
 
 impl<'a> Line<'a> {
-    fn of(function: &'a str, directives: &'a RawValue, cold: bool, entry: &Entry<'a>, taken: &Taken) -> Self {
+    fn of(function: &'a str, directives: &'a RawValue, cold: bool, entry: &Entry<'a>, measured: &Measured) -> Self {
         let Entry { route, request_id, tenant, plan, issuer, scopes, code, cause } = *entry;
-        let Taken { status, units, elapsed, bytes_in, bytes_out } = *taken;
+        let Measured { status, units, elapsed, bytes_in, bytes_out } = *measured;
         let timestamp = Timestamp::now();
         Self {
             metadata: Metadata { timestamp: timestamp.as_millis(), directives },
@@ -260,9 +260,9 @@ fn milliseconds(elapsed: Duration) -> f64 {
 }
 
 /// For people.
-fn tell(entry: &Entry<'_>, taken: &Taken, cold: bool) {
+fn write_text(entry: &Entry<'_>, measured: &Measured, cold: bool) {
     let Entry { route, request_id, tenant, plan: _, issuer, scopes, code, cause } = *entry;
-    let Taken { status, units: Units { read, write }, elapsed, bytes_in: _, bytes_out: _ } = *taken;
+    let Measured { status, units: Units { read, write }, elapsed, bytes_in: _, bytes_out: _ } = *measured;
     let (ms, cold) = (milliseconds(elapsed), cold.then_some(true));
     match Level::of(status) {
         Level::Info => info!(route, status, code, cause, ms, read, write, cold, tenant, issuer, scopes, request_id),
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     fn line(entry: &Entry<'_>, status: u16) -> Value {
-        let taken = Taken {
+        let measured = Measured {
             status,
             units: Units { read: 0.5, write: 2.0 },
             elapsed: Duration::from_nanos(1_234_567),
@@ -286,7 +286,7 @@ mod tests {
             bytes_out: 5,
         };
         let directives = directives("Tenantry/prod").unwrap();
-        serde_json::to_value(Line::of("records", &directives, true, entry, &taken)).unwrap()
+        serde_json::to_value(Line::of("records", &directives, true, entry, &measured)).unwrap()
     }
 
     #[test]
