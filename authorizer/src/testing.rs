@@ -177,15 +177,7 @@ impl World {
     }
 
     pub(crate) fn store(&self) -> Store {
-        let config = AwsConfig {
-            region: "eu-central-1".into(),
-            access_key_id: "id".into(),
-            secret_access_key: "secret".into(),
-            session_token: None,
-            dynamodb_endpoint: None,
-            api_gateway_endpoint: None,
-            sam_local: false,
-        };
+        let config = AwsConfig::local("http://dynamodb");
         Store::new(aws::dynamodb(&config, self.connector()), "table")
     }
 

@@ -54,7 +54,7 @@ use runtime::{Functions, LogFormat, RuntimeOptions};
 use schedule::Schedules;
 use seed::SeedError;
 use server::Server;
-use template::{REGION, Template, TemplateError};
+use template::{Template, TemplateError};
 
 /// Where data is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,7 +205,7 @@ impl Local {
             None => Database::embedded(folder, dynamodb_port(options.port)).await?,
         };
         database.create(&template.tables).await?;
-        let store = Store::new(aws::dynamodb(&aws_config(database.endpoint()), aws::connector()), table);
+        let store = Store::new(aws::dynamodb(&AwsConfig::local(database.endpoint()), aws::connector()), table);
         let keys = folder
             .map_or_else(|| Ok(ApiKeys::default()), ApiKeys::open)
             .map_err(|source| StartError::Keys { path: folder.map(ApiKeys::file).unwrap_or_default(), source })?;
@@ -322,19 +322,6 @@ pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BT
     overrides.entry("Issuers".to_owned()).or_insert_with(|| issuers.to_string());
     overrides.entry("UserPool".to_owned()).or_insert_with(|| "false".to_owned());
     overrides
-}
-
-/// As a function's on this machine.
-fn aws_config(endpoint: &str) -> AwsConfig {
-    AwsConfig {
-        region: REGION.to_owned(),
-        access_key_id: "local".to_owned(),
-        secret_access_key: "local".to_owned(),
-        session_token: None,
-        dynamodb_endpoint: Some(endpoint.to_owned()),
-        api_gateway_endpoint: None,
-        sam_local: false,
-    }
 }
 
 fn serve(listener: TcpListener, router: axum::Router, gateway: Gateway<Functions>, home: Home, quiet: bool) -> Server {

@@ -50,7 +50,7 @@ async fn one_port_serves_the_functions_the_issuer_and_the_api() {
 }
 
 fn store(local: &Local) -> Store {
-    Store::new(aws::dynamodb(&aws_config(local.dynamodb_endpoint()), aws::connector()), "Table")
+    Store::new(aws::dynamodb(&AwsConfig::local(local.dynamodb_endpoint()), aws::connector()), "Table")
 }
 
 /// Writes the row of a new tenant, and gives its API key a place in its plan.

@@ -87,13 +87,8 @@ impl Ledger {
     }
 
     /// Spends a unit for a request. Most of them find one here; others ask the row for a block, and wait for that until
-    /// the request's deadline at most.
-    pub async fn spend(&self, caller: &Caller, deadline: Instant) -> Result<Admission, SpendError> {
-        self.spend_at(caller, Timestamp::now(), deadline).await
-    }
-
-    /// The same at a moment of the caller's choice.
-    pub async fn spend_at(&self, caller: &Caller, now: Timestamp, deadline: Instant) -> Result<Admission, SpendError> {
+    /// the request's deadline at most. `now` decides which month pays.
+    pub async fn spend(&self, caller: &Caller, now: Timestamp, deadline: Instant) -> Result<Admission, SpendError> {
         let until = deadline.min(Instant::now() + PATIENCE);
         let month = Month::of(now);
         let key = (caller.payer(), month);

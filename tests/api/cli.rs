@@ -218,15 +218,7 @@ async fn an_exposed_address_leads_to_the_api_and_the_database() {
     assert!(urls.iter().all(|url| url.starts_with("http://127.0.0.2:")), "{urls:?}");
     let health = reqwest::get(format!("{}/v1/health", urls[0])).await.unwrap();
     assert_eq!(health.status(), 200);
-    let config = AwsConfig {
-        region: "us-east-1".into(),
-        access_key_id: "local".into(),
-        secret_access_key: "local".into(),
-        session_token: None,
-        dynamodb_endpoint: Some(urls[1].clone()),
-        api_gateway_endpoint: None,
-        sam_local: false,
-    };
+    let config = AwsConfig::local(&urls[1]);
     let tables = aws::dynamodb(&config, aws::connector()).list_tables().send().await.unwrap();
     assert_eq!(tables.table_names(), ["Table"]);
 }

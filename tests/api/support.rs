@@ -118,15 +118,7 @@ impl Api {
 
     /// How to call the API's table, past the functions.
     pub(crate) fn aws_config(&self) -> AwsConfig {
-        AwsConfig {
-            region: "us-east-1".into(),
-            access_key_id: "local".into(),
-            secret_access_key: "local".into(),
-            session_token: None,
-            dynamodb_endpoint: Some(self.local.dynamodb_endpoint().into()),
-            api_gateway_endpoint: None,
-            sam_local: false,
-        }
+        AwsConfig::local(self.local.dynamodb_endpoint())
     }
 
     /// Lets a record's time run out, past the functions: DynamoDB has not removed it yet.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::outgoing::{self, Outgoing};
 use super::{Code, Inbound, Problem, Reply, quota};
 use crate::domain::caller::Caller;
+use crate::domain::time::Timestamp;
 use crate::domain::units::Units;
 use crate::ledger::{Admission, Ledger, SpendError, Window};
 use crate::runtime::capacity::measured;
@@ -207,7 +208,7 @@ async fn admit(
     deadline: Instant,
 ) -> Result<Admission, (Problem, Option<Window>)> {
     let caller = request.caller().map_err(|problem| (problem, None))?;
-    ledger.spend(&caller, deadline).await.map_err(|refusal| {
+    ledger.spend(&caller, Timestamp::now(), deadline).await.map_err(|refusal| {
         let window = if let SpendError::UsedUp(window) = &refusal { Some(*window) } else { None };
         (quota::problem(refusal), window)
     })
@@ -327,16 +328,7 @@ mod tests {
 
     /// A ledger that waits for its table in vain.
     fn waiting_ledger(when_unavailable: WhenUnavailable) -> Ledger {
-        let text = || "local".to_owned();
-        let config = AwsConfig {
-            region: text(),
-            access_key_id: text(),
-            secret_access_key: text(),
-            session_token: None,
-            dynamodb_endpoint: None,
-            api_gateway_endpoint: None,
-            sam_local: false,
-        };
+        let config = AwsConfig::local("http://127.0.0.1");
         let store = Store::new(aws::dynamodb(&config, SharedHttpConnector::new(Silent)), "Table");
         let quotas = serde_json::from_value(json!({"free": 100})).unwrap();
         Ledger::new(store, MeterConfig { quotas, when_unavailable, memory_mb: 256 })

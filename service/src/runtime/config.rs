@@ -39,6 +39,21 @@ pub struct AwsConfig {
     pub sam_local: bool,
 }
 
+impl AwsConfig {
+    /// Returns the configuration for a `DynamoDB` on this machine, which accepts any credentials.
+    pub fn local(dynamodb_endpoint: impl Into<String>) -> Self {
+        Self {
+            region: "us-east-1".to_owned(),
+            access_key_id: "local".to_owned(),
+            secret_access_key: "local".to_owned(),
+            session_token: None,
+            dynamodb_endpoint: Some(dynamodb_endpoint.into()),
+            api_gateway_endpoint: None,
+            sam_local: false,
+        }
+    }
+}
+
 impl std::fmt::Debug for AwsConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AwsConfig")

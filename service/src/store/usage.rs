@@ -206,17 +206,7 @@ mod tests {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let engine = dynoxide::Database::memory().unwrap();
         tokio::spawn(async move { dynoxide::server::serve_on(listener, engine).await });
-        let text = || "local".to_owned();
-        let config = AwsConfig {
-            region: text(),
-            access_key_id: text(),
-            secret_access_key: text(),
-            session_token: None,
-            dynamodb_endpoint: Some(endpoint),
-            api_gateway_endpoint: None,
-            sam_local: false,
-        };
-        let client = aws::dynamodb(&config, aws::connector());
+        let client = aws::dynamodb(&AwsConfig::local(endpoint), aws::connector());
         let mut table = client.create_table().table_name("Table").billing_mode(BillingMode::PayPerRequest);
         for (name, kind) in [(PK, KeyType::Hash), (SK, KeyType::Range)] {
             let string = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);

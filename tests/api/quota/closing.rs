@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use service::domain::caller::Caller;
 use service::domain::quota::Row;
 use service::domain::quota::WhenUnavailable;
+use service::domain::time::Timestamp;
 use service::domain::usage::Usage;
 use service::ledger::{Ledger, SpendError};
 use service::runtime::config::MeterConfig;
@@ -123,7 +124,7 @@ fn ledger(api: &Api) -> Arc<Ledger> {
 }
 
 async fn request(ledger: &Ledger, caller: &Caller) -> Result<(), SpendError> {
-    let admission = ledger.spend(caller, Instant::now() + Duration::from_secs(5)).await?;
+    let admission = ledger.spend(caller, Timestamp::now(), Instant::now() + Duration::from_secs(5)).await?;
     ledger.record(admission, ONE).await;
     Ok(())
 }

@@ -31,7 +31,7 @@ fn ledger(api: &Api) -> Ledger {
 
 /// A request at a time of the test's, which may wait for a unit as long as any.
 async fn spend(ledger: &Ledger, caller: &Caller, now: Timestamp) -> Result<Admission, SpendError> {
-    ledger.spend_at(caller, now, Instant::now() + Duration::from_secs(5)).await
+    ledger.spend(caller, now, Instant::now() + Duration::from_secs(5)).await
 }
 
 /// Serves requests until one is refused.
