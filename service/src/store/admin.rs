@@ -10,7 +10,7 @@ use super::issuers;
 use super::item::{Item, attribute, number, optional_number, read_number, take_string};
 use super::keys::{self, Key, PK};
 use super::query::{Partition, query};
-use super::table::{Consistency, ItemWrite, Outcome, Query, Verdict, unconditional_refused};
+use super::table::{Consistency, ItemWrite, Outcome, Query, Verdict, unexpected_rejection};
 use super::tenants::{self, IN_INDEX, LISTED};
 use super::{Fault, ListError, Store, tenant_keys, terms};
 use crate::domain::caller::Operator;
@@ -213,22 +213,22 @@ impl Store {
         &self,
         managed: &mut ManagedTenant,
         condition: Condition,
-        refused: SaveError,
+        rejected: SaveError,
         beside: Beside<'_>,
     ) -> Result<(), SaveError> {
         let next = ManagedTenant { revision: managed.revision + 1, ..managed.clone() };
         let mut items = vec![ItemWrite::put(to_item(&next)?, condition)];
         // What it means that the condition of an item, in the order of the items, does not hold.
-        let mut refusals = vec![refused];
+        let mut rejections = vec![rejected];
         if let Some(name) = beside.reserve_name {
             let mut item = keys::tenant_name(name).into_map();
             item.insert("tenant".into(), AttributeValue::S(managed.id().to_string()));
             items.push(ItemWrite::put(item, Condition::default().and(ABSENT)));
-            refusals.push(SaveError::NameTaken);
+            rejections.push(SaveError::NameTaken);
         }
         for issuer in beside.take_issuers {
             items.push(issuers::taking_issuer(managed.id(), issuer)?);
-            refusals.push(SaveError::IssuerTaken);
+            rejections.push(SaveError::IssuerTaken);
         }
         if let Some(name) = beside.release_name {
             items.push(deleting(keys::tenant_name(name)));
@@ -253,11 +253,11 @@ impl Store {
                 *managed = next;
                 Ok(())
             }
-            Outcome::Refused { doubt: Some(fault), .. } => Err(fault.into()),
-            Outcome::Refused { verdicts, doubt: None } => {
+            Outcome::Rejected { doubt: Some(fault), .. } => Err(fault.into()),
+            Outcome::Rejected { verdicts, doubt: None } => {
                 let failed =
-                    refusals.into_iter().zip(verdicts).find(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
-                Err(failed.map_or_else(|| unconditional_refused().into(), |(refusal, _)| refusal))
+                    rejections.into_iter().zip(verdicts).find(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
+                Err(failed.map_or_else(|| unexpected_rejection().into(), |(rejection, _)| rejection))
             }
             // A lease of the tenant's, which is soon over; or another change of the row, which the next read will see.
             Outcome::Conflict => Err(SaveError::Outdated),

@@ -100,7 +100,7 @@ impl Store {
         let (mut verdicts, doubt) = match self.table.transact(items).await? {
             Outcome::Written => return Ok(Ending::Written),
             Outcome::Conflict => return Err(OnceError::Conflict),
-            Outcome::Refused { verdicts, doubt } => (verdicts.into_iter(), doubt),
+            Outcome::Rejected { verdicts, doubt } => (verdicts.into_iter(), doubt),
         };
         // The key decides, whatever became of the rest: the change that it is about may be why the rest is refused.
         if let Some(Verdict::Failed(item)) = verdicts.next() {

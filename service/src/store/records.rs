@@ -162,7 +162,7 @@ impl Store {
     /// Looks what became of a write that is in doubt: the item that it left, if it is still there. Where it is not, the
     /// write did not happen, or was overwritten, or may still arrive, and nothing tells which.
     async fn settle(&self, write: &Write<'_>, doubt: Doubt) -> Result<Item, Fault> {
-        let item = if doubt.refused {
+        let item = if doubt.rejected {
             doubt.item
         } else {
             let reading = timeout(SETTLING, self.item(write.key(), true)).await;

@@ -19,7 +19,7 @@ pub(super) use attempts::{Aftermath, Attempts};
 pub(super) use backoff::Backoff;
 pub(super) use failure::{Doubt, Failure};
 pub(super) use item_write::ItemWrite;
-pub(super) use transaction::{Attempt, Outcome, Token, Verdict, unconditional_refused};
+pub(super) use transaction::{Attempt, Outcome, Token, Verdict, unexpected_rejection};
 
 use super::Fault;
 use super::expression::{Condition, names};

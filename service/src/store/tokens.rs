@@ -13,7 +13,7 @@ use super::item::{Item, attribute, number, optional_number, read_expiry, read_nu
 use super::keys::{self, Key, PK, SK};
 use super::query::{Partition, query};
 use super::records::is_expired;
-use super::table::{Consistency, Doubt, Failure, ItemWrite, unconditional_refused};
+use super::table::{Consistency, Doubt, Failure, ItemWrite, unexpected_rejection};
 use super::{Fault, ListError, OnceError, RevokeError, Store};
 use crate::domain::caller::{Access, TokensManage};
 use crate::domain::idempotency::{Keep, Written};
@@ -53,7 +53,7 @@ impl Store {
         match self.write_once(writes, keeping).await? {
             Ending::Written => Ok(Written::Now(())),
             Ending::Before(answered) => Ok(Written::Before(answered)),
-            Ending::Refused(_) => Err(unconditional_refused().into()),
+            Ending::Refused(_) => Err(unexpected_rejection().into()),
         }
     }
 
@@ -105,7 +105,7 @@ impl Store {
         let update = ItemWrite::update(keys::grant(digest), "SET #lastUsedAt = :now".to_owned(), condition);
         // A use that is recorded twice is the same use.
         match self.table.write(update.repeatable()).await {
-            Ok(_) | Err(Failure::Condition(_) | Failure::Doubt(Doubt { refused: true, .. })) => Ok(()),
+            Ok(_) | Err(Failure::Condition(_) | Failure::Doubt(Doubt { rejected: true, .. })) => Ok(()),
             Err(failure) => Err(failure.into_fault()),
         }
     }

@@ -54,7 +54,7 @@ impl Store {
                 Attempt::Written => return Ok(Written::Now(plan.versions())),
                 Attempt::Conflict => return Err(TransactError::Conflict),
                 Attempt::Again => {}
-                Attempt::Refused(mut verdicts) => {
+                Attempt::Rejected(mut verdicts) => {
                     let key = if keep.is_some() { verdicts.pop() } else { None };
                     // The key decides, whatever became of the rest: what it was used for may be why the rest is refused.
                     if let (Some(keep), Some(Verdict::Failed(Some(item)))) = (keep, key) {

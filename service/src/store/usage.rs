@@ -46,7 +46,7 @@ impl Store {
         match self.table.write(change).await {
             Ok(item) => Ok(UpdateOutcome::Applied(row(&item.unwrap_or_default())?)),
             Err(Failure::Condition(item)) => rejected(item, true),
-            Err(Failure::Doubt(Doubt { refused: true, item, .. })) => rejected(item, false),
+            Err(Failure::Doubt(Doubt { rejected: true, item, .. })) => rejected(item, false),
             Err(failure) => Err(failure.into_fault()),
         }
     }
@@ -64,7 +64,7 @@ impl Store {
         let sent = writes.len();
         match self.table.transact(writes).await? {
             Outcome::Written => Ok(vec![Some(UpdateOutcome::AppliedUnseen); sent]),
-            Outcome::Refused { verdicts, doubt } => {
+            Outcome::Rejected { verdicts, doubt } => {
                 let outcome = |verdict| match verdict {
                     Verdict::Held => Ok(None),
                     Verdict::Failed(item) => rejected(item, doubt.is_none()).map(Some),

@@ -122,7 +122,7 @@ impl Attempts {
                     let item = service.into_err().into_item();
                     return Err(match self.doubt() {
                         None => Failure::Condition(item),
-                        Some(fault) => Failure::Doubt(Doubt { refused: true, item, fault }),
+                        Some(fault) => Failure::Doubt(Doubt { rejected: true, item, fault }),
                     });
                 }
                 Err(error) => error,
@@ -132,7 +132,7 @@ impl Attempts {
                 continue;
             }
             return Err(match (self.doubt(), aftermath) {
-                (Some(fault), _) => Failure::Doubt(Doubt { refused: false, item: None, fault }),
+                (Some(fault), _) => Failure::Doubt(Doubt { rejected: false, item: None, fault }),
                 (None, Aftermath::Conflict) => Failure::Conflict(describe(&error)),
                 (None, _) => Failure::Fault(error.into()),
             });

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use super::Fault;
-use super::transaction::unconditional_refused;
+use super::transaction::unexpected_rejection;
 use crate::store::item::Item;
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(in crate::store) enum Failure {
 #[derive(Debug)]
 pub(in crate::store) struct Doubt {
     /// Whether the condition of a later attempt did not hold, which proves nothing.
-    pub(in crate::store) refused: bool,
+    pub(in crate::store) rejected: bool,
     /// The item that it did not hold on.
     pub(in crate::store) item: Option<Item>,
     /// What to say where nothing else tells what became of the write.
@@ -36,7 +36,7 @@ impl Failure {
     /// As a fault, for a write that has no condition and no rivals.
     pub(in crate::store) fn into_fault(self) -> Fault {
         match self {
-            Self::Condition(_) => unconditional_refused(),
+            Self::Condition(_) => unexpected_rejection(),
             Self::Conflict(text) => Fault::Unavailable(text),
             Self::Doubt(Doubt { fault, .. }) | Self::Fault(fault) => fault,
         }

@@ -33,7 +33,7 @@ pub(in crate::store) enum Outcome {
     /// All of it was written.
     Written,
     /// The conditions of some writes do not hold.
-    Refused {
+    Rejected {
         /// For each write, in their order, whether its own held.
         verdicts: Vec<Verdict>,
         /// Set where an earlier attempt may still arrive, and take effect: otherwise nothing was or will be written.
@@ -65,8 +65,8 @@ impl Verdict {
 pub(in crate::store) enum Attempt {
     /// All of it was written.
     Written,
-    /// The conditions of some writes do not hold, as in [`Outcome::Refused`].
-    Refused(Vec<Verdict>),
+    /// The conditions of some writes do not hold, as in [`Outcome::Rejected`].
+    Rejected(Vec<Verdict>),
     /// Another attempt may follow now.
     Again,
     /// Nothing was written, because others were in the way again and again.
@@ -82,7 +82,7 @@ impl Table {
         loop {
             match self.send(&mut attempts, &token, writes.clone()).await? {
                 Attempt::Written => return Ok(Outcome::Written),
-                Attempt::Refused(verdicts) => return Ok(Outcome::Refused { verdicts, doubt: attempts.doubt() }),
+                Attempt::Rejected(verdicts) => return Ok(Outcome::Rejected { verdicts, doubt: attempts.doubt() }),
                 Attempt::Conflict => return Ok(Outcome::Conflict),
                 Attempt::Again => token = token.after(&attempts),
             }
@@ -120,7 +120,7 @@ impl Table {
                 let codes: Vec<_> = reasons.iter().map(|reason| reason.code().unwrap_or(HELD)).collect();
                 let text = format!("{}, for {codes:?}", describe(&error));
                 match Cancellation::of(reasons) {
-                    Cancellation::Conditions(verdicts) => return Ok(Attempt::Refused(verdicts)),
+                    Cancellation::Conditions(verdicts) => return Ok(Attempt::Rejected(verdicts)),
                     Cancellation::Passing(aftermath) => (aftermath, text),
                     Cancellation::Broken => return Err(Fault::Broken(text)),
                 }
@@ -142,7 +142,7 @@ impl Table {
         match self.transact(writes).await? {
             Outcome::Written => Ok(()),
             Outcome::Conflict => Err(OnceError::Conflict),
-            Outcome::Refused { .. } => Err(unconditional_refused().into()),
+            Outcome::Rejected { .. } => Err(unexpected_rejection().into()),
         }
     }
 }
@@ -156,8 +156,8 @@ fn cancelled(error: &SdkError<TransactWriteItemsError>) -> Option<&[Cancellation
 }
 
 /// What cannot be.
-pub(in crate::store) fn unconditional_refused() -> Fault {
-    Fault::Broken("a write was refused by a condition that it does not have".to_owned())
+pub(in crate::store) fn unexpected_rejection() -> Fault {
+    Fault::Broken("a write was rejected by a condition that it does not have".to_owned())
 }
 
 /// The code of a write that was not what a transaction was cancelled for.
