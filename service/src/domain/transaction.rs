@@ -101,16 +101,16 @@ impl<'a> Transaction<'a> {
 
 /// An operation whose condition does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedOperation {
     /// Its place among the operations.
     pub operation: usize,
     /// What does not hold.
-    pub refusal: Refusal,
+    pub error: OperationError,
 }
 
 /// What does not hold for an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum OperationError {
     /// There is no record to work on.
     #[error("The record does not exist.")]
     NotFound,

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::table::Aftermath;
 use crate::domain::data::DataError;
-use crate::domain::transaction::Failure;
+use crate::domain::transaction::FailedOperation;
 use crate::runtime::aws::describe;
 
 /// The table did not do what it was asked. The texts are for logs.
@@ -86,7 +86,7 @@ pub enum OnceError {
 pub enum TransactError {
     /// Conditions of these operations do not hold; others may not either.
     #[error("conditions do not hold: {0:?}")]
-    Failed(Vec<Failure>),
+    Failed(Vec<FailedOperation>),
     /// The change of an operation leads beyond what data may be.
     #[error("operations[{operation}]: {error}")]
     Data {

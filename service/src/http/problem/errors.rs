@@ -8,7 +8,7 @@ use crate::domain::caller::{MissingScope, NoCaller};
 use crate::domain::data::DataError;
 use crate::domain::machine_token::{InvalidName, InvalidTokenId, ScopesError};
 use crate::domain::record::{InvalidCollectionName, InvalidRecordId};
-use crate::domain::transaction::{Failure, InvalidTransaction, MAX_BYTES, Refusal};
+use crate::domain::transaction::{FailedOperation, InvalidTransaction, MAX_BYTES, OperationError};
 use crate::store::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
 
 impl From<NoCaller> for Problem {
@@ -188,16 +188,16 @@ fn key_reused() -> Problem {
 }
 
 /// An element of `failures`.
-fn failure(failure: &Failure) -> Value {
-    let Failure { operation, refusal } = failure;
-    json!({ "operation": operation, "code": refusal_code(*refusal), "detail": refusal.to_string() })
+fn failure(failure: &FailedOperation) -> Value {
+    let FailedOperation { operation, error } = failure;
+    json!({ "operation": operation, "code": operation_code(*error), "detail": error.to_string() })
 }
 
-fn refusal_code(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::NotFound => Code::RecordNotFound.as_str(),
-        Refusal::Exists => "record_exists",
-        Refusal::OtherVersion => Code::PreconditionFailed.as_str(),
+fn operation_code(error: OperationError) -> &'static str {
+    match error {
+        OperationError::NotFound => Code::RecordNotFound.as_str(),
+        OperationError::Exists => "record_exists",
+        OperationError::OtherVersion => Code::PreconditionFailed.as_str(),
     }
 }
 
@@ -225,8 +225,8 @@ mod tests {
     #[test]
     fn a_failed_transaction_names_its_operations() {
         let failures = vec![
-            Failure { operation: 3, refusal: Refusal::Exists },
-            Failure { operation: 7, refusal: Refusal::OtherVersion },
+            FailedOperation { operation: 3, error: OperationError::Exists },
+            FailedOperation { operation: 7, error: OperationError::OtherVersion },
         ];
         let document: Value =
             serde_json::from_str(&Problem::from(TransactError::Failed(failures)).document("id-1")).unwrap();
@@ -237,10 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_of_an_operation_is_documented() {
+    fn every_error_of_an_operation_is_documented() {
         let docs = include_str!("../../../../docs/reference/problems.md");
-        for refusal in [Refusal::NotFound, Refusal::Exists, Refusal::OtherVersion] {
-            let row = format!("| `{}` | ", refusal_code(refusal));
+        for error in [OperationError::NotFound, OperationError::Exists, OperationError::OtherVersion] {
+            let row = format!("| `{}` | ", operation_code(error));
             assert!(docs.contains(&row), "docs/reference/problems.md lacks {row}");
         }
     }

@@ -15,7 +15,7 @@ use crate::domain::caller::{Access, RecordsWrite};
 use crate::domain::data::DataError;
 use crate::domain::record::{CollectionName, Draft, Version};
 use crate::domain::time::Timestamp;
-use crate::domain::transaction::{Action, Failure, MAX_BYTES, Operation, Refusal, Transaction};
+use crate::domain::transaction::{Action, FailedOperation, MAX_BYTES, Operation, OperationError, Transaction};
 
 /// More than an item has beside its key and its data: the names of its attributes, four numbers and a mark.
 const BESIDE_DATA: usize = 150;
@@ -51,7 +51,7 @@ enum Guards {
 
 /// Why an operation has no part in any plan.
 enum Impossible {
-    Refused(Refusal),
+    Rejected(OperationError),
     Data(DataError),
     Fault(Fault),
 }
@@ -96,7 +96,7 @@ impl Plan {
         for (place, operation) in transaction.operations().iter().enumerate() {
             match plan.step(access, operation, found.remove(&key(access, operation))) {
                 Ok(step) => plan.steps.push(step),
-                Err(Impossible::Refused(refusal)) => failures.push(Failure { operation: place, refusal }),
+                Err(Impossible::Rejected(error)) => failures.push(FailedOperation { operation: place, error }),
                 Err(Impossible::Data(error)) => return Err(TransactError::Data { operation: place, error }),
                 Err(Impossible::Fault(fault)) => return Err(fault.into()),
             }
@@ -135,13 +135,13 @@ impl Plan {
         let mut failures = Vec::new();
         for (operation, (step, verdict)) in self.steps.iter().zip(verdicts).enumerate() {
             let Verdict::Failed(item) = verdict else { continue };
-            let refusal = match (step.guards, item) {
+            let error = match (step.guards, item) {
                 (Guards::Read, _) => continue,
-                (Guards::Absence, _) => Refusal::Exists,
-                (Guards::Presence, Some(item)) if !is_expired(item, self.now) => Refusal::OtherVersion,
-                (Guards::Presence, _) => Refusal::NotFound,
+                (Guards::Absence, _) => OperationError::Exists,
+                (Guards::Presence, Some(item)) if !is_expired(item, self.now) => OperationError::OtherVersion,
+                (Guards::Presence, _) => OperationError::NotFound,
             };
-            failures.push(Failure { operation, refusal });
+            failures.push(FailedOperation { operation, error });
         }
         if failures.is_empty() { Ok(()) } else { Err(TransactError::Failed(failures)) }
     }
@@ -177,9 +177,9 @@ impl Plan {
             }
             Action::Patch(patch, wanted) => {
                 let old = found.map(|item| live_from_item(collection, item, self.now)).transpose()?.flatten();
-                let old = old.ok_or(Impossible::Refused(Refusal::NotFound))?;
+                let old = old.ok_or(Impossible::Rejected(OperationError::NotFound))?;
                 if wanted.is_some_and(|wanted| wanted != old.version) {
-                    return Err(Impossible::Refused(Refusal::OtherVersion));
+                    return Err(Impossible::Rejected(OperationError::OtherVersion));
                 }
                 let data = match patch.data {
                     Some(patch) => old.data.merge(patch).map_err(Impossible::Data)?,
