@@ -1,5 +1,7 @@
 //! What the functions' roles allow: their own actions, on what is theirs, and nothing else.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use local::template::yaml;
 use serde_json::Value;
 
@@ -77,4 +79,60 @@ fn only_this_stacks_api_keys_and_usage_plans_can_be_changed() {
         assert!(only_reads || tagged || of_a_plan, "{statement}");
     }
     assert!(found >= 4);
+}
+
+/// The actions that a role allows, by function and by partition key or index.
+type Grants = BTreeMap<(String, String), BTreeSet<String>>;
+
+/// The table of roles in a comment of the template.
+fn documented() -> Grants {
+    let template = read("template.yaml");
+    let comment = template.lines().skip_while(|line| !line.contains("==== Roles")).skip(1);
+    let lines: Vec<_> = comment.map_while(|line| line.trim_start().strip_prefix('#')).collect();
+    let legend = lines.iter().find(|line| line.contains("G GetItem")).unwrap();
+    let actions: BTreeMap<_, _> = legend.split(',').map(|entry| entry.trim().split_once(' ').unwrap()).collect();
+    let cells = |line: &str| -> Vec<String> {
+        line.split("  ").map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
+    };
+    let mut rows =
+        lines.iter().map(|line| cells(line)).skip_while(|row| row.first().is_none_or(|c| c != "partition key"));
+    let functions = rows.next().unwrap();
+    let mut grants = Grants::new();
+    for row in rows.take_while(|row| !row.is_empty()) {
+        assert_eq!(row.len(), functions.len(), "{row:?}");
+        for (function, cell) in functions.iter().zip(&row).take(row.len() - 1).skip(1).filter(|(_, cell)| *cell != "-")
+        {
+            let actions = cell.split("").filter(|letter| !letter.is_empty()).map(|letter| actions[letter].to_owned());
+            grants.insert((function.clone(), row[0].clone()), actions.collect());
+        }
+    }
+    grants
+}
+
+/// The same, from the statements of the roles.
+fn granted() -> Grants {
+    let mut grants = Grants::new();
+    for (function, statement) in statements() {
+        let actions = list(&statement["Action"]).into_iter();
+        let actions: Vec<_> = actions.filter_map(|action| action.as_str().unwrap().strip_prefix("dynamodb:")).collect();
+        let condition = statement["Condition"].as_object().into_iter().flat_map(|operators| operators.values());
+        let keys = condition.flat_map(|operator| list(&operator["dynamodb:LeadingKeys"])).filter_map(Value::as_str);
+        let indexes = list(&statement["Resource"]).into_iter().filter_map(|resource| {
+            let (_, index) = resource["Fn::Sub"].as_str()?.split_once("/index/")?;
+            Some(format!("index {index}"))
+        });
+        for key in keys.map(ToOwned::to_owned).chain(indexes) {
+            let function = function.strip_suffix("Function").unwrap().to_owned();
+            grants.entry((function, key)).or_default().extend(actions.iter().map(|&action| action.to_owned()));
+        }
+    }
+    grants.retain(|_, actions| !actions.is_empty());
+    grants
+}
+
+#[test]
+fn the_table_of_roles_is_what_the_roles_allow() {
+    let (documented, granted) = (documented(), granted());
+    assert!(granted.len() > 20, "{granted:?}");
+    assert_eq!(documented, granted);
 }
