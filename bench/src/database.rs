@@ -112,7 +112,7 @@ async fn forward(State(counter): State<Counter>, headers: HeaderMap, body: Bytes
     answer.await.map_err(|_| StatusCode::BAD_GATEWAY).into_response()
 }
 
-/// Whether a request is an update of a month's row (`service::store::usage`).
+/// Whether a request is an update of a month's row (`service::store::quota`).
 fn is_order(body: &[u8]) -> bool {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let is_update = request.get("UpdateExpression").is_some();

@@ -10,8 +10,7 @@ use service::domain::caller::Operator;
 use service::domain::page::{Limit, Order, PageRequest};
 use service::domain::tenant::Status;
 use service::domain::tenant::lifecycle::{KeyKind, ManagedTenant};
-use service::store::admin::TenantFilter;
-use service::store::{ListError, Store};
+use service::store::{ListError, Store, TenantFilter};
 
 use crate::gateway::ApiKeys;
 

@@ -24,36 +24,28 @@
 //! A method of [`Store`] has the resource first and the verb last (`record_get`, `token_touch`, `tenant_list`), so that what
 //! can be done with one kind of item stands together. Nothing but `table` calls DynamoDB.
 
-pub mod admin;
-mod clients;
 mod collections;
 mod cursor;
 mod error;
-mod export;
 mod expression;
 mod health;
 mod idempotency;
-mod issuers;
 mod item;
 mod keys;
-pub mod purge;
 mod query;
+mod quota;
 pub mod records;
 mod table;
-mod tenant_keys;
 mod tenants;
-mod terms;
 mod tokens;
 mod transactions;
-mod usage;
-mod usage_report;
 
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
 pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
-pub use export::Export;
+pub use tenants::{Export, Purged, SaveError, TenantFilter};
 
 use collections::KnownCollections;
 use table::Table;

@@ -41,7 +41,7 @@ impl Health {
     }
 
     async fn look(&self) -> Result<(), String> {
-        match timeout(PATIENCE, self.store.ping()).await {
+        match timeout(PATIENCE, self.store.health_check()).await {
             Ok(result) => result.map_err(|fault| fault.to_string()),
             Err(_) => Err("the table is too slow".to_owned()),
         }

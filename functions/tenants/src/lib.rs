@@ -19,8 +19,7 @@ use service::domain::tenant_key;
 use service::domain::time::Timestamp;
 use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
 use service::runtime::config::IssuersConfig;
-use service::store::Store;
-use service::store::admin::{SaveError, TenantFilter};
+use service::store::{SaveError, Store, TenantFilter};
 use tracing::warn;
 
 pub use gateway::ApiGateway;

@@ -13,8 +13,8 @@ use service::domain::caller::Operator;
 use service::domain::tenant::lifecycle::{ChangeKind, FailureCode, KeyKind, ManagedTenant};
 use service::domain::time::Timestamp;
 use service::store::Fault;
+use service::store::SaveError;
 use service::store::Store;
-use service::store::admin::SaveError;
 use tokio::time::Instant;
 use tracing::{info, warn};
 

@@ -16,8 +16,7 @@ use service::domain::tenant::Status;
 use service::domain::tenant::lifecycle::ManagedTenant;
 use service::domain::time::Timestamp;
 use service::http::{Code, Handler, Inbound, Problem, Query, Reply};
-use service::store::Store;
-use service::store::admin::TenantFilter;
+use service::store::{Store, TenantFilter};
 
 pub use prices::{InvalidPrices, Prices};
 

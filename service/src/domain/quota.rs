@@ -42,7 +42,7 @@
 //! update 2 been lost on its way to the row, update 3 would have been applied. Then update 2 could not be applied any more
 //! even if it arrived later, because A's mark would be 3.
 //!
-//! This module is the protocol alone: it makes [updates](UsageUpdate) and learns from [outcomes](UpdateOutcome). `store::usage` writes
+//! This module is the protocol alone: it makes [updates](UsageUpdate) and learns from [outcomes](UpdateOutcome). `store::quota` writes
 //! them, `ledger` holds the accounts of an execution environment.
 
 mod account;

@@ -1,11 +1,21 @@
 //! Tenants' rows, which the authorizer reads and operators write.
 
+mod clients;
+mod export;
+mod issuers;
+mod lifecycle;
+mod purge;
+mod tenant_keys;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::{Item, number, optional_number, take_string};
 use super::table::Consistency;
 use super::{Fault, Store, keys};
 use crate::domain::tenant::{Status, Tenant, TenantId};
+pub use export::Export;
+pub use lifecycle::{SaveError, TenantFilter};
+pub use purge::Purged;
 
 const NAME: &str = "name";
 const PLAN: &str = "plan";
@@ -15,8 +25,8 @@ const API_KEY: &str = "apiKey";
 const QUOTA: &str = "quota";
 
 /// The attribute that puts a row into the index `Tenants`, and its one value.
-pub(super) const LISTED: &str = "listed";
-pub(super) const IN_INDEX: &str = "TENANT";
+const LISTED: &str = "listed";
+const IN_INDEX: &str = "TENANT";
 
 impl Store {
     /// Reads a tenant's row, eventually consistent.
@@ -26,7 +36,7 @@ impl Store {
     }
 }
 
-pub(super) fn to_item(tenant: &Tenant) -> Item {
+fn to_item(tenant: &Tenant) -> Item {
     let Tenant { id, name, plan, status, issuers, api_key, quota } = tenant;
     let mut item = keys::tenant(id).into_map();
     let string = |text: &str| AttributeValue::S(text.to_owned());
@@ -43,7 +53,7 @@ pub(super) fn to_item(tenant: &Tenant) -> Item {
     item
 }
 
-pub(super) fn from_item(id: TenantId, mut item: Item) -> Result<Tenant, Fault> {
+fn from_item(id: TenantId, mut item: Item) -> Result<Tenant, Fault> {
     let status = Status::parse(&take_string(&mut item, STATUS)?).ok_or_else(|| Fault::corrupt(STATUS))?;
     let Some(AttributeValue::L(issuers)) = item.remove(ISSUERS) else { return Err(Fault::corrupt(ISSUERS)) };
     let issuers = issuers

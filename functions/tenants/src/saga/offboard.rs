@@ -3,7 +3,7 @@
 use service::domain::caller::Operator;
 use service::domain::tenant::lifecycle::{KeyKind, ManagedTenant};
 use service::domain::time::Timestamp;
-use service::store::purge::Purged;
+use service::store::Purged;
 use tokio::time::Instant;
 use tracing::warn;
 

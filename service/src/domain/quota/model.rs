@@ -1,7 +1,7 @@
 //! The protocol in random histories: environments with clocks that differ, crashes, responses that are lost, tries that
 //! arrive late or twice, month ends, limits that an operator changes, tenants that are offboarded.
 //!
-//! [`apply`] is the row's part, as DynamoDB evaluates the condition that `store::usage` writes; a test there holds the
+//! [`apply`] is the row's part, as DynamoDB evaluates the condition that `store::quota` writes; a test there holds the
 //! two to the same. Each way of [`Weak`]ening it is found to break the histories, so none of its terms is in vain.
 
 mod history;

@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    /// As `store::purge` does it.
+    /// As `store::tenants::purge` does it.
     fn purge(&mut self, after: Option<&str>) -> Purged {
         let some = |items: &BTreeSet<Item>, which: &dyn Fn(&Item) -> bool| -> Vec<Item> {
             items.iter().copied().filter(which).take(BATCH).collect()

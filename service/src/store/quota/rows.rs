@@ -2,16 +2,16 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::expression::Condition;
-use super::item::{Item, number, optional_number};
-use super::table::{Consistency, Doubt, Failure, ItemWrite, Outcome, Verdict};
 use super::terms::{PLAN, QUOTA, expiry};
-use super::{Fault, Store, keys};
 use crate::domain::caller::{Access, Payer, UsageRead};
 use crate::domain::month::Month;
 use crate::domain::quota::{Environment, Lease, Row, Terms, UpdateOutcome, UsageUpdate};
 use crate::domain::units::Units;
 use crate::domain::usage::Usage;
+use crate::store::expression::Condition;
+use crate::store::item::{Item, number, optional_number};
+use crate::store::table::{Consistency, Doubt, Failure, ItemWrite, Outcome, Verdict};
+use crate::store::{Fault, Store, keys};
 
 /// Set once the tenant is being offboarded.
 pub(super) const CLOSED: &str = "closed";
@@ -191,12 +191,12 @@ mod tests {
     use proptest::test_runner::{Config, TestRunner};
     use serde_json::Value;
 
-    use super::super::keys::{PK, SK};
     use super::*;
     use crate::domain::caller::Caller;
     use crate::domain::quota::model;
     use crate::runtime::aws;
     use crate::runtime::config::AwsConfig;
+    use crate::store::keys::{PK, SK};
 
     const MONTH: &str = "2031-02";
 

@@ -1,13 +1,13 @@
 //! Removes all that a tenant owns, a bounded part at a time.
 
-use super::item::{Item, take_string};
-use super::keys::{self, Key, PK, SK};
-use super::table::{Consistency, Query};
-use super::tokens::{DIGEST, take_digest};
-use super::{Fault, Store};
 use crate::domain::caller::Operator;
 use crate::domain::record::CollectionName;
 use crate::domain::tenant::TenantId;
+use crate::store::item::{Item, take_string};
+use crate::store::keys::{self, Key, PK, SK};
+use crate::store::table::{Consistency, Query};
+use crate::store::tokens::{DIGEST, take_digest};
+use crate::store::{Fault, Store};
 
 /// What one part of a purge did.
 #[derive(Debug, Clone, PartialEq, Eq)]

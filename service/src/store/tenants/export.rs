@@ -1,12 +1,12 @@
 //! A tenant's records, one collection after the other, a page at a time.
 
-use super::query::{Partition, query};
-use super::{ListError, Store, collections, keys, records};
 use crate::domain::caller::Operator;
 use crate::domain::page::{Limit, Order, Page, PageRequest, Unreadable};
 use crate::domain::record::Record;
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
+use crate::store::query::{Partition, query};
+use crate::store::{ListError, Store, collections, keys, records};
 
 /// Between the parts of an export's cursor. No cursor has it in it.
 const SEPARATOR: char = '.';

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::expression::Condition;
-use super::item::{attribute, number};
-use super::keys;
-use super::table::ItemWrite;
-use super::usage::CLOSED;
+use super::rows::CLOSED;
 use crate::domain::month::Month;
 use crate::domain::tenant::{Tenant, TenantId};
+use crate::store::expression::Condition;
+use crate::store::item::{attribute, number};
+use crate::store::keys;
+use crate::store::table::ItemWrite;
 
 pub(super) const PLAN: &str = "plan";
 pub(super) const QUOTA: &str = "quota";
@@ -22,12 +22,12 @@ const KEPT: Duration = Duration::from_hours(400 * 24);
 
 /// Writes that make a tenant's plan and quota those of a month, which need not have a row yet, and of the one after: by its
 /// end nobody knows the old ones any more.
-pub(super) fn setting_terms(tenant: &Tenant, month: Month) -> [ItemWrite; 2] {
+pub(in crate::store) fn setting_terms(tenant: &Tenant, month: Month) -> [ItemWrite; 2] {
     [setting_terms_of(tenant, month), setting_terms_of(tenant, month.next())]
 }
 
 /// A write by which no more units of a tenant's month are spent. The month need not have a row yet.
-pub(super) fn closing(tenant: &TenantId, month: Month) -> ItemWrite {
+pub(in crate::store) fn closing(tenant: &TenantId, month: Month) -> ItemWrite {
     let update = format!("SET #{CLOSED} = :true, #{0} = :expiresAt", attribute::EXPIRES_AT);
     let values =
         Condition::default().value(":true", AttributeValue::Bool(true)).value(":expiresAt", number(expiry(month)));

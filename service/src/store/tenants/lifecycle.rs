@@ -5,14 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use rand::seq::SliceRandom;
 
-use super::expression::{ABSENT, Condition};
-use super::issuers;
-use super::item::{Item, attribute, number, optional_number, read_number, take_string};
-use super::keys::{self, Key, PK};
-use super::query::{Partition, query};
-use super::table::{Consistency, ItemWrite, Outcome, Query, Verdict, unexpected_rejection};
-use super::tenants::{self, IN_INDEX, LISTED};
-use super::{Fault, ListError, Store, tenant_keys, terms};
+use super::{IN_INDEX, LISTED, issuers, tenant_keys};
 use crate::domain::caller::Operator;
 use crate::domain::issuer::Issuer;
 use crate::domain::month::Month;
@@ -22,6 +15,13 @@ use crate::domain::tenant::lifecycle::{Change, ChangeKind, Failure, FailureCode,
 use crate::domain::tenant::{Status, TenantId};
 use crate::domain::tenant_key::TenantKey;
 use crate::domain::time::Timestamp;
+use crate::store::expression::{ABSENT, Condition};
+use crate::store::item::{Item, attribute, number, optional_number, read_number, take_string};
+use crate::store::keys::{self, Key, PK};
+use crate::store::query::{Partition, query};
+use crate::store::quota::terms;
+use crate::store::table::{Consistency, ItemWrite, Outcome, Query, Verdict, unexpected_rejection};
+use crate::store::{Fault, ListError, Store};
 
 const OWN_ISSUERS: &str = "ownIssuers";
 const TENANT_KEYS: &str = "tenantKeys";
@@ -292,7 +292,7 @@ fn to_item(managed: &ManagedTenant) -> Result<Item, Fault> {
         revision,
     } = managed;
     let string = |text: &str| AttributeValue::S(text.to_owned());
-    let mut item = tenants::to_item(tenant);
+    let mut item = super::to_item(tenant);
     let own = own_issuers.iter().map(|issuer| issuers::to_text(issuer).map(AttributeValue::S));
     item.insert(OWN_ISSUERS.into(), AttributeValue::L(own.collect::<Result<_, _>>()?));
     item.insert(TENANT_KEYS.into(), AttributeValue::L(tenant_keys.iter().map(tenant_keys::to_value).collect()));
@@ -361,7 +361,7 @@ fn from_item(mut item: Item) -> Result<ManagedTenant, Fault> {
         offboarding: offboarding(&mut item)?,
         change,
         revision: optional_number(&item, REVISION)?.unwrap_or_default(),
-        tenant: tenants::from_item(id, item)?,
+        tenant: super::from_item(id, item)?,
     })
 }
 

@@ -2,12 +2,12 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::expression::{ABSENT, Condition};
-use super::item::{Item, take_string};
-use super::table::{Consistency, ItemWrite};
-use super::{Fault, Store, keys};
 use crate::domain::issuer::{Issuer, TenantIssuer};
 use crate::domain::tenant::TenantId;
+use crate::store::expression::{ABSENT, Condition};
+use crate::store::item::{Item, take_string};
+use crate::store::table::{Consistency, ItemWrite};
+use crate::store::{Fault, Store, keys};
 
 const TENANT: &str = "tenant";
 const CONFIG: &str = "config";

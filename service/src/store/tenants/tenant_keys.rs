@@ -2,14 +2,14 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::expression::Condition;
-use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
-use super::table::{Consistency, ItemWrite};
-use super::{Fault, Store, keys};
 use crate::domain::machine_token::Digest;
 use crate::domain::tenant::TenantId;
 use crate::domain::tenant_key::TenantKey;
 use crate::domain::time::{Expiry, Timestamp};
+use crate::store::expression::Condition;
+use crate::store::item::{Item, attribute, number, read_expiry, read_number, take_string};
+use crate::store::table::{Consistency, ItemWrite};
+use crate::store::{Fault, Store, keys};
 
 const TENANT: &str = "tenant";
 const DIGEST: &str = "digest";

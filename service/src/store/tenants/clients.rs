@@ -1,9 +1,9 @@
 //! Machine clients of the user pool, and the tenant that each acts for.
 
-use super::item::take_string;
-use super::table::Consistency;
-use super::{Fault, Store, keys};
 use crate::domain::tenant::TenantId;
+use crate::store::item::take_string;
+use crate::store::table::Consistency;
+use crate::store::{Fault, Store, keys};
 
 const TENANT: &str = "tenant";
 

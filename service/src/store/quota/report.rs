@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::item::{Item, take_string};
-use super::keys::{self, PK};
-use super::table::Consistency;
-use super::usage::row;
-use super::{Fault, Store};
+use super::rows::row;
 use crate::domain::caller::Operator;
 use crate::domain::month::Month;
 use crate::domain::quota::Row;
 use crate::domain::tenant::TenantId;
+use crate::store::item::{Item, take_string};
+use crate::store::keys::{self, PK};
+use crate::store::table::Consistency;
+use crate::store::{Fault, Store};
 
 impl Store {
     /// What some tenants used in a month, eventually consistent; without those that have no row, and `None` for one whose
