@@ -1,7 +1,7 @@
-"""Prints template.yaml as CloudFormation gets it: with SAM's resources expanded, as `sam validate` does it, offline.
+"""Prints template.yaml as CloudFormation gets it, with SAM's resources expanded as in `sam validate`, but offline.
 
-cfn-lint reads the SAM resources as they are written. What SAM makes of them (a `DependsOn` handed on to another resource,
-a condition that one of its parts lost) shows in the expanded template only.
+cfn-lint reads the SAM resources as they are written. A mistake in their expansion (a `DependsOn` that moves to another
+resource, a condition that one of the resulting resources does not have) shows in the expanded template only.
 """
 
 import logging
@@ -13,7 +13,7 @@ from samcli.yamlhelper import yaml_parse
 
 
 class NoManagedPolicies:
-    """The list would come from IAM. The template names no policy by its bare name, so none has to be looked up."""
+    """An empty list of managed policies, which SAM would fetch from IAM. The template uses none by its bare name."""
 
     def load(self) -> dict[str, str]:
         return {}

@@ -1,7 +1,7 @@
 //! API Gateway on this machine: a REST API with a stage, a `TOKEN` authorizer, usage plans and Lambda proxy integrations.
 //!
 //! A request passes one module after the other, in the order in which they are declared here. What a step refuses is a
-//! [`Refusal`], and `responses` makes it an answer. The behaviour is that of AWS's documentation, which each module
+//! `Refusal`, and `responses` makes it an answer. The behaviour is that of AWS's documentation, which each module
 //! names; where it is silent the module says what was chosen. Production is AWS: this is not a server for the open net.
 
 mod limits;
