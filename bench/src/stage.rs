@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt as _;
 use local::binaries::Binaries;
+use local::management;
 use local::runtime::{Functions, Invoke as _, LogFormat, RuntimeOptions, default_environments};
 use local::template::{Function, Table, Template};
 use local::{Local, Options};
@@ -77,8 +78,10 @@ impl Stage {
 
     async fn runtime_on(&self, dynamodb_endpoint: &str) -> Result<Runtime, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let base_url = format!("http://{}", listener.local_addr()?);
         let options = RuntimeOptions {
-            base_url: format!("http://{}", listener.local_addr()?),
+            api_gateway_endpoint: management::endpoint(&base_url),
+            base_url,
             dynamodb_endpoint: dynamodb_endpoint.to_owned(),
             environments: default_environments(),
             quiet: true,

@@ -213,6 +213,7 @@ impl Local {
 
         let runtime = RuntimeOptions {
             base_url: base_url.clone(),
+            api_gateway_endpoint: management::endpoint(&base_url),
             dynamodb_endpoint: database.endpoint().to_owned(),
             environments: options.environments,
             quiet: options.quiet,

@@ -28,6 +28,12 @@ use crate::template::{Plan, Template};
 /// Where it is, on local's port.
 pub const PATH: &str = "/_local/apigateway";
 
+/// The URL of the calls of a local at `base_url`.
+#[must_use]
+pub fn endpoint(base_url: &str) -> String {
+    format!("{base_url}{PATH}")
+}
+
 /// How a request begins its `Authorization` that an AWS SDK has signed.
 const SIGNED: &[u8] = b"AWS4-HMAC-SHA256 ";
 

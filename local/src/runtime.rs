@@ -76,8 +76,10 @@ pub struct FunctionStats {
 /// How functions are run.
 #[derive(Debug, Clone)]
 pub struct RuntimeOptions {
-    /// Where [`Functions::router`] is served, and [`management`](crate::management): `http://127.0.0.1:3000`.
+    /// The URL at which [`Functions::router`] is served: `http://127.0.0.1:3000`.
     pub base_url: String,
+    /// The URL of the API Gateway whose API keys the functions manage.
+    pub api_gateway_endpoint: String,
     /// The DynamoDB of the functions.
     pub dynamodb_endpoint: String,
     /// How many execution environments a function has whose template reserves no number of them.

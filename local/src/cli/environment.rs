@@ -4,6 +4,7 @@ use std::error::Error;
 
 use clap::Args;
 use local::issuer::Issuer;
+use local::management;
 use local::runtime::{self, LogFormat, RuntimeOptions};
 use local::seed;
 use local::template::Template;
@@ -40,6 +41,7 @@ impl Environment {
         let dynamodb_endpoint =
             place.dynamodb_endpoint.clone().unwrap_or_else(|| local::base_url(local::dynamodb_port(place.port)));
         let options = RuntimeOptions {
+            api_gateway_endpoint: management::endpoint(&base_url),
             base_url,
             dynamodb_endpoint,
             environments: runtime::default_environments(),

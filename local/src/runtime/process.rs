@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::RuntimeOptions;
 use crate::template::{Function, REGION};
-use crate::{management, terminal};
+use crate::terminal;
 
 /// What a process keeps of local's own environment: what finds programs, and what makes a panic readable.
 const KEPT: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
@@ -33,7 +33,7 @@ pub fn environment(function: &Function, options: &RuntimeOptions, process: &str)
     let own = [
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
-        ("AWS_ENDPOINT_URL_API_GATEWAY", format!("{}{}", options.base_url, management::PATH)),
+        ("AWS_ENDPOINT_URL_API_GATEWAY", options.api_gateway_endpoint.clone()),
         ("AWS_ENDPOINT_URL_DYNAMODB", options.dynamodb_endpoint.clone()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),

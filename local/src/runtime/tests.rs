@@ -53,6 +53,7 @@ impl Lambda {
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let options = RuntimeOptions {
             base_url: base_url.clone(),
+            api_gateway_endpoint: "http://127.0.0.1:1".to_owned(),
             dynamodb_endpoint: "http://127.0.0.1:1".to_owned(),
             environments: limits.environments,
             quiet: true,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use local::issuer::Issuer;
+use local::management;
 use local::runtime::{ATTACHED, LogFormat, RuntimeOptions, environment};
 use local::template::Template;
 use serde_json::{Value, json};
@@ -196,6 +197,7 @@ async fn a_function_does_not_start_with_keys_over_plain_http_unless_it_is_in_dev
     let template = Template::read(&workspace().join("template.yaml"), &parameters).unwrap();
     let options = RuntimeOptions {
         base_url: api.local.base_url().to_owned(),
+        api_gateway_endpoint: management::endpoint(api.local.base_url()),
         dynamodb_endpoint: api.local.dynamodb_endpoint().to_owned(),
         environments: 1,
         quiet: true,
