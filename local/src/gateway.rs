@@ -1,8 +1,8 @@
 //! API Gateway on this machine: a REST API with a stage, a `TOKEN` authorizer, usage plans and Lambda proxy integrations.
 //!
-//! A request passes one module after the other, in the order in which they are declared here. What a step refuses is a
-//! `Refusal`, and `responses` makes it an answer. The behaviour is that of AWS's documentation, which each module
-//! names; where it is silent the module says what was chosen. Production is AWS: this is not a server for the open net.
+//! A request passes one module after the other, in the order in which they are declared here. A step that ends the request
+//! returns an `ErrorResponse`, which `responses` renders. Each module follows the pages of AWS's documentation that it
+//! names, and states its own choice where they are silent. This is not a server for the internet: production is AWS.
 
 mod limits;
 
@@ -13,6 +13,7 @@ mod router;
 mod cors;
 
 mod authorizer;
+mod grant;
 pub mod policy;
 
 pub mod keys;
@@ -21,10 +22,11 @@ mod usage;
 pub(crate) mod certificate;
 mod event;
 
-mod answer;
+mod proxy_response;
 
 mod access;
 mod context;
+mod error_response;
 mod responses;
 
 #[cfg(test)]
@@ -43,10 +45,12 @@ pub use self::access::Access;
 pub use self::certificate::CERTIFICATE;
 pub use self::keys::ApiKeys;
 
-use self::authorizer::{Authorizer, Grant};
+use self::authorizer::Authorizer;
 use self::context::Context;
+use self::error_response::ErrorResponse;
+use self::grant::Grant;
 use self::policy::Decision;
-use self::responses::{Refusal, Responses};
+use self::responses::Responses;
 use self::router::{Router, Target};
 use self::usage::Meters;
 use crate::runtime::{Invoke, InvokeError};
@@ -56,10 +60,10 @@ const ACTION: &str = "execute-api:Invoke";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-apigw-id");
 
-/// Why a template cannot be served.
+/// The reason why a template cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The authorizer's validation expression is no regular expression.
+    /// The authorizer's validation expression is not a regular expression.
     #[error("the authorizer's ValidationExpression is not a regular expression: {0}")]
     ValidationExpression(#[from] regex::Error),
     /// A route wants an authorizer, and the API has none.
@@ -108,17 +112,17 @@ impl<F: Invoke> Gateway<F> {
         })
     }
 
-    /// Answers one request of `peer`. Every answer carries the request's id, and in its extensions the [`Access`] that it
-    /// was.
+    /// Handles one request of `peer`. Every response has the request's id in a header, and its [`Access`] in its
+    /// extensions.
     pub async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let started = Instant::now();
         let (head, body) = request.into_parts();
         let mut context = Context::new(&head, peer, self.router.stage());
-        let mut response = match self.answer(&head, body, &mut context).await {
+        let mut response = match self.respond(&head, body, &mut context).await {
             Ok(response) => response,
-            Err(refusal) => {
-                tracing::debug!(request_id = context.request_id, refusal = refusal.kind.name(), "refused");
-                self.responses.render(&refusal, &context)
+            Err(error) => {
+                tracing::debug!(request_id = context.request_id, kind = error.kind.name(), "gateway response");
+                self.responses.render(&error, &context)
             }
         };
         let ids = [(REQUEST_ID, &context.request_id), (EXTENDED_REQUEST_ID, &context.extended_request_id)];
@@ -130,18 +134,18 @@ impl<F: Invoke> Gateway<F> {
         access::note(response, &context, started.elapsed()).await
     }
 
-    async fn answer(
+    async fn respond(
         &self,
         head: &http::request::Parts,
         body: Body,
         context: &mut Context,
-    ) -> Result<Response<Body>, Refusal> {
-        // Read first, whatever comes of it: an answer before the end of the body reaches few clients.
+    ) -> Result<Response<Body>, ErrorResponse> {
+        // The body is read first, whatever its use: few clients see a response that arrives before they have sent it all.
         let body = limits::body(body).await;
         limits::head(head)?;
         let body = coding::decode(&head.headers, body?, self.minimum_compression_size)?;
 
-        let not_routed = || Refusal::not_routed(&head.headers);
+        let not_routed = || ErrorResponse::not_routed(&head.headers);
         let found = self.router.find(head.uri.path()).ok_or_else(not_routed)?;
         context.resource_path = Some(found.resource.path.clone());
         let route = match found.resource.target(&head.method, self.cors.is_some()).ok_or_else(not_routed)? {
@@ -152,7 +156,7 @@ impl<F: Invoke> Gateway<F> {
         if route.authorized {
             let method_arn = context.method_arn();
             let grant = self.authorize(head, &method_arn).await?;
-            // Before the policy is applied: a refusal's body may want the authorizer's context.
+            // Set before the policy is applied, because the body of a denial may contain values of this context.
             context.authorizer = Some(Arc::clone(&grant));
             allow(&grant, &method_arn)?;
         }
@@ -165,10 +169,10 @@ impl<F: Invoke> Gateway<F> {
         self.integrate(route, event.to_string().into_bytes(), head).await
     }
 
-    async fn authorize(&self, head: &http::request::Parts, method_arn: &str) -> Result<Arc<Grant>, Refusal> {
+    async fn authorize(&self, head: &http::request::Parts, method_arn: &str) -> Result<Arc<Grant>, ErrorResponse> {
         limits::method_arn(method_arn)?;
-        // `new` has seen to it that there is one.
-        let authorizer = self.authorizer.as_ref().ok_or(Refusal::AUTHORIZER_CONFIGURATION)?;
+        // `new` has made sure that there is one.
+        let authorizer = self.authorizer.as_ref().ok_or(ErrorResponse::AUTHORIZER_CONFIGURATION)?;
         authorizer.grant(&self.functions, &head.headers, method_arn, Instant::now()).await
     }
 
@@ -177,39 +181,40 @@ impl<F: Invoke> Gateway<F> {
         route: &Route,
         event: Vec<u8>,
         head: &http::request::Parts,
-    ) -> Result<Response<Body>, Refusal> {
-        let answer = tokio::time::timeout(self.integration_timeout, self.functions.invoke(&route.function, event));
-        match answer.await.unwrap_or(Err(InvokeError::Timeout)) {
+    ) -> Result<Response<Body>, ErrorResponse> {
+        let result = tokio::time::timeout(self.integration_timeout, self.functions.invoke(&route.function, event));
+        match result.await.unwrap_or(Err(InvokeError::Timeout)) {
             Ok(bytes) => {
-                let response = answer::response(&bytes, &head.headers, &self.binary_media_types).map_err(|error| {
+                let response = proxy_response::to_http(&bytes, &head.headers, &self.binary_media_types);
+                let response = response.map_err(|error| {
                     tracing::warn!(function = route.function, %error, "malformed Lambda proxy response");
-                    Refusal::BAD_GATEWAY
+                    ErrorResponse::BAD_GATEWAY
                 })?;
                 let compressed = coding::encode(response, &head.headers, self.minimum_compression_size).await;
                 compressed.map_err(|error| {
                     tracing::warn!(function = route.function, %error, "the response cannot be compressed");
-                    Refusal::BAD_GATEWAY
+                    ErrorResponse::BAD_GATEWAY
                 })
             }
-            Err(InvokeError::Timeout) => Err(Refusal::TIMEOUT),
-            Err(InvokeError::EventTooLarge) => Err(Refusal::BODY_TOO_LARGE),
+            Err(InvokeError::Timeout) => Err(ErrorResponse::TIMEOUT),
+            Err(InvokeError::EventTooLarge) => Err(ErrorResponse::BODY_TOO_LARGE),
             Err(error @ InvokeError::Throttled) => {
                 tracing::warn!(function = route.function, %error, "the function is throttled");
-                Err(Refusal::INTEGRATION_FAILURE)
+                Err(ErrorResponse::INTEGRATION_FAILURE)
             }
             Err(error @ (InvokeError::Crashed(_) | InvokeError::Function { .. } | InvokeError::Unknown(_))) => {
                 tracing::warn!(function = route.function, %error, "the function failed");
-                Err(Refusal::BAD_GATEWAY)
+                Err(ErrorResponse::BAD_GATEWAY)
             }
         }
     }
 }
 
-/// Applies the policy, whichever route it was first made for.
-fn allow(grant: &Grant, method_arn: &str) -> Result<(), Refusal> {
+/// Applies the policy, which may come from a request to another route.
+fn allow(grant: &Grant, method_arn: &str) -> Result<(), ErrorResponse> {
     match grant.policy.evaluate(ACTION, method_arn) {
         Decision::Allow => Ok(()),
-        Decision::ExplicitDeny => Err(Refusal::EXPLICIT_DENY),
-        Decision::ImplicitDeny => Err(Refusal::IMPLICIT_DENY),
+        Decision::ExplicitDeny => Err(ErrorResponse::EXPLICIT_DENY),
+        Decision::ImplicitDeny => Err(ErrorResponse::IMPLICIT_DENY),
     }
 }

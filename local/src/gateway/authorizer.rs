@@ -1,109 +1,103 @@
-//! A Lambda authorizer of type `TOKEN`: who may go on, asked of a function and kept by token.
+//! A Lambda authorizer of type `TOKEN`, which invokes a function for each token and caches the result by token.
 //!
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html>
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-input.html>
-//! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
 //!
-//! Requests with the same token that come before the first answer wait for it together. AWS may ask once for each: it
-//! costs nothing there, but starts a process for each here.
+//! Requests with the same token that arrive before the first result share one invocation. AWS may invoke the function
+//! once for each of them: that costs nothing there, but it would start a process for each here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 use regex::Regex;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::policy::{Policy, PolicyError};
-use super::responses::Refusal;
+use super::error_response::ErrorResponse;
+use super::grant::Grant;
 use crate::runtime::{Invoke, InvokeError};
 use crate::template;
 
-/// The authorizer with the answers that it keeps.
+/// The authorizer, with its cache.
 #[derive(Debug)]
 pub(super) struct Authorizer {
     settings: template::Authorizer,
     expression: Option<Regex>,
-    kept: Mutex<HashMap<String, Arc<OnceCell<Outcome>>>>,
+    cache: Mutex<HashMap<String, Arc<OnceCell<Outcome>>>>,
 }
 
-/// What the function answered for a token: good for every route, as the policy says.
-#[derive(Debug)]
-pub(super) struct Grant {
-    pub(super) principal_id: String,
-    pub(super) policy: Policy,
-    /// As strings, which is how the functions get them.
-    pub(super) context: BTreeMap<String, String>,
-    pub(super) usage_identifier_key: Option<String>,
-}
-
-type Outcome = Result<Kept, Refusal>;
+type Outcome = Result<CachedGrant, ErrorResponse>;
 
 #[derive(Debug)]
-struct Kept {
+struct CachedGrant {
     grant: Arc<Grant>,
-    until: Instant,
+    expires_at: Instant,
 }
 
 impl Authorizer {
     pub(super) fn new(settings: template::Authorizer) -> Result<Self, regex::Error> {
         let whole = |expression: &String| Regex::new(&format!("^(?:{expression})$"));
         let expression = settings.validation_expression.as_ref().map(whole).transpose()?;
-        Ok(Self { settings, expression, kept: Mutex::default() })
+        Ok(Self { settings, expression, cache: Mutex::default() })
     }
 
-    /// What the function says of the token in `headers`, now or within the time to live before `now`.
+    /// Returns the function's result for the token in `headers`: from the cache, if it is not older than the time to live
+    /// at `now`, or from a new invocation.
     pub(super) async fn grant<F: Invoke>(
         &self,
         functions: &F,
         headers: &HeaderMap,
         method_arn: &str,
         now: Instant,
-    ) -> Result<Arc<Grant>, Refusal> {
+    ) -> Result<Arc<Grant>, ErrorResponse> {
         let token = headers.get(&self.settings.header).and_then(|value| value.to_str().ok());
-        let token = token.filter(|token| !token.is_empty()).ok_or(Refusal::UNAUTHORIZED)?;
+        let token = token.filter(|token| !token.is_empty()).ok_or(ErrorResponse::UNAUTHORIZED)?;
         if self.expression.as_ref().is_some_and(|expression| !expression.is_match(token)) {
-            return Err(Refusal::UNAUTHORIZED);
+            return Err(ErrorResponse::UNAUTHORIZED);
         }
         if self.settings.ttl.is_zero() {
-            return self.ask(functions, token, method_arn).await;
+            return self.invoke(functions, token, method_arn).await;
         }
-        let ask = async || {
-            let grant = self.ask(functions, token, method_arn).await?;
-            Ok(Kept { grant, until: now + self.settings.ttl })
+        let invoke = async || {
+            let grant = self.invoke(functions, token, method_arn).await?;
+            Ok(CachedGrant { grant, expires_at: now + self.settings.ttl })
         };
-        match self.cell(token, now).get_or_init(ask).await {
-            Ok(kept) => Ok(Arc::clone(&kept.grant)),
-            Err(refusal) => Err(refusal.clone()),
+        match self.cell(token, now).get_or_init(invoke).await {
+            Ok(cached) => Ok(Arc::clone(&cached.grant)),
+            Err(error) => Err(error.clone()),
         }
     }
 
-    /// The place of the answer for `token`. Answers that are too old go, and so do errors, which only those get who
-    /// waited for them.
+    /// Returns the place of the result for `token` in the cache. Expired results are removed, and so are errors, which
+    /// only the requests get that waited for the same invocation.
     fn cell(&self, token: &str, now: Instant) -> Arc<OnceCell<Outcome>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, cell| match cell.get() {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.retain(|_, cell| match cell.get() {
             None => true,
-            Some(Ok(kept)) => kept.until > now,
+            Some(Ok(cached)) => cached.expires_at > now,
             Some(Err(_)) => false,
         });
-        Arc::clone(kept.entry(token.to_owned()).or_default())
+        Arc::clone(cache.entry(token.to_owned()).or_default())
     }
 
-    async fn ask<F: Invoke>(&self, functions: &F, token: &str, method_arn: &str) -> Result<Arc<Grant>, Refusal> {
+    async fn invoke<F: Invoke>(
+        &self,
+        functions: &F,
+        token: &str,
+        method_arn: &str,
+    ) -> Result<Arc<Grant>, ErrorResponse> {
         let event = json!({ "type": "TOKEN", "authorizationToken": token, "methodArn": method_arn });
         match functions.invoke(&self.settings.function, event.to_string().into_bytes()).await {
             Ok(bytes) => Grant::parse(&bytes).map(Arc::new).map_err(|error| {
                 tracing::warn!(function = self.settings.function, %error, "the authorizer's response is not valid");
-                Refusal::AUTHORIZER_CONFIGURATION
+                ErrorResponse::AUTHORIZER_CONFIGURATION
             }),
-            Err(InvokeError::Function { message, .. }) if message == "Unauthorized" => Err(Refusal::UNAUTHORIZED),
+            Err(InvokeError::Function { message, .. }) if message == "Unauthorized" => Err(ErrorResponse::UNAUTHORIZED),
             Err(error @ InvokeError::Unknown(_)) => {
                 tracing::warn!(%error, "the authorizer cannot be reached");
-                Err(Refusal::AUTHORIZER_CONFIGURATION)
+                Err(ErrorResponse::AUTHORIZER_CONFIGURATION)
             }
             Err(
                 error @ (InvokeError::Timeout
@@ -113,60 +107,22 @@ impl Authorizer {
                 | InvokeError::Function { .. }),
             ) => {
                 tracing::warn!(function = self.settings.function, %error, "the authorizer failed");
-                Err(Refusal::AUTHORIZER_FAILURE)
+                Err(ErrorResponse::AUTHORIZER_FAILURE)
             }
         }
     }
 }
 
-/// Why an answer is none.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum GrantError {
-    #[error("{0}")]
-    Json(#[from] serde_json::Error),
-    #[error("{0}")]
-    Policy(#[from] PolicyError),
-    #[error("the context's `{0}` is not a string, number or boolean")]
-    Context(String),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Output {
-    principal_id: String,
-    policy_document: Value,
-    #[serde(default)]
-    context: Option<BTreeMap<String, Value>>,
-    #[serde(default)]
-    usage_identifier_key: Option<String>,
-}
-
-impl Grant {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, GrantError> {
-        let Output { principal_id, policy_document, context, usage_identifier_key } = serde_json::from_slice(bytes)?;
-        let text = |(key, value)| match value {
-            Value::String(text) => Ok((key, text)),
-            Value::Number(number) => Ok((key, number.to_string())),
-            Value::Bool(truth) => Ok((key, truth.to_string())),
-            Value::Null | Value::Array(_) | Value::Object(_) => Err(GrantError::Context(key)),
-        };
-        Ok(Self {
-            principal_id,
-            policy: Policy::parse(&policy_document)?,
-            context: context.unwrap_or_default().into_iter().map(text).collect::<Result<_, _>>()?,
-            usage_identifier_key,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use http::HeaderValue;
+    use serde_json::Value;
     use tokio::sync::Notify;
 
-    use super::super::tests::{Answers, function_error};
+    use super::super::tests::{StubFunctions, function_error};
     use super::*;
 
     const TTL: Duration = Duration::from_mins(5);
@@ -192,20 +148,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_against_the_expression_is_refused_without_an_invocation() {
-        let functions = Answers::new(|_, _| panic!("invoked"));
+    async fn a_token_that_does_not_match_the_expression_is_rejected_without_an_invocation() {
+        let functions = StubFunctions::new(|_, _| panic!("invoked"));
         let authorizer = authorizer(TTL);
         let now = Instant::now();
-        let refused = [HeaderMap::new(), bearer(""), bearer("Bearer a1"), bearer("xBearer a"), bearer("Token ab ")];
-        for headers in refused {
-            let refusal = authorizer.grant(&functions, &headers, "arn", now).await.unwrap_err();
-            assert_eq!(refusal, Refusal::UNAUTHORIZED, "{headers:?}");
+        let rejected = [HeaderMap::new(), bearer(""), bearer("Bearer a1"), bearer("xBearer a"), bearer("Token ab ")];
+        for headers in rejected {
+            let error = authorizer.grant(&functions, &headers, "arn", now).await.unwrap_err();
+            assert_eq!(error, ErrorResponse::UNAUTHORIZED, "{headers:?}");
         }
     }
 
     #[tokio::test]
     async fn the_event_is_that_of_a_token_authorizer() {
-        let functions = Answers::new(|function, event| {
+        let functions = StubFunctions::new(|function, event| {
             assert_eq!(function, "authorizer");
             assert_eq!(event, json!({ "type": "TOKEN", "authorizationToken": "Bearer a", "methodArn": "arn:x" }));
             Ok(output(("context", json!({ "s": "v", "n": 1.5, "b": true }))))
@@ -217,8 +173,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_kept_by_token_for_its_time() {
-        let functions = Answers::new(|_, _| Ok(output(("usageIdentifierKey", json!("k")))));
+    async fn a_result_is_cached_by_token_for_its_time_to_live() {
+        let functions = StubFunctions::new(|_, _| Ok(output(("usageIdentifierKey", json!("k")))));
         let authorizer = authorizer(TTL);
         let start = Instant::now();
         let last = start + TTL.checked_sub(Duration::from_millis(1)).unwrap();
@@ -236,8 +192,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_time_to_live_nothing_is_kept() {
-        let functions = Answers::new(|_, _| Ok(output(("context", Value::Null))));
+    async fn without_a_time_to_live_nothing_is_cached() {
+        let functions = StubFunctions::new(|_, _| Ok(output(("context", Value::Null))));
         let authorizer = authorizer(Duration::ZERO);
         for _ in 0..2 {
             authorizer.grant(&functions, &bearer("Bearer a"), "arn", Instant::now()).await.unwrap();
@@ -248,39 +204,39 @@ mod tests {
     #[tokio::test]
     async fn concurrent_requests_share_an_invocation_and_its_error_but_later_ones_do_not() {
         #[derive(Clone)]
-        struct Slow(Arc<Notify>, Answers);
+        struct Slow(Arc<Notify>, StubFunctions);
         impl Invoke for Slow {
             async fn invoke(&self, function: &str, event: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
                 self.0.notified().await;
                 self.1.invoke(function, event).await
             }
         }
-        let slow = Slow(Arc::default(), Answers::new(|_, _| Err(InvokeError::Timeout)));
+        let slow = Slow(Arc::default(), StubFunctions::new(|_, _| Err(InvokeError::Timeout)));
         let authorizer = authorizer(TTL);
         let (headers, now) = (bearer("Bearer a"), Instant::now());
-        let ask = || authorizer.grant(&slow, &headers, "arn", now);
+        let authorize = || authorizer.grant(&slow, &headers, "arn", now);
         let release = async { slow.0.notify_one() };
-        let (first, second, ()) = tokio::join!(ask(), ask(), release);
-        assert_eq!(first.unwrap_err(), Refusal::AUTHORIZER_FAILURE);
-        assert_eq!(second.unwrap_err(), Refusal::AUTHORIZER_FAILURE);
+        let (first, second, ()) = tokio::join!(authorize(), authorize(), release);
+        assert_eq!(first.unwrap_err(), ErrorResponse::AUTHORIZER_FAILURE);
+        assert_eq!(second.unwrap_err(), ErrorResponse::AUTHORIZER_FAILURE);
         assert_eq!(slow.1.invocations(), 1);
         slow.0.notify_one();
-        ask().await.unwrap_err();
+        authorize().await.unwrap_err();
         assert_eq!(slow.1.invocations(), 2);
     }
 
     #[tokio::test]
-    async fn errors_are_told_apart() {
-        let refusal = async |answer: fn() -> Result<Value, InvokeError>| {
-            let functions = Answers::new(move |_, _| answer());
+    async fn each_failure_of_the_function_has_its_response() {
+        let error = async |result: fn() -> Result<Value, InvokeError>| {
+            let functions = StubFunctions::new(move |_, _| result());
             let authorizer = authorizer(TTL);
             authorizer.grant(&functions, &bearer("Bearer a"), "arn", Instant::now()).await.unwrap_err()
         };
-        assert_eq!(refusal(|| Err(function_error("Unauthorized"))).await, Refusal::UNAUTHORIZED);
-        assert_eq!(refusal(|| Err(function_error("unauthorized"))).await, Refusal::AUTHORIZER_FAILURE);
-        assert_eq!(refusal(|| Err(InvokeError::Crashed(String::new()))).await, Refusal::AUTHORIZER_FAILURE);
+        assert_eq!(error(|| Err(function_error("Unauthorized"))).await, ErrorResponse::UNAUTHORIZED);
+        assert_eq!(error(|| Err(function_error("unauthorized"))).await, ErrorResponse::AUTHORIZER_FAILURE);
+        assert_eq!(error(|| Err(InvokeError::Crashed(String::new()))).await, ErrorResponse::AUTHORIZER_FAILURE);
         let unknown = || Err(InvokeError::Unknown(String::new()));
-        assert_eq!(refusal(unknown).await, Refusal::AUTHORIZER_CONFIGURATION);
+        assert_eq!(error(unknown).await, ErrorResponse::AUTHORIZER_CONFIGURATION);
         for bad in [
             || Ok(json!({})),
             || Ok(json!("allow")),
@@ -290,7 +246,7 @@ mod tests {
             || Ok(output(("usageIdentifierKey", json!(1)))),
         ] as [fn() -> Result<Value, InvokeError>; 6]
         {
-            assert_eq!(refusal(bad).await, Refusal::AUTHORIZER_CONFIGURATION);
+            assert_eq!(error(bad).await, ErrorResponse::AUTHORIZER_CONFIGURATION);
         }
     }
 }

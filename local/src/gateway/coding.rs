@@ -15,8 +15,8 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use http::Response;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 
+use super::error_response::ErrorResponse;
 use super::limits::BODY_BYTES;
-use super::responses::Refusal;
 
 /// A content coding that API Gateway knows (RFC 9110, section 8.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +42,14 @@ impl Coding {
 }
 
 /// Decompresses a request's body as its `Content-Encoding` says, unless it is smaller than `minimum`.
-pub(super) fn decode(headers: &HeaderMap, body: Bytes, minimum: Option<usize>) -> Result<Bytes, Refusal> {
+pub(super) fn decode(headers: &HeaderMap, body: Bytes, minimum: Option<usize>) -> Result<Bytes, ErrorResponse> {
     let mut coding = Coding::Identity;
     for name in list(headers, CONTENT_ENCODING) {
-        match (Coding::parse(name).ok_or(Refusal::UNSUPPORTED_MEDIA_TYPE)?, coding) {
+        match (Coding::parse(name).ok_or(ErrorResponse::UNSUPPORTED_MEDIA_TYPE)?, coding) {
             (Coding::Identity, _) => {}
             (found, Coding::Identity) => coding = found,
             // One after the other: the pages know of one only.
-            (Coding::Gzip | Coding::Deflate, _) => return Err(Refusal::UNSUPPORTED_MEDIA_TYPE),
+            (Coding::Gzip | Coding::Deflate, _) => return Err(ErrorResponse::UNSUPPORTED_MEDIA_TYPE),
         }
     }
     if body.is_empty() || minimum.is_some_and(|minimum| body.len() < minimum) {
@@ -63,11 +63,11 @@ pub(super) fn decode(headers: &HeaderMap, body: Bytes, minimum: Option<usize>) -
 }
 
 /// Reads what is decompressed up to one byte beyond the limit, whatever a few bytes may claim to be.
-fn read(decoder: impl Read) -> Result<Bytes, Refusal> {
+fn read(decoder: impl Read) -> Result<Bytes, ErrorResponse> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(BODY_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.take(limit).read_to_end(&mut bytes).map_err(|_| Refusal::UNSUPPORTED_MEDIA_TYPE)?;
-    if bytes.len() > BODY_BYTES { Err(Refusal::BODY_TOO_LARGE) } else { Ok(bytes.into()) }
+    decoder.take(limit).read_to_end(&mut bytes).map_err(|_| ErrorResponse::UNSUPPORTED_MEDIA_TYPE)?;
+    if bytes.len() > BODY_BYTES { Err(ErrorResponse::BODY_TOO_LARGE) } else { Ok(bytes.into()) }
 }
 
 /// Compresses a function's response, where that is on, its body is not smaller than `minimum`, and the client likes it.
@@ -138,7 +138,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn decoded(coding: &[&str], body: Vec<u8>, minimum: Option<usize>) -> Result<Vec<u8>, Refusal> {
+    fn decoded(coding: &[&str], body: Vec<u8>, minimum: Option<usize>) -> Result<Vec<u8>, ErrorResponse> {
         decode(&headers(&CONTENT_ENCODING, coding), body.into(), minimum).map(|body| body.to_vec())
     }
 
@@ -169,7 +169,7 @@ mod tests {
             (&["gzip, gzip"], gzip(&gzip(b"{}"))),
             (&["gzip", "br"], gzip(b"{}")),
         ] {
-            assert_eq!(decoded(coding, body, Some(0)), Err(Refusal::UNSUPPORTED_MEDIA_TYPE), "{coding:?}");
+            assert_eq!(decoded(coding, body, Some(0)), Err(ErrorResponse::UNSUPPORTED_MEDIA_TYPE), "{coding:?}");
         }
     }
 
@@ -178,8 +178,8 @@ mod tests {
         let most = vec![b' '; BODY_BYTES];
         assert_eq!(decoded(&["gzip"], gzip(&most), Some(0)).unwrap().len(), BODY_BYTES);
         let bomb = vec![b' '; BODY_BYTES + 1];
-        assert_eq!(decoded(&["gzip"], gzip(&bomb), Some(0)), Err(Refusal::BODY_TOO_LARGE));
-        assert_eq!(decoded(&["deflate"], deflate(&bomb), Some(0)), Err(Refusal::BODY_TOO_LARGE));
+        assert_eq!(decoded(&["gzip"], gzip(&bomb), Some(0)), Err(ErrorResponse::BODY_TOO_LARGE));
+        assert_eq!(decoded(&["deflate"], deflate(&bomb), Some(0)), Err(ErrorResponse::BODY_TOO_LARGE));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is known of a request: `$context` for gateway responses, `requestContext` for functions.
+//! The context of a request, which gateway responses see as `$context` and functions as `requestContext`.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html>
 
 use std::net::SocketAddr;
@@ -12,14 +12,14 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use ulid::Ulid;
 
-use super::authorizer::Grant;
 use super::certificate;
+use super::grant::Grant;
 use crate::template::{ACCOUNT, API_ID, REGION};
 
 const REQUEST_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
-/// One request, as far as it has come.
+/// What the gateway knows about one request so far.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) request_id: String,
@@ -27,13 +27,13 @@ pub(super) struct Context {
     pub(super) time: OffsetDateTime,
     pub(super) stage: String,
     pub(super) http_method: String,
-    /// With the stage, as it was sent.
+    /// The path as the client sent it, with the stage.
     pub(super) path: String,
     pub(super) protocol: String,
     pub(super) domain_name: String,
     pub(super) source_ip: String,
     pub(super) user_agent: Option<String>,
-    /// In PEM.
+    /// The client's certificate in PEM.
     pub(super) client_certificate: Option<String>,
     /// Set once the request is routed.
     pub(super) resource_path: Option<String>,
@@ -63,7 +63,7 @@ impl Context {
         }
     }
 
-    /// The ARN that policies are about, with the path as it was sent.
+    /// Returns the ARN that policies are evaluated for. It contains the path as the client sent it.
     pub(super) fn method_arn(&self) -> String {
         let Self { stage, http_method, path, .. } = self;
         let path = path.trim_start_matches('/').strip_prefix(stage.as_str()).unwrap_or_default();
@@ -71,17 +71,17 @@ impl Context {
         format!("arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/{stage}/{http_method}/{path}")
     }
 
-    /// `requestTime`, in CLF (`21/Nov/2026:09:30:00 +0000`).
+    /// Returns `requestTime`, in the Common Log Format (`21/Nov/2026:09:30:00 +0000`).
     pub(super) fn request_time(&self) -> String {
         self.time.format(REQUEST_TIME).unwrap_or_default()
     }
 
-    /// Milliseconds since 1970.
+    /// Returns `requestTimeEpoch`, in milliseconds since 1970.
     pub(super) fn request_time_epoch(&self) -> i128 {
         self.time.unix_timestamp_nanos() / 1_000_000
     }
 
-    /// The value of `$context.<name>`, but for `error`.
+    /// Returns the value of `$context.<name>`, except those under `error`.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         let text = |text: &str| Some(text.to_owned());
         match name {
@@ -110,8 +110,8 @@ impl Context {
     }
 }
 
-/// A request id of the form that API Gateway's have: a UUID, of version 7 (RFC 9562, section 5.7), which has a ULID's
-/// layout but for six bits.
+/// Returns a request id in the form of API Gateway's: a UUID. A UUID of version 7 (RFC 9562, section 5.7) has the layout of
+/// a ULID except for six bits.
 fn uuid(id: Ulid) -> String {
     let bits = u128::from(id);
     let bits = bits & !(0xF << 76) & !(0x3 << 62) | (0x7 << 76) | (0x2 << 62);

@@ -1,4 +1,4 @@
-//! The `OPTIONS` methods that SAM adds for `Cors`: a mock integration, open to everybody, that answers 200.
+//! The `OPTIONS` methods that SAM adds for `Cors`: a mock integration, open to everybody, whose response is a 200.
 //! <https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-property-api-corsconfiguration.html>
 
 use axum::body::Body;

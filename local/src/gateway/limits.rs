@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use http::request::Parts;
 
-use super::responses::Refusal;
+use super::error_response::ErrorResponse;
 
 /// How long a function may take, whatever its own timeout is.
 pub(super) const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
@@ -19,22 +19,22 @@ const METHOD_ARN_BYTES: usize = 1600;
 /// Reads more than it accepts: a client that is still sending when the connection closes never sees the 413.
 const DRAINED_BYTES: usize = 4 * BODY_BYTES;
 
-pub(super) async fn body(body: Body) -> Result<Bytes, Refusal> {
+pub(super) async fn body(body: Body) -> Result<Bytes, ErrorResponse> {
     match axum::body::to_bytes(body, DRAINED_BYTES).await {
         Ok(bytes) if bytes.len() <= BODY_BYTES => Ok(bytes),
-        _ => Err(Refusal::BODY_TOO_LARGE),
+        _ => Err(ErrorResponse::BODY_TOO_LARGE),
     }
 }
 
-pub(super) fn head(head: &Parts) -> Result<(), Refusal> {
+pub(super) fn head(head: &Parts) -> Result<(), ErrorResponse> {
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let line = head.method.as_str().len() + target + " HTTP/1.1 ".len();
     let values: usize = head.headers.values().map(http::HeaderValue::len).sum();
-    if line + values > HEAD_BYTES { Err(Refusal::HEAD_TOO_LARGE) } else { Ok(()) }
+    if line + values > HEAD_BYTES { Err(ErrorResponse::HEAD_TOO_LARGE) } else { Ok(()) }
 }
 
-pub(super) fn method_arn(arn: &str) -> Result<(), Refusal> {
-    if arn.len() > METHOD_ARN_BYTES { Err(Refusal::ARN_TOO_LONG) } else { Ok(()) }
+pub(super) fn method_arn(arn: &str) -> Result<(), ErrorResponse> {
+    if arn.len() > METHOD_ARN_BYTES { Err(ErrorResponse::ARN_TOO_LONG) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -46,8 +46,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_ten_megabytes_passes_and_one_byte_more_does_not() {
         assert!(body(Body::from(vec![b'x'; BODY_BYTES])).await.is_ok());
-        assert_eq!(body(Body::from(vec![b'x'; BODY_BYTES + 1])).await.unwrap_err(), Refusal::BODY_TOO_LARGE);
-        assert_eq!(body(Body::from(vec![b'x'; DRAINED_BYTES + 1])).await.unwrap_err(), Refusal::BODY_TOO_LARGE);
+        assert_eq!(body(Body::from(vec![b'x'; BODY_BYTES + 1])).await.unwrap_err(), ErrorResponse::BODY_TOO_LARGE);
+        assert_eq!(body(Body::from(vec![b'x'; DRAINED_BYTES + 1])).await.unwrap_err(), ErrorResponse::BODY_TOO_LARGE);
     }
 
     #[test]
@@ -58,12 +58,12 @@ mod tests {
         };
         let line = "GET /v1 HTTP/1.1".len();
         assert_eq!(sized(HEAD_BYTES - line), Ok(()));
-        assert_eq!(sized(HEAD_BYTES - line + 1), Err(Refusal::HEAD_TOO_LARGE));
+        assert_eq!(sized(HEAD_BYTES - line + 1), Err(ErrorResponse::HEAD_TOO_LARGE));
     }
 
     #[test]
     fn a_method_arn_has_at_most_1600_bytes() {
         assert_eq!(method_arn(&"a".repeat(1600)), Ok(()));
-        assert_eq!(method_arn(&"a".repeat(1601)), Err(Refusal::ARN_TOO_LONG));
+        assert_eq!(method_arn(&"a".repeat(1601)), Err(ErrorResponse::ARN_TOO_LONG));
     }
 }

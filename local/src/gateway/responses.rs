@@ -1,4 +1,4 @@
-//! Gateway responses: what API Gateway answers itself, as the template customizes it.
+//! Gateway responses: the errors that API Gateway returns itself, as the template customizes them.
 //!
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html>
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html>
@@ -6,145 +6,12 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::context::Context;
+use super::error_response::{ErrorResponse, ResponseType};
 use crate::template::{GatewayResponse, HeaderSource};
-
-/// Why a request does not get a function's answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) kind: ResponseType,
-    status: StatusCode,
-    message: &'static str,
-}
-
-/// The types of gateway responses that occur here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ResponseType {
-    AccessDenied,
-    AuthorizerConfigurationError,
-    AuthorizerFailure,
-    /// A status without a type of its own.
-    Default4xx,
-    /// A status without a type of its own.
-    Default5xx,
-    IntegrationFailure,
-    IntegrationTimeout,
-    InvalidApiKey,
-    InvalidSignature,
-    MissingAuthenticationToken,
-    QuotaExceeded,
-    RequestTooLarge,
-    Throttled,
-    Unauthorized,
-    UnsupportedMediaType,
-}
-
-impl ResponseType {
-    /// Its key in the template.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::AccessDenied => "ACCESS_DENIED",
-            Self::AuthorizerConfigurationError => "AUTHORIZER_CONFIGURATION_ERROR",
-            Self::AuthorizerFailure => "AUTHORIZER_FAILURE",
-            Self::Default4xx => "DEFAULT_4XX",
-            Self::Default5xx => "DEFAULT_5XX",
-            Self::IntegrationFailure => "INTEGRATION_FAILURE",
-            Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
-            Self::InvalidApiKey => "INVALID_API_KEY",
-            Self::InvalidSignature => "INVALID_SIGNATURE",
-            Self::MissingAuthenticationToken => "MISSING_AUTHENTICATION_TOKEN",
-            Self::QuotaExceeded => "QUOTA_EXCEEDED",
-            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
-            Self::Throttled => "THROTTLED",
-            Self::Unauthorized => "UNAUTHORIZED",
-            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
-        }
-    }
-}
-
-impl Refusal {
-    pub(super) const ARN_TOO_LONG: Self =
-        Self::new(ResponseType::Default4xx, StatusCode::URI_TOO_LONG, "Request URI too long");
-    pub(super) const AUTHORIZER_CONFIGURATION: Self = Self::new(
-        ResponseType::AuthorizerConfigurationError,
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "Internal server error",
-    );
-    pub(super) const AUTHORIZER_FAILURE: Self =
-        Self::new(ResponseType::AuthorizerFailure, StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
-    /// A function that fails or answers something malformed.
-    pub(super) const BAD_GATEWAY: Self =
-        Self::new(ResponseType::Default5xx, StatusCode::BAD_GATEWAY, "Internal server error");
-    /// A body beyond API Gateway's 10 MB, or an event beyond Lambda's 6 MB, which users report as a 413 with this message:
-    /// <https://github.com/koki-develop/lgtm-generator/issues/10>.
-    pub(super) const BODY_TOO_LARGE: Self =
-        Self::new(ResponseType::RequestTooLarge, StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long");
-    pub(super) const EXPLICIT_DENY: Self = Self::new(
-        ResponseType::AccessDenied,
-        StatusCode::FORBIDDEN,
-        "User is not authorized to access this resource with an explicit deny",
-    );
-    pub(super) const HEAD_TOO_LARGE: Self = Self::new(
-        ResponseType::Default4xx,
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "Request header fields too large",
-    );
-    pub(super) const IMPLICIT_DENY: Self =
-        Self::new(ResponseType::AccessDenied, StatusCode::FORBIDDEN, "User is not authorized to access this resource");
-    /// Lambda has refused the invocation because of the function's concurrency. AWS's pages do not say which response
-    /// that is; users of REST APIs report this type, with 500 as its status unless the response is customized:
-    /// <https://repost.aws/questions/QUfI6bsdd0SOiPeyimzxSkfQ>.
-    pub(super) const INTEGRATION_FAILURE: Self =
-        Self::new(ResponseType::IntegrationFailure, StatusCode::INTERNAL_SERVER_ERROR, "Internal server error");
-    pub(super) const INVALID_API_KEY: Self = Self::new(ResponseType::InvalidApiKey, StatusCode::FORBIDDEN, "Forbidden");
-    pub(super) const QUOTA_EXCEEDED: Self =
-        Self::new(ResponseType::QuotaExceeded, StatusCode::TOO_MANY_REQUESTS, "Limit Exceeded");
-    /// A path or a method that is not routed, in a request without an `Authorization` header.
-    const ROUTE: Self =
-        Self::new(ResponseType::MissingAuthenticationToken, StatusCode::FORBIDDEN, "Missing Authentication Token");
-    /// The same in a request with one, whatever it is: API Gateway takes it for a malformed AWS signature. Its type is not
-    /// in AWS's pages, where no other fits. Reports: <https://github.com/aws/chalice/issues/828>,
-    /// <https://github.com/amazon-archives/aws-cognito-angular-quickstart/issues/50>.
-    const SIGNATURE: Self = Self::new(
-        ResponseType::InvalidSignature,
-        StatusCode::FORBIDDEN,
-        "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. \
-         Authorization header requires 'SignedHeaders' parameter. Authorization header requires existence of either a \
-         'X-Amz-Date' or a 'Date' header.",
-    );
-    pub(super) const THROTTLED: Self =
-        Self::new(ResponseType::Throttled, StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
-    pub(super) const TIMEOUT: Self =
-        Self::new(ResponseType::IntegrationTimeout, StatusCode::GATEWAY_TIMEOUT, "Endpoint request timed out");
-    pub(super) const UNAUTHORIZED: Self =
-        Self::new(ResponseType::Unauthorized, StatusCode::UNAUTHORIZED, "Unauthorized");
-
-    /// A body whose `Content-Encoding` is not known, or not what the body is in.
-    pub(super) const UNSUPPORTED_MEDIA_TYPE: Self =
-        Self::new(ResponseType::UnsupportedMediaType, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type");
-
-    /// Refuses a path or a method that is not routed.
-    pub(super) fn not_routed(headers: &HeaderMap) -> Self {
-        if headers.contains_key(AUTHORIZATION) { Self::SIGNATURE } else { Self::ROUTE }
-    }
-
-    const fn new(kind: ResponseType, status: StatusCode, message: &'static str) -> Self {
-        Self { kind, status, message }
-    }
-
-    /// The value of `$context.error.<name>`.
-    fn variable(&self, name: &str) -> Option<String> {
-        match name {
-            "message" => Some(self.message.to_owned()),
-            "messageString" => Some(serde_json::Value::from(self.message).to_string()),
-            "responseType" => Some(self.kind.name().to_owned()),
-            _ => None,
-        }
-    }
-}
 
 /// The gateway responses of a template.
 #[derive(Debug)]
@@ -157,21 +24,21 @@ impl Responses {
         Self { custom }
     }
 
-    pub(super) fn render(&self, refusal: &Refusal, context: &Context) -> Response<Body> {
-        let fallback =
-            if refusal.status.is_client_error() { ResponseType::Default4xx } else { ResponseType::Default5xx };
-        let custom = self.custom.get(refusal.kind.name()).or_else(|| self.custom.get(fallback.name()));
+    /// Returns the response to the client: the customization of its type, or else of its class, or else AWS's default.
+    pub(super) fn render(&self, error: &ErrorResponse, context: &Context) -> Response<Body> {
+        let fallback = if error.status.is_client_error() { ResponseType::Default4xx } else { ResponseType::Default5xx };
+        let custom = self.custom.get(error.kind.name()).or_else(|| self.custom.get(fallback.name()));
 
         let template = custom.and_then(|custom| custom.body.as_deref());
         let body = substitute(template.unwrap_or(r#"{"message":$context.error.messageString}"#), |name| {
             match name.strip_prefix("error.") {
-                Some(name) => refusal.variable(name),
+                Some(name) => error.variable(name),
                 None => context.variable(name),
             }
         });
         let mut response = Response::new(Body::from(body));
         let status = custom.and_then(|custom| custom.status).and_then(|status| StatusCode::from_u16(status).ok());
-        *response.status_mut() = status.unwrap_or(refusal.status);
+        *response.status_mut() = status.unwrap_or(error.status);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, source) in custom.map(|custom| &custom.headers).into_iter().flatten() {
@@ -188,7 +55,8 @@ impl Responses {
     }
 }
 
-/// Replaces `$context.<name>` in a body's template; what has no value becomes nothing. AWS escapes nothing either.
+/// Replaces `$context.<name>` in a body's template by its value, or by nothing where it has none. Like AWS, this escapes
+/// nothing.
 fn substitute(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
     const MARK: &str = "$context.";
     let mut text = String::with_capacity(template.len());
@@ -207,7 +75,7 @@ fn substitute(template: &str, value: impl Fn(&str) -> Option<String>) -> String 
 
 #[cfg(test)]
 mod tests {
-    use super::super::authorizer::Grant;
+    use super::super::grant::Grant;
     use super::*;
     use crate::template::Template;
 
@@ -225,9 +93,9 @@ mod tests {
         GatewayResponse { status, headers, body: body.map(str::to_owned) }
     }
 
-    async fn render(custom: &[(&str, GatewayResponse)], refusal: &Refusal) -> (u16, String, String) {
+    async fn render(custom: &[(&str, GatewayResponse)], error: &ErrorResponse) -> (u16, String, String) {
         let custom = custom.iter().map(|(name, custom)| ((*name).to_owned(), custom.clone())).collect();
-        let response = Responses::new(custom).render(refusal, &context());
+        let response = Responses::new(custom).render(error, &context());
         let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
@@ -236,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_default_is_a_message() {
-        let (status, content_type, body) = render(&[], &Refusal::UNAUTHORIZED).await;
+        let (status, content_type, body) = render(&[], &ErrorResponse::UNAUTHORIZED).await;
         assert_eq!((status, content_type.as_str()), (401, "application/json"));
         assert_eq!(body, r#"{"message":"Unauthorized"}"#);
     }
@@ -249,10 +117,13 @@ mod tests {
             ("DEFAULT_5XX", custom(None, Some("$context.error.responseType"), &[])),
         ];
         let json = "application/json".to_owned();
-        assert_eq!(render(&responses, &Refusal::THROTTLED).await, (429, "text/plain".into(), "slow".into()));
-        assert_eq!(render(&responses, &Refusal::UNAUTHORIZED).await, (418, json.clone(), "4xx".into()));
-        assert_eq!(render(&responses, &Refusal::TIMEOUT).await, (504, json.clone(), "INTEGRATION_TIMEOUT".into()));
-        assert_eq!(render(&responses, &Refusal::BAD_GATEWAY).await, (502, json, "DEFAULT_5XX".into()));
+        assert_eq!(render(&responses, &ErrorResponse::THROTTLED).await, (429, "text/plain".into(), "slow".into()));
+        assert_eq!(render(&responses, &ErrorResponse::UNAUTHORIZED).await, (418, json.clone(), "4xx".into()));
+        assert_eq!(
+            render(&responses, &ErrorResponse::TIMEOUT).await,
+            (504, json.clone(), "INTEGRATION_TIMEOUT".into())
+        );
+        assert_eq!(render(&responses, &ErrorResponse::BAD_GATEWAY).await, (502, json, "DEFAULT_5XX".into()));
     }
 
     #[test]
@@ -260,7 +131,7 @@ mod tests {
         let mapped = [("x-id", "context.requestId"), ("x-none", "context.authorizer.challenge")];
         let responses = Responses::new([("THROTTLED".to_owned(), custom(None, None, &mapped))].into());
         let context = context();
-        let response = responses.render(&Refusal::THROTTLED, &context);
+        let response = responses.render(&ErrorResponse::THROTTLED, &context);
         assert_eq!(response.headers()["x-id"], context.request_id.as_str());
         assert!(!response.headers().contains_key("x-none"));
     }
@@ -280,7 +151,7 @@ mod tests {
         assert_eq!(context.variable("path").unwrap(), "/v1/a");
         assert_eq!(context.variable("identity.sourceIp").unwrap(), "127.0.0.1");
         assert_eq!(context.variable("authorizer.reason"), None);
-        assert_eq!(Refusal::THROTTLED.variable("messageString").unwrap(), "\"Too Many Requests\"");
+        assert_eq!(ErrorResponse::THROTTLED.variable("messageString").unwrap(), "\"Too Many Requests\"");
     }
 
     #[tokio::test]
@@ -290,36 +161,36 @@ mod tests {
         let mut context = context();
         let grant = br#"{"principalId":"p","policyDocument":{"Statement":[]},"context":{"reason":"told_so"}}"#;
         context.authorizer = Some(Grant::parse(grant).unwrap().into());
-        for refusal in [
-            Refusal::ARN_TOO_LONG,
-            Refusal::AUTHORIZER_CONFIGURATION,
-            Refusal::AUTHORIZER_FAILURE,
-            Refusal::BAD_GATEWAY,
-            Refusal::BODY_TOO_LARGE,
-            Refusal::EXPLICIT_DENY,
-            Refusal::HEAD_TOO_LARGE,
-            Refusal::IMPLICIT_DENY,
-            Refusal::INTEGRATION_FAILURE,
-            Refusal::INVALID_API_KEY,
-            Refusal::QUOTA_EXCEEDED,
-            Refusal::ROUTE,
-            Refusal::SIGNATURE,
-            Refusal::THROTTLED,
-            Refusal::TIMEOUT,
-            Refusal::UNAUTHORIZED,
-            Refusal::UNSUPPORTED_MEDIA_TYPE,
+        for error in [
+            ErrorResponse::ARN_TOO_LONG,
+            ErrorResponse::AUTHORIZER_CONFIGURATION,
+            ErrorResponse::AUTHORIZER_FAILURE,
+            ErrorResponse::BAD_GATEWAY,
+            ErrorResponse::BODY_TOO_LARGE,
+            ErrorResponse::EXPLICIT_DENY,
+            ErrorResponse::HEAD_TOO_LARGE,
+            ErrorResponse::IMPLICIT_DENY,
+            ErrorResponse::INTEGRATION_FAILURE,
+            ErrorResponse::INVALID_API_KEY,
+            ErrorResponse::QUOTA_EXCEEDED,
+            ErrorResponse::ROUTE,
+            ErrorResponse::SIGNATURE,
+            ErrorResponse::THROTTLED,
+            ErrorResponse::TIMEOUT,
+            ErrorResponse::UNAUTHORIZED,
+            ErrorResponse::UNSUPPORTED_MEDIA_TYPE,
         ] {
-            let response = responses.render(&refusal, &context);
+            let response = responses.render(&error, &context);
             let status = response.status().as_u16();
-            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json", "{refusal:?}");
-            assert_eq!(response.headers().contains_key("retry-after"), [429, 503].contains(&status), "{refusal:?}");
-            assert_eq!([Refusal::ROUTE, Refusal::SIGNATURE].contains(&refusal), status == 404, "{refusal:?}");
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json", "{error:?}");
+            assert_eq!(response.headers().contains_key("retry-after"), [429, 503].contains(&status), "{error:?}");
+            assert_eq!([ErrorResponse::ROUTE, ErrorResponse::SIGNATURE].contains(&error), status == 404, "{error:?}");
             let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
             let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(problem["requestId"], context.request_id.as_str());
             assert_eq!(problem["type"], format!("urn:tenantry:problem:{}", problem["code"].as_str().unwrap()));
-            // A type that stands for several statuses names none.
-            assert!(problem.get("status").is_none_or(|said| *said == status), "{refusal:?}");
+            // A type that stands for several statuses has no such member.
+            assert!(problem.get("status").is_none_or(|member| *member == status), "{error:?}");
         }
     }
 }

@@ -13,19 +13,19 @@ use super::{ApiKeys, Gateway, GatewayError};
 use crate::runtime::{Invoke, InvokeError};
 use crate::template::{Api, Authorizer, Cors, GatewayResponse, Plan, Route, Template};
 
-type Answer = Result<Value, InvokeError>;
-type AnswerFn = dyn Fn(&str, Value) -> Answer + Send + Sync;
+type Invoked = Result<Value, InvokeError>;
+type Stub = dyn Fn(&str, Value) -> Invoked + Send + Sync;
 
-/// Functions that answer by a closure, and count.
+/// Functions whose results come from a closure, and whose invocations are counted.
 #[derive(Clone)]
-pub(super) struct Answers {
-    answer: Arc<AnswerFn>,
+pub(super) struct StubFunctions {
+    stub: Arc<Stub>,
     invocations: Arc<AtomicUsize>,
 }
 
-impl Answers {
-    pub(super) fn new(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> Self {
-        Self { answer: Arc::new(answer), invocations: Arc::default() }
+impl StubFunctions {
+    pub(super) fn new(stub: impl Fn(&str, Value) -> Invoked + Send + Sync + 'static) -> Self {
+        Self { stub: Arc::new(stub), invocations: Arc::default() }
     }
 
     pub(super) fn invocations(&self) -> usize {
@@ -33,10 +33,10 @@ impl Answers {
     }
 }
 
-impl Invoke for Answers {
+impl Invoke for StubFunctions {
     async fn invoke(&self, function: &str, event: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
         self.invocations.fetch_add(1, Ordering::SeqCst);
-        (self.answer)(function, serde_json::from_slice(&event).unwrap()).map(|answer| answer.to_string().into_bytes())
+        (self.stub)(function, serde_json::from_slice(&event).unwrap()).map(|result| result.to_string().into_bytes())
     }
 }
 
@@ -90,8 +90,8 @@ fn template() -> Template {
 }
 
 /// An authorizer that allows `GET` on everything and denies `DELETE` to all but `admin`, and a function that echoes.
-fn functions() -> Answers {
-    Answers::new(|function, event| match function {
+fn functions() -> StubFunctions {
+    StubFunctions::new(|function, event| match function {
         "authorizer" => {
             let effect = if event["authorizationToken"] == "Bearer admin" { "Allow" } else { "Deny" };
             let statement = |effect, method| {
@@ -113,14 +113,14 @@ fn functions() -> Answers {
     })
 }
 
-fn gateway(functions: Answers) -> Gateway<Answers> {
+fn gateway(functions: StubFunctions) -> Gateway<StubFunctions> {
     let keys = ApiKeys::default();
     keys.put("user", "free");
     keys.put("admin", "free");
     Gateway::new(&template(), functions, keys).unwrap()
 }
 
-async fn send(gateway: &Gateway<Answers>, method: &str, path: &str, token: Option<&str>) -> Response<Body> {
+async fn send(gateway: &Gateway<StubFunctions>, method: &str, path: &str, token: Option<&str>) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(path).header("host", "localhost:3000");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
@@ -195,7 +195,7 @@ async fn a_guarded_route_passes_the_context_as_strings() {
 }
 
 #[tokio::test]
-async fn the_kept_policy_is_applied_to_each_route() {
+async fn the_cached_policy_is_applied_to_each_route() {
     let functions = functions();
     let gateway = gateway(functions.clone());
     assert_eq!(send(&gateway, "GET", "/v1/things/a", Some("user")).await.status(), 200);
@@ -208,7 +208,7 @@ async fn the_kept_policy_is_applied_to_each_route() {
 }
 
 #[tokio::test]
-async fn keys_are_checked_and_metered() {
+async fn api_keys_are_checked_and_metered() {
     let gateway = gateway(functions());
     assert_eq!(send(&gateway, "GET", "/v1/things/a", Some("stranger")).await.status(), 403);
     let mut statuses = Vec::new();
@@ -220,7 +220,7 @@ async fn keys_are_checked_and_metered() {
 }
 
 #[tokio::test]
-async fn what_is_not_routed_is_answered_as_the_template_says() {
+async fn a_request_that_is_not_routed_gets_the_response_of_the_template() {
     let functions = functions();
     let gateway = gateway(functions.clone());
     for (method, path) in [("GET", "/v1/nothing"), ("PUT", "/v1/open"), ("GET", "/v2/open"), ("GET", "/")] {
@@ -253,13 +253,13 @@ async fn a_method_arn_over_1600_bytes_is_414_where_there_is_an_authorizer() {
 
 #[tokio::test]
 async fn functions_that_fail_are_bad_gateways_and_slow_ones_time_out() {
-    for (status, answer) in [
-        (504, (|| Err(InvokeError::Timeout)) as fn() -> Answer),
+    for (status, result) in [
+        (504, (|| Err(InvokeError::Timeout)) as fn() -> Invoked),
         (502, || Err(InvokeError::Crashed("exit 1".to_owned()))),
         (502, || Err(function_error("Unauthorized"))),
         (502, || Ok(json!({ "malformed": true }))),
     ] {
-        let gateway = gateway(Answers::new(move |_, _| answer()));
+        let gateway = gateway(StubFunctions::new(move |_, _| result()));
         assert_eq!(send(&gateway, "GET", "/v1/open", None).await.status(), status);
     }
 }
@@ -281,7 +281,7 @@ async fn a_function_has_29_seconds_whatever_its_own_timeout_is() {
 }
 
 #[test]
-fn a_template_that_cannot_be_served_is_refused() {
+fn a_template_that_cannot_be_served_is_rejected() {
     let new = |change: fn(&mut Template)| {
         let mut template = template();
         change(&mut template);

@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use time::{Date, Month};
 use tokio::time::Instant;
 
+use super::error_response::ErrorResponse;
 use super::keys::ApiKeys;
-use super::responses::Refusal;
 use crate::bucket::Bucket;
 use crate::template::Plan;
 
@@ -38,10 +38,10 @@ impl Meters {
     }
 
     /// Counts a request of `key`, or says why it cannot be taken. What is throttled does not count for the quota.
-    pub(super) fn admit(&self, key: Option<&str>, now: Instant, today: Date) -> Result<(), Refusal> {
-        let key = key.ok_or(Refusal::INVALID_API_KEY)?;
+    pub(super) fn admit(&self, key: Option<&str>, now: Instant, today: Date) -> Result<(), ErrorResponse> {
+        let key = key.ok_or(ErrorResponse::INVALID_API_KEY)?;
         let plan =
-            self.keys.enabled_plan(key).and_then(|name| self.plans.get(&name)).ok_or(Refusal::INVALID_API_KEY)?;
+            self.keys.enabled_plan(key).and_then(|name| self.plans.get(&name)).ok_or(ErrorResponse::INVALID_API_KEY)?;
         let month = (today.year(), today.month());
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let used = used.entry((plan.name.clone(), key.to_owned())).or_insert_with(|| Used {
@@ -53,10 +53,10 @@ impl Meters {
             (used.month, used.requests) = (month, 0);
         }
         if !used.bucket.take(now) {
-            return Err(Refusal::THROTTLED);
+            return Err(ErrorResponse::THROTTLED);
         }
         if plan.quota.is_some_and(|quota| used.requests >= quota) {
-            return Err(Refusal::QUOTA_EXCEEDED);
+            return Err(ErrorResponse::QUOTA_EXCEEDED);
         }
         used.requests += 1;
         Ok(())
@@ -91,11 +91,11 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(admit("key", 0), Ok(()));
         }
-        assert_eq!(admit("key", 0), Err(Refusal::THROTTLED));
-        assert_eq!(admit("key", 199), Err(Refusal::THROTTLED));
+        assert_eq!(admit("key", 0), Err(ErrorResponse::THROTTLED));
+        assert_eq!(admit("key", 199), Err(ErrorResponse::THROTTLED));
         assert_eq!(admit("other", 199), Ok(()), "a key of its own is a bucket of its own");
         assert_eq!(admit("key", 201), Ok(()));
-        assert_eq!(admit("key", 201), Err(Refusal::THROTTLED));
+        assert_eq!(admit("key", 201), Err(ErrorResponse::THROTTLED));
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(meters.admit(Some("key"), now, TODAY), Ok(()));
         assert_eq!(meters.admit(Some("key"), now, TODAY), Ok(()));
-        assert_eq!(meters.admit(Some("key"), now, TODAY), Err(Refusal::QUOTA_EXCEEDED));
+        assert_eq!(meters.admit(Some("key"), now, TODAY), Err(ErrorResponse::QUOTA_EXCEEDED));
         assert_eq!(meters.admit(Some("key"), now, TOMORROW), Ok(()));
     }
 
@@ -112,16 +112,16 @@ mod tests {
     fn only_an_enabled_key_with_a_plan_passes() {
         let (meters, keys) = meters(plan(100.0, 100, None));
         let admit = |key| meters.admit(key, Instant::now(), TODAY);
-        assert_eq!(admit(None), Err(Refusal::INVALID_API_KEY));
-        assert_eq!(admit(Some("unknown")), Err(Refusal::INVALID_API_KEY));
+        assert_eq!(admit(None), Err(ErrorResponse::INVALID_API_KEY));
+        assert_eq!(admit(Some("unknown")), Err(ErrorResponse::INVALID_API_KEY));
         keys.set_enabled("key", false);
-        assert_eq!(admit(Some("key")), Err(Refusal::INVALID_API_KEY));
+        assert_eq!(admit(Some("key")), Err(ErrorResponse::INVALID_API_KEY));
         keys.set_enabled("key", true);
         assert_eq!(admit(Some("key")), Ok(()));
         keys.put("key", "no such plan");
-        assert_eq!(admit(Some("key")), Err(Refusal::INVALID_API_KEY));
+        assert_eq!(admit(Some("key")), Err(ErrorResponse::INVALID_API_KEY));
         keys.remove("key");
         keys.set_enabled("key", true);
-        assert_eq!(admit(Some("key")), Err(Refusal::INVALID_API_KEY));
+        assert_eq!(admit(Some("key")), Err(ErrorResponse::INVALID_API_KEY));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::parameters::{self, ParameterError};
+use super::parameters::{self, ParameterError, text};
 use super::{ACCOUNT, API_ID, REGION, TemplateError};
 
 /// The name that the stack would have, for `AWS::StackName`.
@@ -260,16 +260,6 @@ fn single(members: &Map<String, Value>) -> Option<(&str, &Value)> {
     match (members.next(), members.next()) {
         (Some((name, value)), None) => Some((name.as_str(), value)),
         _ => None,
-    }
-}
-
-/// A scalar as CloudFormation passes it on: parameters and references are texts.
-pub(super) fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use super::intrinsics::text;
-
 /// Why a template cannot be used with some values for its parameters.
 #[derive(Debug, thiserror::Error)]
 pub enum ParameterError {
@@ -102,6 +100,16 @@ fn check_text(declaration: &Value, item: &str) -> Result<(), String> {
         (Some(least), _) if length < least => Err(format!("it must have at least {least} characters")),
         (_, Some(most)) if length > most => Err(format!("it must have at most {most} characters")),
         _ => Ok(()),
+    }
+}
+
+/// A scalar as CloudFormation passes it on: parameters and references are texts.
+pub(super) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The answer of a Lambda proxy integration: `{statusCode, headers, multiValueHeaders, body, isBase64Encoded}`.
+//! The response of a Lambda proxy integration: `{statusCode, headers, multiValueHeaders, body, isBase64Encoded}`.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
 
 use std::collections::BTreeMap;
@@ -13,14 +13,14 @@ use serde_json::Value;
 
 use super::event::{HOP_BY_HOP, is_binary};
 
-/// Headers that the gateway owns: a function's come to the client as `x-amzn-Remapped-<name>`.
+/// The headers that the gateway owns. A client gets those of a function as `x-amzn-Remapped-<name>`.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html>
 const REMAPPED: [&str; 7] =
     ["authorization", "date", "host", "server", "user-agent", "www-authenticate", "x-amzn-requestid"];
 
-/// Why an answer is malformed.
+/// The reason why a function's response is malformed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AnswerError {
+pub(super) enum ProxyResponseError {
     #[error("{0}")]
     Json(#[from] serde_json::Error),
     #[error("the status {0} is not valid")]
@@ -33,7 +33,7 @@ pub(super) enum AnswerError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct ProxyResponse {
     status_code: u16,
     #[serde(default)]
     headers: Option<BTreeMap<String, Value>>,
@@ -45,30 +45,34 @@ struct Answer {
     is_base64_encoded: bool,
 }
 
-/// Makes a function's answer one to the client that sent `request`.
-pub(super) fn response(
+/// Converts a function's response into the HTTP response for the client that sent `request`.
+pub(super) fn to_http(
     bytes: &[u8],
     request: &HeaderMap,
     binary_media_types: &[String],
-) -> Result<Response<Body>, AnswerError> {
-    let Answer { status_code, headers, multi_value_headers, body, is_base64_encoded } = serde_json::from_slice(bytes)?;
+) -> Result<Response<Body>, ProxyResponseError> {
+    let ProxyResponse { status_code, headers, multi_value_headers, body, is_base64_encoded } =
+        serde_json::from_slice(bytes)?;
     let status = StatusCode::from_u16(status_code).ok().filter(|status| !status.is_informational());
 
-    // The client asks for binary by its `Accept`, as on AWS: without it, base64 stays base64.
+    // As on AWS, a client requests binary by its `Accept` header: without it, base64 stays base64.
     let accept = request.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let body = match body.unwrap_or_default() {
         text if is_base64_encoded && is_binary(accept, binary_media_types) => Body::from(STANDARD.decode(text)?),
         text => Body::from(text),
     };
     let mut response = Response::new(body);
-    *response.status_mut() = status.ok_or(AnswerError::Status(status_code))?;
+    *response.status_mut() = status.ok_or(ProxyResponseError::Status(status_code))?;
     *response.headers_mut() = merge(headers.unwrap_or_default(), multi_value_headers.unwrap_or_default())?;
     Ok(response)
 }
 
-/// All values of both; a value that both have comes once, and one that is null not at all. Only a media type that is null
-/// keeps the response from being JSON (<https://github.com/aws/aws-sam-cli/issues/1218>).
-fn merge(single: BTreeMap<String, Value>, multi: BTreeMap<String, Vec<Value>>) -> Result<HeaderMap, AnswerError> {
+/// Merges both kinds of headers. A value that is in both appears once, and a null not at all. A response without a media
+/// type is JSON, unless the function sets the media type to null (<https://github.com/aws/aws-sam-cli/issues/1218>).
+fn merge(
+    single: BTreeMap<String, Value>,
+    multi: BTreeMap<String, Vec<Value>>,
+) -> Result<HeaderMap, ProxyResponseError> {
     let mut headers = HeaderMap::new();
     let named = |name: &String| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str());
     if !single.keys().chain(multi.keys()).any(named) {
@@ -83,9 +87,9 @@ fn merge(single: BTreeMap<String, Value>, multi: BTreeMap<String, Vec<Value>>) -
                 Value::Number(number) => number.to_string(),
                 Value::Bool(truth) => truth.to_string(),
                 Value::Null => continue,
-                Value::Array(_) | Value::Object(_) => return Err(AnswerError::Header(name)),
+                Value::Array(_) | Value::Object(_) => return Err(ProxyResponseError::Header(name)),
             };
-            let value = HeaderValue::try_from(text).map_err(|_| AnswerError::Header(name.clone()))?;
+            let value = HeaderValue::try_from(text).map_err(|_| ProxyResponseError::Header(name.clone()))?;
             if !headers.get_all(&key).iter().any(|known| *known == value) {
                 headers.append(key.clone(), value);
             }
@@ -94,9 +98,10 @@ fn merge(single: BTreeMap<String, Value>, multi: BTreeMap<String, Vec<Value>>) -
     Ok(headers)
 }
 
-/// The name that a function's header has for the client, or none where it is the connection's and not the answer's.
-fn header_name(name: &str) -> Result<Option<HeaderName>, AnswerError> {
-    let malformed = |_| AnswerError::Header(name.to_owned());
+/// Returns the name under which the client gets a function's header, or none for a header of the connection, which is not
+/// part of the response.
+fn header_name(name: &str) -> Result<Option<HeaderName>, ProxyResponseError> {
+    let malformed = |_| ProxyResponseError::Header(name.to_owned());
     let key = HeaderName::try_from(name).map_err(malformed)?;
     if key == CONTENT_LENGTH || HOP_BY_HOP.contains(&key.as_str()) {
         return Ok(None);
@@ -113,8 +118,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(value: &Value) -> Result<Response<Body>, AnswerError> {
-        response(value.to_string().as_bytes(), &HeaderMap::new(), &["image/png".to_owned()])
+    fn converted(value: &Value) -> Result<Response<Body>, ProxyResponseError> {
+        to_http(value.to_string().as_bytes(), &HeaderMap::new(), &["image/png".to_owned()])
     }
 
     fn all(response: &Response<Body>, name: &str) -> Vec<String> {
@@ -127,7 +132,7 @@ mod tests {
 
     #[test]
     fn headers_merge_without_repeating_a_value() {
-        let response = answer(&json!({
+        let response = converted(&json!({
             "statusCode": 200,
             "headers": { "X-A": "1", "x-n": 5, "X-B": true },
             "multiValueHeaders": { "x-a": ["1", "2"], "Set-Cookie": ["a", "b"] },
@@ -146,7 +151,7 @@ mod tests {
             "Connection": "close", "Transfer-Encoding": "chunked", "Content-Length": "999",
             "WWW-Authenticate": "Basic", "Date": "now", "Content-Type": "text/plain",
         });
-        let response = answer(&json!({ "statusCode": 200, "headers": headers })).unwrap();
+        let response = converted(&json!({ "statusCode": 200, "headers": headers })).unwrap();
         let names: Vec<&str> = response.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names.len(), 3, "{names:?}");
         assert_eq!(all(&response, "x-amzn-remapped-www-authenticate"), ["Basic"]);
@@ -155,30 +160,30 @@ mod tests {
     }
 
     #[test]
-    fn a_media_type_that_is_null_is_none() {
+    fn a_media_type_that_is_null_is_left_out() {
         let headers = [
             json!({ "headers": { "content-type": null } }),
             json!({ "multiValueHeaders": { "Content-Type": [null] } }),
         ];
         for mut value in headers {
             value["statusCode"] = 204.into();
-            assert!(answer(&value).unwrap().headers().is_empty(), "{value}");
+            assert!(converted(&value).unwrap().headers().is_empty(), "{value}");
         }
-        assert_eq!(all(&answer(&json!({ "statusCode": 204 })).unwrap(), "content-type"), ["application/json"]);
+        assert_eq!(all(&converted(&json!({ "statusCode": 204 })).unwrap(), "content-type"), ["application/json"]);
     }
 
     #[tokio::test]
-    async fn base64_is_decoded_for_who_accepts_it() {
+    async fn base64_is_decoded_for_a_client_that_accepts_the_media_type() {
         let value = json!({ "statusCode": 200, "body": "AP8=", "isBase64Encoded": true });
-        assert_eq!(text(answer(&value).unwrap()).await, b"AP8=");
+        assert_eq!(text(converted(&value).unwrap()).await, b"AP8=");
         let accepts = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("image/png, */*"))]);
         let types = ["image/png".to_owned()];
-        let response = response(value.to_string().as_bytes(), &accepts, &types).unwrap();
+        let response = to_http(value.to_string().as_bytes(), &accepts, &types).unwrap();
         assert_eq!(text(response).await, [0, 255]);
     }
 
     #[test]
-    fn what_is_no_answer_is_an_error() {
+    fn a_malformed_response_is_an_error() {
         for value in [
             json!(null),
             json!("text"),
@@ -195,10 +200,10 @@ mod tests {
             json!({ "statusCode": 200, "multiValueHeaders": { "a": "b" } }),
             json!({ "statusCode": 200, "isBase64Encoded": "true" }),
         ] {
-            assert!(answer(&value).is_err(), "{value}");
+            assert!(converted(&value).is_err(), "{value}");
         }
         let broken = json!({ "statusCode": 200, "body": "!", "isBase64Encoded": true });
         let accepts = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("image/png"))]);
-        assert!(response(broken.to_string().as_bytes(), &accepts, &["image/png".to_owned()]).is_err());
+        assert!(to_http(broken.to_string().as_bytes(), &accepts, &["image/png".to_owned()]).is_err());
     }
 }
