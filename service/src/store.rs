@@ -1,19 +1,19 @@
 //! The table. Only this module builds keys and expressions.
 //!
-//! | item       | `pk`                             | `sk`                     |
-//! |------------|----------------------------------|--------------------------|
-//! | record     | `T#<tenant>#R#<collection>`      | record id                |
-//! | collection | `T#<tenant>#COLLECTIONS`         | collection name          |
-//! | answer     | `T#<tenant>#KEYS#<one digit>`    | SHA-256 of route and key |
-//! | usage      | `T#<tenant>#USAGE`               | month                    |
-//! | token      | `T#<tenant>#TOKENS`              | token id                 |
-//! | its grant  | `TOKEN#<SHA-256 of the secret>`  | `TOKEN`                  |
-//! | tenant     | `TENANT#<tenant>`                | `TENANT`                 |
-//! | its name   | `TENANTNAME#<name>`              | `TENANTNAME`             |
-//! | client     | `CLIENT#<client id>`             | `CLIENT`                 |
-//! | issuer     | `ISSUER#<iss>`                   | `ISSUER`                 |
-//! | tenant key | `TENANTKEY#<SHA-256 of the key>` | `TENANTKEY`              |
-//! | (probe)    | `HEALTH`                         | `HEALTH`                 |
+//! | item         | `pk`                             | `sk`                                 |
+//! |--------------|----------------------------------|--------------------------------------|
+//! | record       | `T#<tenant>#R#<collection>`      | record id                            |
+//! | collection   | `T#<tenant>#COLLECTIONS`         | collection name                      |
+//! | stored reply | `T#<tenant>#KEYS#<one digit>`    | SHA-256 of route and idempotency key |
+//! | usage        | `T#<tenant>#USAGE`               | month                                |
+//! | token        | `T#<tenant>#TOKENS`              | token id                             |
+//! | its grant    | `TOKEN#<SHA-256 of the secret>`  | `TOKEN`                              |
+//! | tenant       | `TENANT#<tenant>`                | `TENANT`                             |
+//! | its name     | `TENANTNAME#<name>`              | `TENANTNAME`                         |
+//! | client       | `CLIENT#<client id>`             | `CLIENT`                             |
+//! | issuer       | `ISSUER#<iss>`                   | `ISSUER`                             |
+//! | tenant key   | `TENANTKEY#<SHA-256 of the key>` | `TENANTKEY`                          |
+//! | (probe)      | `HEALTH`                         | `HEALTH`                             |
 //!
 //! Tenants' rows are listed by the index `Tenants`, and those with a change under way by the index `Changes`.
 //!
@@ -29,12 +29,12 @@ mod cursor;
 mod error;
 mod expression;
 mod health;
-mod idempotency;
 mod item;
 mod keys;
 mod query;
 mod quota;
 pub mod records;
+mod stored_replies;
 mod table;
 mod tenants;
 mod tokens;
@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
-pub use error::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
+pub use error::{CommitError, Fault, ListError, ReadError, RevokeError, TransactError, WriteError};
 pub use tenants::{Export, Purged, SaveError, TenantFilter};
 
 use collections::KnownCollections;

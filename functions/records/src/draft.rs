@@ -1,24 +1,22 @@
 //! The writable part of a record, as requests carry it: `{"data": {...}, "expiresAt": ...}`.
 
 use serde_json::value::RawValue;
-use service::domain::data::Data;
 use service::domain::record::{Draft, ExpiryChange};
-use service::http::{Code, Inbound, Problem};
+use service::http::{Inbound, Problem};
 
 const MEMBERS: &[&str] = &["data", "expiresAt"];
 
-/// Reads the body of a create or a replace.
+/// Reads the body of a create or a put.
 pub(crate) fn draft(request: &Inbound<'_>) -> Result<Draft, Problem> {
     let body = request.body(&["application/json"], MEMBERS)?;
-    let data = body.get("data").ok_or_else(|| Problem::new(Code::InvalidBody, "The member `data` is missing."))?;
-    Ok(Draft { data: Data::new(data)?, expires_at: body.expires_at()?.of(None) })
+    Ok(Draft { data: body.data()?, expires_at: body.expires_at()?.of(None) })
 }
 
 /// The body of a merge.
 pub(crate) struct Change<'a> {
     /// The merge patch for the data.
     pub(crate) data: Option<&'a RawValue>,
-    /// What becomes of the expiry.
+    /// The change of the expiry.
     pub(crate) expiry: ExpiryChange,
 }
 

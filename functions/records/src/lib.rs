@@ -4,9 +4,8 @@ mod draft;
 
 use lambda_http::http::StatusCode;
 use service::domain::caller::{Access, RecordsRead, RecordsWrite};
-use service::domain::idempotency::{Keep, Once};
 use service::domain::record::{CollectionName, Record, RecordId, RecordKey};
-use service::http::{Handler, Inbound, Problem, Query, Reply, answer, first_answer};
+use service::http::{Handler, IdempotentWrite, Inbound, Problem, Query, Reply};
 use service::store::Store;
 use service::store::records::Put;
 
@@ -17,6 +16,8 @@ use draft::{Change, draft};
 pub struct Records {
     store: Store,
 }
+
+type Write<'a> = IdempotentWrite<'a, RecordsWrite>;
 
 impl Records {
     /// A function on this store.
@@ -29,14 +30,15 @@ impl Records {
 impl Handler for Records {
     async fn handle(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
         let caller = request.caller()?;
+        let write = || Write::new(&self.store, request, caller.access()?);
         match request.route() {
             ("GET", "/collections") => self.list_collections(request, caller.access()?).await,
             ("GET", "/collections/{collection}/records") => self.list(request, caller.access()?).await,
+            ("POST", "/collections/{collection}/records") => write()?.run(|write| self.create(write)).await,
             ("GET", "/collections/{collection}/records/{id}") => self.get(request, caller.access()?).await,
-            ("POST", "/collections/{collection}/records")
-            | ("PUT" | "PATCH" | "DELETE", "/collections/{collection}/records/{id}") => {
-                self.write(request, &caller.access()?).await
-            }
+            ("PUT", "/collections/{collection}/records/{id}") => write()?.run(|write| self.put(write)).await,
+            ("PATCH", "/collections/{collection}/records/{id}") => write()?.run(|write| self.patch(write)).await,
+            ("DELETE", "/collections/{collection}/records/{id}") => write()?.run(|write| self.delete(write)).await,
             _ => Err(request.unknown_route()),
         }
     }
@@ -56,43 +58,17 @@ impl Records {
         query.paged(&request.path(), &found)
     }
 
-    /// Any write, once if it has an idempotency key.
-    async fn write(&self, request: &Inbound<'_>, access: &Access<RecordsWrite>) -> Result<Reply, Problem> {
-        let once = request.once()?;
-        let once = once.as_ref();
-        // On the heap: four ways to call the SDK make a large future.
-        let work = Box::pin(async {
-            match request.route().0 {
-                "POST" => self.create(request, access, once).await,
-                "PUT" => self.put(request, access, once).await,
-                "PATCH" => self.patch(request, access, once).await,
-                _ => self.delete(request, access, once).await,
-            }
-        });
-        first_answer(&self.store, access, request, once, work).await
-    }
-
-    async fn create(
-        &self,
-        request: &Inbound<'_>,
-        access: &Access<RecordsWrite>,
-        once: Option<&Once>,
-    ) -> Result<Reply, Problem> {
+    async fn create(&self, write: &Write<'_>) -> Result<Reply, Problem> {
+        let Write { request, access, .. } = write;
         let collection = collection(request)?;
         request.query(&[])?;
         let draft = draft(request)?;
         let key = RecordKey { collection, id: RecordId::generate() };
-        let location = format!("{}/{}", request.path(), key.id.as_str());
-        let created = |record: &Record| Ok(changed(StatusCode::CREATED, record)?.location(&location));
-        let kept = |record: &Record| created(record).ok()?.keep_around(&record.data);
-        let keep = once.map(|once| Keep { once, answer: &kept });
-        // Also with an error: it may have been written, and a retry there with `If-None-Match: *` writes it once.
-        let written = self
-            .store
-            .record_create(access, &key, draft, keep.as_ref())
-            .await
-            .map_err(|error| Problem::from(error).with_location(&location))?;
-        answer(request, once, written, created)
+        let reply = write
+            .reply(|record| changed(StatusCode::CREATED, record))
+            .stored_without(|record: &Record| &record.data)
+            .created_at(request.child(key.id.as_str()));
+        reply.after(self.store.record_create(access, &key, draft, &reply)).await
     }
 
     async fn get(&self, request: &Inbound<'_>, access: Access<RecordsRead>) -> Result<Reply, Problem> {
@@ -110,64 +86,45 @@ impl Records {
         }
     }
 
-    async fn put(
-        &self,
-        request: &Inbound<'_>,
-        access: &Access<RecordsWrite>,
-        once: Option<&Once>,
-    ) -> Result<Reply, Problem> {
+    async fn put(&self, write: &Write<'_>) -> Result<Reply, Problem> {
+        let Write { request, access, .. } = write;
         let key = key(request)?;
         request.query(&[])?;
         let precondition = request.precondition()?;
         let draft = draft(request)?;
-        let put = |Put { record, created }: &Put| {
-            if *created {
-                Ok(changed(StatusCode::CREATED, record)?.location(&request.path()))
-            } else {
-                changed(StatusCode::OK, record)
-            }
-        };
-        let kept = |end: &Put| put(end).ok()?.keep_around(&end.record.data);
-        let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.record_put(access, &key, draft, &precondition, keep.as_ref()).await?;
-        answer(request, once, written, put)
+        let reply = write
+            .reply(|Put { record, created }| {
+                if *created {
+                    Ok(changed(StatusCode::CREATED, record)?.location(&request.path()))
+                } else {
+                    changed(StatusCode::OK, record)
+                }
+            })
+            .stored_without(|put: &Put| &put.record.data);
+        reply.after(self.store.record_put(access, &key, draft, &precondition, &reply)).await
     }
 
-    async fn patch(
-        &self,
-        request: &Inbound<'_>,
-        access: &Access<RecordsWrite>,
-        once: Option<&Once>,
-    ) -> Result<Reply, Problem> {
+    async fn patch(&self, write: &Write<'_>) -> Result<Reply, Problem> {
+        let Write { request, access, .. } = write;
         let key = key(request)?;
         request.query(&[])?;
         let precondition = request.precondition()?;
         let Change { data, expiry } = Change::of(request)?;
-        let patched = |record: &Record| changed(StatusCode::OK, record);
-        let kept = |record: &Record| patched(record).ok()?.keep();
-        let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.record_merge(access, &key, data, expiry, &precondition, keep.as_ref()).await?;
-        answer(request, once, written, patched)
+        let reply = write.reply(|record| changed(StatusCode::OK, record));
+        reply.after(self.store.record_merge(access, &key, data, expiry, &precondition, &reply)).await
     }
 
-    async fn delete(
-        &self,
-        request: &Inbound<'_>,
-        access: &Access<RecordsWrite>,
-        once: Option<&Once>,
-    ) -> Result<Reply, Problem> {
+    async fn delete(&self, write: &Write<'_>) -> Result<Reply, Problem> {
+        let Write { request, access, .. } = write;
         let key = key(request)?;
         request.query(&[])?;
         let precondition = request.precondition()?;
-        let deleted = || Reply::empty(StatusCode::NO_CONTENT);
-        let kept = |(): &()| deleted().keep();
-        let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.record_delete(access, &key, &precondition, keep.as_ref()).await?;
-        answer(request, once, written, |()| Ok(deleted()))
+        let reply = write.reply(|()| Ok(Reply::empty(StatusCode::NO_CONTENT)));
+        reply.after(self.store.record_delete(access, &key, &precondition, &reply)).await
     }
 }
 
-/// A record as it is after a change.
+/// The reply to a change of a record.
 fn changed(status: StatusCode, record: &Record) -> Result<Reply, Problem> {
     Ok(Reply::json(status, record)?.etag(record.version))
 }

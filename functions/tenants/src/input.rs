@@ -1,4 +1,4 @@
-//! What operators write.
+//! Request bodies of operators.
 
 mod labels;
 
@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use service::domain::issuer::{Issuer, IssuersError, PlainHttp, is_plausible};
 use service::domain::tenant::TenantId;
@@ -21,20 +20,20 @@ pub(crate) use labels::LabelsPatch;
 const JSON: &[&str] = &["application/json"];
 const MERGE_PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
 
-/// The most characters of a name or a reason.
+/// The maximum length of a name or a reason, in characters.
 const MAX_TEXT: usize = 200;
-/// How long older opaque keys go on by default, and at most, in seconds.
+/// The default and the maximum time for which older tenant keys remain valid after a rotation, in seconds.
 const OVERLAP: u64 = 24 * 3600;
 const MAX_OVERLAP: u64 = 30 * 24 * 3600;
-/// The most issuers.
+/// The maximum number of issuers of a tenant.
 const MAX_ISSUERS: usize = 20;
 
 /// The issuers of a tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Bound {
-    /// All of them by their `iss`.
+    /// The `iss` of every issuer.
     pub(crate) names: Vec<String>,
-    /// Those that are the tenant's alone.
+    /// The issuers that belong to this tenant alone.
     pub(crate) own: Vec<Issuer>,
 }
 
@@ -49,18 +48,18 @@ pub(crate) struct NewTenant {
     pub(crate) quota: Option<u64>,
 }
 
-/// What becomes of a tenant's own quota.
+/// A change of a tenant's own quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QuotaChange {
-    /// It stays, or there is none.
+    /// It stays as it is.
     Keep,
-    /// There is none any more: the plan's counts.
+    /// It is removed, so that the quota of the plan applies.
     Drop,
-    /// It is this many requests a month.
+    /// It becomes this many requests a month.
     Set(u64),
 }
 
-/// The body of a change; what is `None` stays.
+/// The body of a change. A member that is `None` stays as it is.
 pub(crate) struct Patch {
     pub(crate) name: Option<String>,
     pub(crate) plan: Option<String>,
@@ -72,24 +71,23 @@ pub(crate) struct Patch {
 impl NewTenant {
     pub(crate) fn of(request: &Inbound<'_>, plans: &Plans, stack: &IssuersConfig) -> Result<Self, Problem> {
         let body = request.body(JSON, &["id", "name", "plan", "issuers", "labels", "key", "quota"])?;
-        let missing = |name: &str| invalid(&format!("The member `{name}` is missing."));
-        let id = match member::<String>(&body, "id", "a string")? {
+        let id = match body.optional::<String>("id", "a string")? {
             None => TenantId::generate(),
-            Some(id) => {
-                TenantId::parse(&id).map_err(|_| invalid("`id` must be a ULID: 26 uppercase letters and digits."))?
-            }
+            Some(id) => TenantId::parse(&id)
+                .map_err(|_| Problem::invalid_body("`id` must be a ULID: 26 uppercase letters and digits."))?,
         };
-        let key = member::<String>(&body, "key", "a string")?
+        let key = body
+            .optional::<String>("key", "a string")?
             .map_or(Some(KeyKind::default()), |key| KeyKind::parse(&key))
-            .ok_or_else(|| invalid("`key` must be `own` or `pooled`."))?;
-        let plan = plan(&body, plans)?.ok_or_else(|| missing("plan"))?;
+            .ok_or_else(|| Problem::invalid_body("`key` must be `own` or `pooled`."))?;
+        let plan = known_plan(body.required("plan", "a string")?, plans)?;
         let quota = match quota(&body)? {
             QuotaChange::Keep | QuotaChange::Drop => None,
             QuotaChange::Set(requests) => Some(check_quota(requests, &plan, plans)?),
         };
         Ok(Self {
             id,
-            name: name(&body)?.ok_or_else(|| missing("name"))?,
+            name: text("name", body.required("name", "a string")?)?,
             plan,
             issuers: issuers(&body, stack)?.unwrap_or_default(),
             labels: labels::all(&body)?,
@@ -116,28 +114,18 @@ impl Patch {
 /// The body of a suspension or a resumption.
 pub(crate) fn reason(request: &Inbound<'_>) -> Result<String, Problem> {
     let body = request.body(JSON, &["reason"])?;
-    let reason = member::<String>(&body, "reason", "a string")?;
-    let reason = reason.ok_or_else(|| invalid("The member `reason` is missing."))?;
-    text("reason", reason)
+    text("reason", body.required("reason", "a string")?)
 }
 
-/// The body of a new opaque key: how long the older ones go on.
+/// The body of a rotation of tenant keys: how long the older ones remain valid.
 pub(crate) fn overlap(request: &Inbound<'_>) -> Result<Duration, Problem> {
     let body = request.body(JSON, &["overlap"])?;
-    let seconds = member::<WholeNumber>(&body, "overlap", "a number of seconds")?.map_or(OVERLAP, |seconds| seconds.0);
+    let seconds: Option<WholeNumber> = body.optional("overlap", "a number of seconds")?;
+    let seconds = seconds.map_or(OVERLAP, |seconds| seconds.0);
     if seconds > MAX_OVERLAP {
-        return Err(invalid(&format!("`overlap` must be at most {MAX_OVERLAP} seconds.")));
+        return Err(Problem::invalid_body(format!("`overlap` must be at most {MAX_OVERLAP} seconds.")));
     }
     Ok(Duration::from_secs(seconds))
-}
-
-fn invalid(detail: &str) -> Problem {
-    Problem::new(Code::InvalidBody, detail)
-}
-
-fn member<T: DeserializeOwned>(body: &Body<'_>, name: &str, kind: &str) -> Result<Option<T>, Problem> {
-    let value = body.get(name).map(|raw| serde_json::from_str(raw.get()));
-    value.transpose().map_err(|_| invalid(&format!("`{name}` must be {kind}.")))
 }
 
 fn is_null(body: &Body<'_>, name: &str) -> bool {
@@ -149,27 +137,25 @@ fn text(name: &str, text: String) -> Result<String, Problem> {
     if (1..=MAX_TEXT).contains(&length) && !text.chars().any(char::is_control) {
         Ok(text)
     } else {
-        Err(invalid(&format!("`{name}` must have 1 to {MAX_TEXT} characters and no control characters.")))
+        Err(Problem::invalid_body(format!("`{name}` must have 1 to {MAX_TEXT} characters and no control characters.")))
     }
 }
 
 fn name(body: &Body<'_>) -> Result<Option<String>, Problem> {
-    member::<String>(body, "name", "a string")?.map(|name| text("name", name)).transpose()
+    body.optional("name", "a string")?.map(|name| text("name", name)).transpose()
 }
 
 fn plan(body: &Body<'_>, plans: &Plans) -> Result<Option<String>, Problem> {
-    known_plan(member(body, "plan", "a string")?, plans)
+    body.optional("plan", "a string")?.map(|plan| known_plan(plan, plans)).transpose()
 }
 
 /// The plan, if there is one of that name.
-pub(crate) fn known_plan(plan: Option<String>, plans: &Plans) -> Result<Option<String>, Problem> {
-    match plan {
-        Some(plan) if !plans.contains(&plan) => {
-            let names: Vec<&str> = plans.names().collect();
-            Err(Problem::new(Code::UnknownPlan, format!("There is no such plan. The plans are: {}.", names.join(", "))))
-        }
-        plan => Ok(plan),
+pub(crate) fn known_plan(plan: String, plans: &Plans) -> Result<String, Problem> {
+    if plans.contains(&plan) {
+        return Ok(plan);
     }
+    let names: Vec<&str> = plans.names().collect();
+    Err(Problem::new(Code::UnknownPlan, format!("There is no such plan. The plans are: {}.", names.join(", "))))
 }
 
 /// The quota: an object with a number of requests, or null.
@@ -180,7 +166,9 @@ fn quota(body: &Body<'_>) -> Result<QuotaChange, Problem> {
         requests: WholeNumber,
     }
     let Some(raw) = body.get("quota") else { return Ok(QuotaChange::Keep) };
-    let wrong = || invalid("`quota` must be null, or an object whose `requests` is a whole number of at least 0.");
+    let wrong = || {
+        Problem::invalid_body("`quota` must be null, or an object whose `requests` is a whole number of at least 0.")
+    };
     // `serde` would read an array as well, member by member.
     if raw.get().starts_with('[') {
         return Err(wrong());
@@ -189,28 +177,29 @@ fn quota(body: &Body<'_>) -> Result<QuotaChange, Problem> {
     Ok(quota.map_or(QuotaChange::Drop, |quota| QuotaChange::Set(quota.requests.0)))
 }
 
-/// A quota of a tenant on this plan. Above the backstop it would not be one: API Gateway refuses before.
+/// Checks a tenant's own quota. Above the backstop of the plan it would have no effect, because API Gateway rejects requests
+/// before.
 pub(crate) fn check_quota(requests: u64, plan: &str, plans: &Plans) -> Result<u64, Problem> {
     let most = plans.backstop(plan);
     if requests > most {
         let detail =
             format!("`quota` can be at most {most} requests a month on the plan {plan}, which is the plan's backstop.");
-        return Err(invalid(&detail));
+        return Err(Problem::invalid_body(detail));
     }
     Ok(requests)
 }
 
-/// The issuers: a name is one of the stack, an object one that is to be the tenant's alone.
+/// The issuers: a string names an issuer of the stack, an object describes one that belongs to this tenant alone.
 fn issuers(body: &Body<'_>, stack: &IssuersConfig) -> Result<Option<Bound>, Problem> {
-    let Some(members) = member::<Vec<Value>>(body, "issuers", "an array")? else { return Ok(None) };
+    let Some(members) = body.optional::<Vec<Value>>("issuers", "an array")? else { return Ok(None) };
     if members.len() > MAX_ISSUERS {
-        return Err(invalid(&format!("A tenant can have at most {MAX_ISSUERS} issuers.")));
+        return Err(Problem::invalid_body(format!("A tenant can have at most {MAX_ISSUERS} issuers.")));
     }
     let mut bound = Bound::default();
     for member in members {
         let name = match member {
             Value::String(name) if stack.issuers.has(&name) => name,
-            // It may become one of the stack's, in a later deployment.
+            // A later deployment may add it to the stack.
             Value::String(name) if is_plausible(&name, PlainHttp::Never) => name,
             Value::String(_) => {
                 let detail = "A string in `issuers` must name an issuer of the stack, or be the address of another \
@@ -227,7 +216,7 @@ fn issuers(body: &Body<'_>, stack: &IssuersConfig) -> Result<Option<Bound>, Prob
                 bound.own.push(issuer);
                 name
             }
-            _ => return Err(invalid("Each element of `issuers` must be a string or an object.")),
+            _ => return Err(Problem::invalid_body("Each element of `issuers` must be a string or an object.")),
         };
         if bound.names.contains(&name) {
             return Err(invalid_issuer("`issuers` lists an issuer twice."));
@@ -243,7 +232,7 @@ fn invalid_issuer(detail: &str) -> Problem {
 
 fn issuer_problem(error: &IssuersError) -> Problem {
     match error {
-        // What the parser says is about types of ours.
+        // The parser's own text speaks of Rust types.
         IssuersError::Malformed(_) => invalid_issuer(
             "An issuer has an unknown member, or one of the wrong type. The schema `TenantIssuer` of the contract \
                  lists them.",

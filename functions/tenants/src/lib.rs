@@ -101,19 +101,18 @@ impl Tenants {
         managed.own_issuers = issuers.own;
         self.saga.store.tenant_create(operator, &mut managed).await.map_err(save_problem)?;
         let done = self.saga.go_on(operator, &mut managed).await;
-        let location = format!("{}/{}", request.path(), managed.id());
-        Ok(answer(&managed, if done { StatusCode::CREATED } else { StatusCode::ACCEPTED })?.location(&location))
+        Ok(answer(&managed, if done { StatusCode::CREATED } else { StatusCode::ACCEPTED })?
+            .location(&request.child(managed.id().as_str())))
     }
 
     async fn list(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         let query = request.query(&["limit", "order", "cursor", "plan", "status"])?;
         let status = query.get("status").map(|text| {
             let detail = "`status` must be `onboarding`, `active`, `suspended`, `offboarding` or `offboarded`.";
-            Status::parse(text).ok_or_else(|| Problem::new(Code::InvalidParameter, detail))
+            Status::parse(text).ok_or_else(|| Problem::invalid_parameter(detail))
         });
-        let plan = query.get("plan").map(ToOwned::to_owned);
-        let filter =
-            TenantFilter { plan: input::known_plan(plan, self.saga.gateway.plans())?, status: status.transpose()? };
+        let plan = query.get("plan").map(|plan| input::known_plan(plan.to_owned(), self.saga.gateway.plans()));
+        let filter = TenantFilter { plan: plan.transpose()?, status: status.transpose()? };
         let page = query.page()?;
         let Page { items, unreadable, next } = self.saga.store.tenant_list(operator, &page, &filter).await?;
         let found = Page { items: items.iter().map(View::from).collect(), unreadable, next };

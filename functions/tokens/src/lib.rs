@@ -1,4 +1,4 @@
-//! `/tokens`: machine tokens, made, listed and revoked by their tenant.
+//! `/tokens`: machine tokens, which a tenant creates, lists and revokes.
 
 mod draft;
 
@@ -6,15 +6,14 @@ use lambda_http::http::StatusCode;
 use lambda_http::http::header::CACHE_CONTROL;
 use serde::Serialize;
 use service::domain::caller::{Access, Caller, TokensManage};
-use service::domain::idempotency::{Keep, Once};
 use service::domain::machine_token::{MachineToken, Secret, TokenId};
 use service::domain::time::Timestamp;
-use service::http::{Code, Handler, Inbound, Problem, Query, Reply, answer, first_answer};
+use service::http::{Handler, IdempotentWrite, Inbound, Problem, Query, Reply};
 use service::store::Store;
 
 use draft::Draft;
 
-/// The fewest characters of an idempotency key here, where the answer is kept under it: a UUID has 36.
+/// The minimum length of an idempotency key here, in characters, because the reply is encrypted under it. A UUID has 36.
 const SHORTEST_KEY: usize = 32;
 
 /// The function's state.
@@ -23,7 +22,7 @@ pub struct Tokens {
     store: Store,
 }
 
-/// A new token, with what is never told again.
+/// A new machine token with its secret, which no later response contains.
 #[derive(Serialize)]
 struct Issued<'a> {
     #[serde(flatten)]
@@ -42,14 +41,13 @@ impl Tokens {
 
 impl Handler for Tokens {
     async fn handle(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
-        let caller = request.caller()?;
+        let caller = &request.caller()?;
         match request.route() {
             ("GET", "/tokens") => self.list(request, caller.access()?).await,
             ("POST", "/tokens") => {
-                let access = caller.access()?;
-                let once = once(request)?;
-                let work = self.create(request, &caller, &access, once.as_ref());
-                first_answer(&self.store, &access, request, once.as_ref(), work).await
+                let write = IdempotentWrite::new(&self.store, request, caller.access()?)?;
+                check_key(&write)?;
+                write.run(|write| self.create(write, caller)).await
             }
             ("DELETE", "/tokens/{id}") => self.revoke(request, caller.access()?).await,
             _ => Err(request.unknown_route()),
@@ -64,15 +62,10 @@ impl Tokens {
         query.paged(&request.path(), &found)
     }
 
-    async fn create(
-        &self,
-        request: &Inbound<'_>,
-        caller: &Caller,
-        access: &Access<TokensManage>,
-        once: Option<&Once>,
-    ) -> Result<Reply, Problem> {
+    async fn create(&self, write: &IdempotentWrite<'_, TokensManage>, creator: &Caller) -> Result<Reply, Problem> {
+        let IdempotentWrite { request, access, .. } = write;
         request.query(&[])?;
-        let Draft { name, scopes, expires_at } = Draft::of(request, caller)?;
+        let Draft { name, scopes, expires_at } = Draft::of(request, creator)?;
         let secret = Secret::generate();
         let token = MachineToken {
             id: TokenId::generate(),
@@ -82,20 +75,15 @@ impl Tokens {
             expires_at,
             last_used_at: None,
         };
-        let location = format!("{}/{}", request.path(), token.id.as_str());
-        let issued = |token: &MachineToken| {
-            let issued = Issued { token, secret: secret.expose() };
-            Ok(Reply::json(StatusCode::CREATED, &issued)?.location(&location).header(CACHE_CONTROL, "no-store"))
-        };
-        let kept = |token: &MachineToken| issued(token).ok()?.keep_sealed(once?);
-        let keep = once.map(|once| Keep { once, answer: &kept });
-        // Also with an error: the token may be there, with a secret that nobody has, and is to be revoked.
-        let written = self
-            .store
-            .token_create(access, &token, &secret.digest(), keep.as_ref())
-            .await
-            .map_err(|error| Problem::from(error).with_location(&location))?;
-        answer(request, once, written, |()| issued(&token))
+        let location = request.child(token.id.as_str());
+        let reply = write
+            .reply(|token| {
+                let issued = Issued { token, secret: secret.expose() };
+                Ok(Reply::json(StatusCode::CREATED, &issued)?.header(CACHE_CONTROL, "no-store"))
+            })
+            .stored_encrypted()
+            .created_at(location);
+        reply.after(self.store.token_create(access, token, &secret.digest(), &reply)).await
     }
 
     async fn revoke(&self, request: &Inbound<'_>, access: Access<TokensManage>) -> Result<Reply, Problem> {
@@ -106,12 +94,12 @@ impl Tokens {
     }
 }
 
-fn once(request: &Inbound<'_>) -> Result<Option<Once>, Problem> {
-    let once = request.once()?;
-    if once.as_ref().is_some_and(|once| once.key().characters() < SHORTEST_KEY) {
+/// Rejects an idempotency key that could be guessed, because the secret is stored encrypted under it.
+fn check_key(write: &IdempotentWrite<'_, TokensManage>) -> Result<(), Problem> {
+    if write.keyed().is_some_and(|keyed| keyed.key().characters() < SHORTEST_KEY) {
         let detail =
             format!("Idempotency-Key must have at least {SHORTEST_KEY} characters here. Use a UUID, for example.");
-        return Err(Problem::new(Code::InvalidParameter, detail));
+        return Err(Problem::invalid_parameter(detail));
     }
-    Ok(once)
+    Ok(())
 }

@@ -4,11 +4,10 @@ mod operations;
 
 use lambda_http::http::StatusCode;
 use serde::Serialize;
-use service::domain::caller::{Access, RecordsWrite};
-use service::domain::idempotency::{Keep, Once};
+use service::domain::caller::RecordsWrite;
 use service::domain::record::{CollectionName, RecordId, Version};
 use service::domain::transaction::Transaction;
-use service::http::{Handler, Inbound, Problem, Reply, answer, first_answer};
+use service::http::{Handler, IdempotentWrite, Inbound, Problem, Reply};
 use service::store::Store;
 
 /// The function's state.
@@ -17,13 +16,13 @@ pub struct Transactions {
     store: Store,
 }
 
-/// What was done.
+/// The response: one entry for each operation, in the order of the request.
 #[derive(Serialize)]
 struct Done<'a> {
     operations: Vec<DoneOperation<'a>>,
 }
 
-/// What one operation did. The data is what the caller sent, so it is not sent back.
+/// The result of one operation. It leaves out the data, which the caller has sent.
 #[derive(Serialize)]
 struct DoneOperation<'a> {
     op: &'static str,
@@ -40,19 +39,12 @@ impl Transactions {
         Self { store }
     }
 
-    async fn create(
-        &self,
-        request: &Inbound<'_>,
-        access: &Access<RecordsWrite>,
-        once: Option<&Once>,
-    ) -> Result<Reply, Problem> {
+    async fn create(&self, write: &IdempotentWrite<'_, RecordsWrite>) -> Result<Reply, Problem> {
+        let IdempotentWrite { request, access, .. } = write;
         request.query(&[])?;
-        let transaction = operations::read(request, once)?;
-        let done = |versions: &Vec<_>| Reply::json(StatusCode::OK, &Done::of(&transaction, versions));
-        let kept = |versions: &Vec<_>| done(versions).ok()?.keep();
-        let keep = once.map(|once| Keep { once, answer: &kept });
-        let written = self.store.transaction_commit(access, &transaction, keep.as_ref()).await?;
-        answer(request, once, written, done)
+        let transaction = operations::read(write)?;
+        let reply = write.reply(|versions: &Vec<_>| Reply::json(StatusCode::OK, &Done::of(&transaction, versions)));
+        reply.after(self.store.transaction_commit(access, &transaction, &reply)).await
     }
 }
 
@@ -61,9 +53,8 @@ impl Handler for Transactions {
         let caller = request.caller()?;
         match request.route() {
             ("POST", "/transactions") => {
-                let (access, once) = (caller.access()?, request.once()?);
-                let work = self.create(request, &access, once.as_ref());
-                first_answer(&self.store, &access, request, once.as_ref(), work).await
+                let write = IdempotentWrite::new(&self.store, request, caller.access()?)?;
+                write.run(|write| self.create(write)).await
             }
             _ => Err(request.unknown_route()),
         }

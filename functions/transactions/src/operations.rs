@@ -1,14 +1,13 @@
 //! The body of a transaction: `{"operations": [{"op": "put", "collection": "notes", "id": "welcome", ...}]}`.
 
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use service::domain::caller::RecordsWrite;
 use service::domain::data::Data;
-use service::domain::idempotency::Once;
 use service::domain::record::{CollectionName, Draft, RecordId, Version};
 use service::domain::transaction::{Action, Operation, Patch, Transaction};
-use service::http::{Body, Code, Inbound, Problem, WholeNumber};
+use service::http::{Body, IdempotentWrite, Problem, WholeNumber};
 
-/// What an operation is called.
+/// The name of an operation in requests and responses.
 pub(crate) fn name(action: &Action<'_>) -> &'static str {
     match action {
         Action::Create(_) => "create",
@@ -19,14 +18,12 @@ pub(crate) fn name(action: &Action<'_>) -> &'static str {
     }
 }
 
-/// Reads the body of a request, with its idempotency key if it has one.
-pub(crate) fn read<'a>(request: &Inbound<'a>, once: Option<&Once>) -> Result<Transaction<'a>, Problem> {
-    let body = request.body(&["application/json"], &["operations"])?;
-    let raws = body.get("operations").ok_or_else(|| missing("operations"))?;
-    let raws: Vec<&RawValue> =
-        serde_json::from_str(raws.get()).map_err(|_| invalid("`operations` must be an array."))?;
-    // Before they are read: a body has room for very many that are short.
-    Transaction::check_count(raws.len(), once.is_some())?;
+/// Reads the body of a request.
+pub(crate) fn read<'a>(write: &IdempotentWrite<'a, RecordsWrite>) -> Result<Transaction<'a>, Problem> {
+    let body = write.request.body(&["application/json"], &["operations"])?;
+    let raws: Vec<&RawValue> = body.required("operations", "an array")?;
+    // The count is checked before the operations are read: a body has room for very many short ones.
+    Transaction::check_count(raws.len(), write.keyed().is_some())?;
     let operation = |(place, raw)| operation(raw).map_err(|problem| problem.within(&format!("operations[{place}]")));
     let operations = raws.into_iter().enumerate().map(operation).collect::<Result<_, _>>()?;
     Ok(Transaction::new(operations)?)
@@ -34,7 +31,7 @@ pub(crate) fn read<'a>(request: &Inbound<'a>, once: Option<&Once>) -> Result<Tra
 
 fn operation(raw: &RawValue) -> Result<Operation<'_>, Problem> {
     let body = Body::of_object(raw)?;
-    let op: String = member(&body, "op", "a string")?;
+    let op: String = body.required("op", "a string")?;
     let action = match op.as_str() {
         "create" => {
             body.check_members(&["op", "collection", "id", "data", "expiresAt"])?;
@@ -56,23 +53,22 @@ fn operation(raw: &RawValue) -> Result<Operation<'_>, Problem> {
             body.check_members(&["op", "collection", "id", "ifVersion"])?;
             Action::Check(if_version(&body)?)
         }
-        _ => return Err(invalid("`op` must be `create`, `put`, `patch`, `delete` or `check`.")),
+        _ => return Err(Problem::invalid_body("`op` must be `create`, `put`, `patch`, `delete` or `check`.")),
     };
-    let collection: String = member(&body, "collection", "a string")?;
-    let collection = CollectionName::parse(&collection).map_err(|error| invalid(error.to_string()))?;
+    let collection: String = body.required("collection", "a string")?;
+    let collection = CollectionName::parse(&collection).map_err(|error| Problem::invalid_body(error.to_string()))?;
     let id = match action {
         Action::Create(_) if body.get("id").is_none() => RecordId::generate(),
         _ => {
-            let id: String = member(&body, "id", "a string")?;
-            RecordId::parse(&id).map_err(|error| invalid(error.to_string()))?
+            let id: String = body.required("id", "a string")?;
+            RecordId::parse(&id).map_err(|error| Problem::invalid_body(error.to_string()))?
         }
     };
     Ok(Operation { collection, id, action })
 }
 
 fn draft(body: &Body<'_>) -> Result<Draft, Problem> {
-    let data = body.get("data").ok_or_else(|| missing("data"))?;
-    Ok(Draft { data: Data::new(data)?, expires_at: body.expires_at()?.of(None) })
+    Ok(Draft { data: body.data()?, expires_at: body.expires_at()?.of(None) })
 }
 
 fn patch<'a>(body: &Body<'a>) -> Result<Patch<'a>, Problem> {
@@ -84,22 +80,6 @@ fn patch<'a>(body: &Body<'a>) -> Result<Patch<'a>, Problem> {
 }
 
 fn if_version(body: &Body<'_>) -> Result<Option<Version>, Problem> {
-    if body.get("ifVersion").is_none() {
-        return Ok(None);
-    }
-    let WholeNumber(number) = member(body, "ifVersion", "a whole number, such as a record's `version`")?;
-    Ok(Some(Version::from_number(number)))
-}
-
-fn member<T: DeserializeOwned>(body: &Body<'_>, name: &str, form: &str) -> Result<T, Problem> {
-    let raw = body.get(name).ok_or_else(|| missing(name))?;
-    serde_json::from_str(raw.get()).map_err(|_| invalid(format!("`{name}` must be {form}.")))
-}
-
-fn missing(name: &str) -> Problem {
-    invalid(format!("The member `{name}` is missing."))
-}
-
-fn invalid(detail: impl Into<String>) -> Problem {
-    Problem::new(Code::InvalidBody, detail)
+    let number: Option<WholeNumber> = body.optional("ifVersion", "a whole number, such as a record's `version`")?;
+    Ok(number.map(|WholeNumber(number)| Version::from_number(number)))
 }

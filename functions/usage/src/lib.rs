@@ -15,7 +15,7 @@ use service::domain::quota::{Quotas, Row};
 use service::domain::tenant::Status;
 use service::domain::tenant::lifecycle::ManagedTenant;
 use service::domain::time::Timestamp;
-use service::http::{Code, Handler, Inbound, Problem, Query, Reply};
+use service::http::{Handler, Inbound, Problem, Query, Reply};
 use service::store::{Store, TenantFilter};
 
 pub use prices::{InvalidPrices, Prices};
@@ -105,7 +105,7 @@ impl Usage {
 
 /// The month to tell of: this one, or the one that is asked for, which has to have begun.
 fn period(query: &Query) -> Result<Month, Problem> {
-    let invalid = |detail: &str| Problem::new(Code::InvalidParameter, detail);
+    let invalid = |detail: &str| Problem::invalid_parameter(detail);
     let this = Month::of(Timestamp::now());
     let Some(text) = query.get("period") else { return Ok(this) };
     let month = Month::parse(text).map_err(|_| invalid("`period` must be a month, such as 2026-11."))?;

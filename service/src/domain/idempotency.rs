@@ -1,9 +1,10 @@
-//! Idempotency keys: by one a repeat of a request is known, and answered as the first was
+//! Idempotency keys: a retry of a request with the same key gets the first response, and writes nothing
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! An [`IdempotencyKey`] is text that a client makes up for one write and sends with every try of it. With the route it
-//! names what is kept, and the [`Fingerprint`] says for which request: together they are a [`Once`]. What is kept of the
-//! first answer is a [`Kept`], which the store writes in one transaction with what the request changes.
+//! An [`IdempotencyKey`] is text that a client makes up for one write and sends with every attempt of it. The route and the
+//! idempotency key name a [`StoredReply`], and the [`Fingerprint`] identifies the request that it belongs to: together they
+//! are a [`KeyedRequest`]. The store writes the stored reply in one transaction with the change that the request makes, so
+//! either both exist or neither does.
 
 mod seal;
 
@@ -13,27 +14,27 @@ use sha2::{Digest as _, Sha256};
 
 pub use seal::Sealed;
 
-/// How long an answer is kept, in seconds.
+/// The lifetime of a stored reply, in seconds.
 pub const LIFETIME_SECS: i64 = 24 * 60 * 60;
 
-/// The most characters of a key.
-const MOST: usize = 255;
+/// The maximum length of an idempotency key, in characters.
+const MAX_CHARACTERS: usize = 255;
 
-/// A client's name for one write.
+/// A client's name for one write: 1 to 255 characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
-/// The text is no key.
+/// The text is not a valid idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Idempotency-Key must be one string of 1 to {MOST} visible ASCII characters or spaces in double quotes (RFC 9651). \
+    "Idempotency-Key must be one string of 1 to {MAX_CHARACTERS} visible ASCII characters or spaces in double quotes (RFC 9651). \
      Without the quotes, it must not contain spaces, double quotes, `\\`, `,` or `;`."
 )]
 pub struct InvalidKey;
 
 impl IdempotencyKey {
-    /// Reads a header's value: a Structured Fields string (RFC 9651, section 3.3.3) without parameters, or the same text
-    /// bare, as most clients send it. Both are the same key.
+    /// Parses the value of the header: a Structured Fields string (RFC 9651, section 3.3.3) without parameters, or the same
+    /// text without quotes, as most clients send it. Both are the same idempotency key.
     pub fn parse(value: &str) -> Result<Self, InvalidKey> {
         let value = value.trim_matches([' ', '\t']);
         let key = match value.strip_prefix('"') {
@@ -41,29 +42,30 @@ impl IdempotencyKey {
             None if value.bytes().all(is_bare) => value.to_owned(),
             None => return Err(InvalidKey),
         };
-        if (1..=MOST).contains(&key.len()) { Ok(Self(key)) } else { Err(InvalidKey) }
+        if (1..=MAX_CHARACTERS).contains(&key.len()) { Ok(Self(key)) } else { Err(InvalidKey) }
     }
 
-    /// How many characters it has.
+    /// The length in characters.
     #[must_use]
     pub fn characters(&self) -> usize {
         self.0.len()
     }
 }
 
-/// What a secret answer is sealed with must not reach a log.
+/// A reply with a secret is encrypted under this text, so the text must not reach a log.
 impl fmt::Debug for IdempotencyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("IdempotencyKey(..)")
     }
 }
 
-/// Without what has a meaning in a header: a list of two keys, or a key with parameters, must not pass as one key.
+/// Whether a character may appear without quotes. Characters with a meaning in a header may not: a list of two idempotency
+/// keys, or one with parameters, must not pass as a single one.
 fn is_bare(c: u8) -> bool {
     c.is_ascii_graphic() && !matches!(c, b'"' | b'\\' | b',' | b';')
 }
 
-/// The text of a string whose opening quote is taken off.
+/// Reads a quoted string whose opening quote has been removed.
 fn unquote(quoted: &str) -> Option<String> {
     let mut text = String::with_capacity(quoted.len());
     let mut rest = quoted.chars();
@@ -77,27 +79,27 @@ fn unquote(quoted: &str) -> Option<String> {
     }
 }
 
-/// Whatever of a request makes it this one and no other.
+/// The parts of a request that distinguish it from every other request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Essence<'a> {
-    /// `POST`, `PUT`…
+    /// `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'a str,
-    /// In one spelling, however the client wrote it.
+    /// The path in its canonical spelling, however the client wrote it.
     pub path: &'a str,
-    /// The query's parameters, sorted by name.
+    /// The query parameters, sorted by name.
     pub query: Vec<(&'a str, &'a str)>,
-    /// The lines of `If-Match`.
+    /// The values of the `If-Match` header lines.
     pub if_match: Vec<&'a [u8]>,
-    /// The lines of `If-None-Match`.
+    /// The values of the `If-None-Match` header lines.
     pub if_none_match: Vec<&'a [u8]>,
-    /// The media type, without its parameters.
+    /// The media type of the body, without its parameters.
     pub media_type: &'a str,
-    /// The body as it came.
+    /// The bytes of the body, as received.
     pub body: &'a [u8],
 }
 
 impl Essence<'_> {
-    /// Everything, each part after its length and each list after its own, so that no two requests are written alike.
+    /// Writes every part after its length, and every list after its own, so that different requests give different bytes.
     fn write(&self, out: &mut impl FnMut(&[u8])) {
         let Self { method, path, query, if_match, if_none_match, media_type, body } = self;
         part(method.as_bytes(), out);
@@ -127,12 +129,12 @@ fn length(length: usize) -> [u8; 8] {
     (length as u64).to_be_bytes()
 }
 
-/// The SHA-256 of a request's [`Essence`].
+/// The SHA-256 hash of a request's [`Essence`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of a request.
+    /// Hashes a request.
     #[must_use]
     pub fn of(request: &Essence<'_>) -> Self {
         let mut hash = Sha256::new();
@@ -140,23 +142,23 @@ impl Fingerprint {
         Self(hash.finalize().into())
     }
 
-    /// The hash.
+    /// The 32 bytes of the hash.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// A request that is to be done once.
+/// A request with an idempotency key, which must take effect at most once.
 #[derive(Debug, Clone)]
-pub struct Once {
+pub struct KeyedRequest {
     key: IdempotencyKey,
     digest: String,
     fingerprint: Fingerprint,
 }
 
-impl Once {
-    /// A request of that route, method and template, with that key.
+impl KeyedRequest {
+    /// A request of a route, given as method and path template, with its idempotency key.
     #[must_use]
     pub fn new(key: IdempotencyKey, route: (&str, &str), fingerprint: Fingerprint) -> Self {
         let mut hash = Sha256::new();
@@ -171,78 +173,79 @@ impl Once {
         Self { key, digest, fingerprint }
     }
 
-    /// The key.
+    /// The idempotency key.
     #[must_use]
     pub fn key(&self) -> &IdempotencyKey {
         &self.key
     }
 
-    /// The SHA-256 of the route and the key, in 64 hexadecimal digits: what the table has of the key.
+    /// The SHA-256 hash of the route and the idempotency key, in 64 hexadecimal digits. The table holds this hash, never the
+    /// idempotency key itself.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// Which request it is.
+    /// The fingerprint of the request.
     #[must_use]
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
 }
 
-/// What is kept of an answer.
+/// The part of a response that is stored for retries of its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// Its status.
+pub struct StoredReply {
+    /// The HTTP status.
     pub status: u16,
-    /// The headers that are the answer's own, and not every answer's.
+    /// The headers that belong to this response, without those that every response has.
     pub headers: Vec<(String, String)>,
-    /// Its body.
-    pub body: KeptBody,
+    /// The body.
+    pub body: StoredBody,
 }
 
-/// What is kept of an answer's body.
+/// The stored form of a response's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeptBody {
-    /// All of it.
+pub enum StoredBody {
+    /// The whole body.
     Whole(String),
-    /// What is around a record's data, which the repeat brings along: the fingerprint says that it is the same. So a
-    /// large record is not paid for twice.
-    Around {
-        /// What is before the data.
+    /// The text around a record's data. A retry contains the data itself, and the fingerprint proves that it is the same:
+    /// so a large record is not paid for twice.
+    WithoutData {
+        /// The text before the data.
         head: String,
-        /// What is after it.
+        /// The text after the data.
         tail: String,
     },
-    /// All of it, for nobody to read who has not the key.
-    Sealed(Sealed),
+    /// The whole body, encrypted: only the holder of the idempotency key can read it.
+    Encrypted(Sealed),
 }
 
-/// The answer to a request that was done before.
+/// The response to a request that was applied before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
-    /// The first answer.
-    pub kept: Kept,
-    /// Whether this very call made it, at a try whose own answer was lost.
+pub struct Replay {
+    /// The first response.
+    pub reply: StoredReply,
+    /// Whether this very call stored it, with an attempt whose own response was lost.
     pub ours: bool,
 }
 
-/// What became of a write that may have happened before.
+/// The outcome of a write that may have been applied before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Written<T> {
-    /// It happened now.
+pub enum Applied<T> {
+    /// This call applied it.
     Now(T),
-    /// It happened before, and this is its answer.
-    Before(Answered),
+    /// An earlier call applied it, and sent this response.
+    Before(Replay),
 }
 
-/// How the answer to a write is to be kept. The store knows how the write ended and `answer` what is said then;
-/// `None` where it cannot be said.
-pub struct Keep<'a, T> {
-    /// The request.
-    pub once: &'a Once,
-    /// What is kept of the answer.
-    pub answer: &'a (dyn Fn(&T) -> Option<Kept> + Sync),
+/// The reply to a write with an outcome of type `T`. The store asks for its stored form before it commits both together.
+pub trait ReplyTo<T>: Sync {
+    /// The request, if it has an idempotency key. Without one, nothing is stored.
+    fn request(&self) -> Option<&KeyedRequest>;
+
+    /// The stored form of the reply to this outcome, or `None` where the reply cannot be built.
+    fn stored(&self, outcome: &T) -> Option<StoredReply>;
 }
 
 #[cfg(test)]
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_malformed_key_is_rejected() {
         for value in [
             "",
             " ",
@@ -305,14 +308,15 @@ mod tests {
 
     #[test]
     fn a_key_is_not_shown() {
-        let once = Once::new(IdempotencyKey::parse("hidden").unwrap(), ("POST", "/tokens"), Fingerprint([0; 32]));
-        assert!(!format!("{once:?}").contains("hidden"));
+        let request =
+            KeyedRequest::new(IdempotencyKey::parse("hidden").unwrap(), ("POST", "/tokens"), Fingerprint([0; 32]));
+        assert!(!format!("{request:?}").contains("hidden"));
     }
 
     #[test]
     fn a_digest_is_of_the_route_and_the_key() {
         let digest = |key: &str, method: &str, route: &str| {
-            Once::new(IdempotencyKey::parse(key).unwrap(), (method, route), Fingerprint([0; 32])).digest
+            KeyedRequest::new(IdempotencyKey::parse(key).unwrap(), (method, route), Fingerprint([0; 32])).digest
         };
         let first = digest("a", "PUT", "/x");
         assert_eq!(first, digest("\"a\"", "PUT", "/x"));
@@ -325,7 +329,7 @@ mod tests {
     }
 
     fn few() -> impl Strategy<Value = String> {
-        // Of few, so that two requests often differ in how their parts are cut only.
+        // The alphabet is small, so that two requests often differ only in where one part ends and the next begins.
         "[ab]{0,2}"
     }
 

@@ -2,10 +2,11 @@
 
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Code, Problem, encoding};
-use crate::domain::data::Members;
+use crate::domain::data::{Data, Members};
 use crate::domain::record::ExpiryChange;
 use crate::domain::time::{Expiry, InvalidExpiry, Timestamp};
 
@@ -34,7 +35,7 @@ impl<'a> Body<'a> {
             Problem::new(Code::MalformedJson, format!("The body is not valid JSON ({place})."))
         })?;
         if !raw.get().starts_with('{') {
-            return Err(Problem::new(Code::InvalidBody, "The body must be a JSON object."));
+            return Err(Problem::invalid_body("The body must be a JSON object."));
         }
         let body = Self::of_object(raw)?;
         body.check_members(allowed)?;
@@ -44,29 +45,45 @@ impl<'a> Body<'a> {
     /// Reads an object inside a body.
     pub fn of_object(raw: &'a RawValue) -> Result<Self, Problem> {
         if !raw.get().starts_with('{') {
-            return Err(Problem::new(Code::InvalidBody, "The value must be a JSON object."));
+            return Err(Problem::invalid_body("The value must be a JSON object."));
         }
         let members: Members<'a> = serde_json::from_str(raw.get())
-            .map_err(|_| Problem::new(Code::InvalidBody, "A member's name contains an unpaired UTF-16 surrogate."))?;
+            .map_err(|_| Problem::invalid_body("A member's name contains an unpaired UTF-16 surrogate."))?;
         if let Some(name) = members.duplicate() {
-            return Err(Problem::new(Code::InvalidBody, format!("The member `{}` appears twice.", excerpt(name))));
+            return Err(Problem::invalid_body(format!("The member `{}` appears twice.", excerpt(name))));
         }
         Ok(Self(members.0))
     }
 
-    /// Refuses members other than these.
+    /// Rejects members other than these.
     pub fn check_members(&self, allowed: &[&str]) -> Result<(), Problem> {
         match self.0.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) => {
                 let (name, allowed) = (excerpt(name), allowed.join("`, `"));
                 let detail = format!("The member `{name}` is not supported here. Supported members: `{allowed}`.");
-                Err(Problem::new(Code::InvalidBody, detail))
+                Err(Problem::invalid_body(detail))
             }
         }
     }
 
-    /// A member's value, as text.
+    /// A member that must be present. `form` says in a problem detail what it must be: `a string`, for example.
+    pub fn required<T: Deserialize<'a>>(&self, name: &str, form: &str) -> Result<T, Problem> {
+        self.optional(name, form)?.ok_or_else(|| missing(name))
+    }
+
+    /// A member that may be absent, as [`required`](Self::required) reads it.
+    pub fn optional<T: Deserialize<'a>>(&self, name: &str, form: &str) -> Result<Option<T>, Problem> {
+        let value = self.get(name).map(|raw| serde_json::from_str(raw.get()));
+        value.transpose().map_err(|_| Problem::invalid_body(format!("`{name}` must be {form}.")))
+    }
+
+    /// `data`, which must be present.
+    pub fn data(&self) -> Result<Data, Problem> {
+        Ok(Data::new(self.get("data").ok_or_else(|| missing("data"))?)?)
+    }
+
+    /// The value of a member, as JSON text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
@@ -74,27 +91,31 @@ impl<'a> Body<'a> {
 
     /// `expiresAt`, where it is given: a time in the future, or null.
     pub fn expires_at(&self) -> Result<ExpiryChange, Problem> {
-        let invalid = |detail: &str| Problem::new(Code::InvalidBody, detail);
         let Some(raw) = self.get("expiresAt") else { return Ok(ExpiryChange::Keep) };
-        let text: Option<String> = serde_json::from_str(raw.get())
-            .map_err(|_| invalid("`expiresAt` must be null or a string with an RFC 3339 date and time."))?;
+        let text: Option<String> = serde_json::from_str(raw.get()).map_err(|_| {
+            Problem::invalid_body("`expiresAt` must be null or a string with an RFC 3339 date and time.")
+        })?;
         let Some(text) = text else { return Ok(ExpiryChange::End) };
         let expiry = Expiry::parse(&text).map_err(|error| match error {
             InvalidExpiry::Form => {
-                invalid("`expiresAt` must be an RFC 3339 date and time, such as 2099-12-31T00:00:00Z.")
+                Problem::invalid_body("`expiresAt` must be an RFC 3339 date and time, such as 2099-12-31T00:00:00Z.")
             }
             InvalidExpiry::Range => {
-                invalid("`expiresAt` must be in the future, and not later than 9999-12-31T23:59:59Z.")
+                Problem::invalid_body("`expiresAt` must be in the future, and not later than 9999-12-31T23:59:59Z.")
             }
         })?;
         if expiry.is_past(Timestamp::now()) {
-            return Err(invalid("`expiresAt` must be in the future."));
+            return Err(Problem::invalid_body("`expiresAt` must be in the future."));
         }
         Ok(ExpiryChange::Set(expiry))
     }
 }
 
-/// Enough of a name to find it.
+fn missing(name: &str) -> Problem {
+    Problem::invalid_body(format!("The member `{name}` is missing."))
+}
+
+/// The beginning of a name, which is enough to find it.
 fn excerpt(name: &str) -> String {
     name.chars().take(64).collect()
 }

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
-use super::{Code, Problem};
+use super::Problem;
 use crate::domain::precondition::{Precondition, Versions};
 use crate::domain::record::Version;
 
@@ -27,10 +27,9 @@ pub fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
 
 fn versions(headers: &HeaderMap, name: &HeaderName, weak_matches: bool) -> Result<Option<Versions>, Problem> {
     let invalid = || {
-        Problem::new(
-            Code::InvalidParameter,
-            format!("{name} must be `*` or a list of 1 to {MAX_TAGS} entity tags in double quotes."),
-        )
+        Problem::invalid_parameter(format!(
+            "{name} must be `*` or a list of 1 to {MAX_TAGS} entity tags in double quotes."
+        ))
     };
     let mut values = headers.get_all(name).iter().peekable();
     if values.peek().is_none() {
@@ -69,6 +68,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::http::Code;
 
     /// As `If-Match` and as `If-None-Match` read it.
     fn read(lines: &[&str]) -> [Result<Option<Versions>, Code>; 2] {

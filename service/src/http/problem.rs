@@ -42,7 +42,17 @@ impl Problem {
         Self { code, detail: detail.into(), extensions: BTreeMap::new(), headers: Vec::new(), cause: None }
     }
 
-    /// Something that is needed does not answer; `cause` is for the log.
+    /// A body that is valid JSON, but not what the operation takes.
+    pub fn invalid_body(detail: impl Into<String>) -> Self {
+        Self::new(Code::InvalidBody, detail)
+    }
+
+    /// A path parameter, query parameter or header field that is not what the operation takes.
+    pub fn invalid_parameter(detail: impl Into<String>) -> Self {
+        Self::new(Code::InvalidParameter, detail)
+    }
+
+    /// A backend service that does not respond; `cause` is for the log.
     pub fn unavailable(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(
             Code::Unavailable,

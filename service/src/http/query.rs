@@ -4,7 +4,7 @@ use http::StatusCode;
 use lambda_http::RequestExt;
 use serde::Serialize;
 
-use super::{Code, Problem, Reply};
+use super::{Problem, Reply};
 use crate::domain::page::{Limit, Order, Page, PageRequest};
 
 /// The query parameters of a request, each known to the operation and given once.
@@ -17,8 +17,7 @@ impl Query {
         let mut seen: Vec<(String, String)> = Vec::new();
         let given = request.query_string_parameters_ref();
         for (name, value) in given.into_iter().flat_map(|map| map.iter()) {
-            let refuse =
-                |what: &str| Err(Problem::new(Code::InvalidParameter, format!("The query parameter `{name}` {what}.")));
+            let refuse = |what: &str| Err(Problem::invalid_parameter(format!("The query parameter `{name}` {what}.")));
             if !allowed.contains(&name) {
                 return refuse("is not supported here");
             }
@@ -41,7 +40,7 @@ impl Query {
         match self.get(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Problem::new(Code::InvalidParameter, format!("`{name}` must be `true` or `false`."))),
+            Some(_) => Err(Problem::invalid_parameter(format!("`{name}` must be `true` or `false`."))),
         }
     }
 
@@ -74,7 +73,7 @@ impl Query {
 
     /// Reads [`Query::PAGE`].
     pub fn page(&self) -> Result<PageRequest, Problem> {
-        let invalid = |detail: &str| Problem::new(Code::InvalidParameter, detail);
+        let invalid = |detail: &str| Problem::invalid_parameter(detail);
         let limit = self.get("limit").map_or(Some(Limit::default()), Limit::parse);
         let order = self.get("order").map_or(Some(Order::default()), Order::parse);
         Ok(PageRequest {
@@ -91,6 +90,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::http::Code;
 
     fn query(parameters: &[(&str, &[&str])]) -> Result<Query, Problem> {
         let map: HashMap<String, Vec<String>> = parameters

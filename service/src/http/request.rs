@@ -14,7 +14,7 @@ use super::{Code, Problem, Query, body, path};
 use crate::domain::caller::{Caller, Operator, context};
 use crate::domain::certificate::Thumbprint;
 use crate::domain::data::{Data, Members};
-use crate::domain::idempotency::{Essence, Fingerprint, IdempotencyKey, InvalidKey, Once};
+use crate::domain::idempotency::{Essence, Fingerprint, IdempotencyKey, InvalidKey, KeyedRequest};
 use crate::domain::precondition::Precondition;
 
 /// draft-ietf-httpapi-idempotency-key-header, section 2.
@@ -59,6 +59,12 @@ impl<'a> Inbound<'a> {
     pub fn path(&self) -> String {
         let sent = self.context.path.as_deref().unwrap_or_default();
         path::canonical(self.route().1, sent, |name| self.raw_path_parameter(name))
+    }
+
+    /// The path of a resource directly below the request's own.
+    #[must_use]
+    pub fn child(&self, id: &str) -> String {
+        format!("{}/{id}", self.path())
     }
 
     /// API Gateway's id of the request.
@@ -116,10 +122,10 @@ impl<'a> Inbound<'a> {
         super::conditional::precondition(self.request.headers())
     }
 
-    /// What the request's `Idempotency-Key` makes of it, if it has one.
-    pub fn once(&self) -> Result<Option<Once>, Problem> {
+    /// The request with its `Idempotency-Key`, if it has one.
+    pub(super) fn keyed(&self) -> Result<Option<KeyedRequest>, Problem> {
         let headers = self.request.headers();
-        let invalid = |detail: String| Problem::new(Code::InvalidParameter, detail);
+        let invalid = |detail: String| Problem::invalid_parameter(detail);
         let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(line) = lines.next() else { return Ok(None) };
         if lines.next().is_some() {
@@ -141,7 +147,7 @@ impl<'a> Inbound<'a> {
             media_type: body::media_type(headers.get(CONTENT_TYPE)).0,
             body: self.request.body(),
         };
-        Ok(Some(Once::new(key, self.route(), Fingerprint::of(&essence))))
+        Ok(Some(KeyedRequest::new(key, self.route(), Fingerprint::of(&essence))))
     }
 
     /// The `data` of the body, as a record has it. For a body that was read before.

@@ -10,7 +10,7 @@ use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
 use super::table::{Failure, ItemWrite};
-use super::{Fault, ListError, OnceError, Store};
+use super::{CommitError, Fault, ListError, Store};
 use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::record::{Collection, CollectionName};
@@ -59,7 +59,7 @@ impl Store {
         access: &Access<RecordsWrite>,
         collections: HashSet<&CollectionName>,
         now: Timestamp,
-    ) -> Result<(), OnceError> {
+    ) -> Result<(), CommitError> {
         let row = |collection| self.collection_ensure(access, collection, now);
         // Collected: the compiler cannot tell that a stream with the closure in it is `Send`.
         let rows: Vec<_> = collections.into_iter().map(row).collect();
@@ -72,7 +72,7 @@ impl Store {
         access: &Access<RecordsWrite>,
         collection: &CollectionName,
         now: Timestamp,
-    ) -> Result<(), OnceError> {
+    ) -> Result<(), CommitError> {
         let entry = (access.tenant().clone(), collection.clone());
         if self.known_collections.contains(&entry) {
             return Ok(());
@@ -83,7 +83,7 @@ impl Store {
         // Where there is a row it stays as it is.
         let row = ItemWrite::update(key, update, value).repeatable();
         self.table.write(row).await.map_err(|failure| match failure {
-            Failure::Conflict(_) => OnceError::Conflict,
+            Failure::Conflict(_) => CommitError::Conflict,
             failure => failure.into_fault().into(),
         })?;
         self.known_collections.insert(entry);

@@ -67,13 +67,13 @@ pub enum WriteError {
     Fault(#[from] Fault),
 }
 
-/// Why a request with an idempotency key was neither done nor found to be done.
+/// Why a change was not committed, and no stored reply found for it.
 #[derive(Debug, thiserror::Error)]
-pub enum OnceError {
+pub enum CommitError {
     /// The key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// Others, its own repeats among them, were in the way again and again.
+    /// Other requests, retries of the same one among them, changed the same items again and again.
     #[error("too many concurrent changes")]
     Conflict,
     /// The table failed.
@@ -109,22 +109,22 @@ pub enum TransactError {
     Fault(#[from] Fault),
 }
 
-impl From<OnceError> for WriteError {
-    fn from(error: OnceError) -> Self {
+impl From<CommitError> for WriteError {
+    fn from(error: CommitError) -> Self {
         match error {
-            OnceError::KeyReused => Self::KeyReused,
-            OnceError::Conflict => Self::Conflict,
-            OnceError::Fault(fault) => Self::Fault(fault),
+            CommitError::KeyReused => Self::KeyReused,
+            CommitError::Conflict => Self::Conflict,
+            CommitError::Fault(fault) => Self::Fault(fault),
         }
     }
 }
 
-impl From<OnceError> for TransactError {
-    fn from(error: OnceError) -> Self {
+impl From<CommitError> for TransactError {
+    fn from(error: CommitError) -> Self {
         match error {
-            OnceError::KeyReused => Self::KeyReused,
-            OnceError::Conflict => Self::Conflict,
-            OnceError::Fault(fault) => Self::Fault(fault),
+            CommitError::KeyReused => Self::KeyReused,
+            CommitError::Conflict => Self::Conflict,
+            CommitError::Fault(fault) => Self::Fault(fault),
         }
     }
 }

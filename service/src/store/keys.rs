@@ -57,15 +57,15 @@ pub(super) fn tokens(tenant: &TenantId) -> String {
     format!("T#{tenant}#TOKENS")
 }
 
-/// A kept answer, by the digest of its route and its idempotency key. One of 16 partitions of the tenant, so that its
-/// writes spread, and all of them can be found in the end.
-pub(super) fn answer(tenant: &TenantId, digest: &str) -> Key {
+/// A stored reply, by the hash of its route and its idempotency key. A tenant has 16 such partitions, so that its
+/// writes are spread, and all of them can still be found by an offboarding.
+pub(super) fn stored_reply(tenant: &TenantId, digest: &str) -> Key {
     let part = digest.get(..1).unwrap_or_default();
     Key { pk: format!("T#{tenant}#KEYS#{part}"), sk: digest.to_owned() }
 }
 
-/// The partitions of a tenant's kept answers.
-pub(super) fn answers(tenant: &TenantId) -> impl Iterator<Item = String> {
+/// The partition keys of a tenant's stored replies.
+pub(super) fn stored_reply_partitions(tenant: &TenantId) -> impl Iterator<Item = String> {
     (0..16).map(move |part| format!("T#{tenant}#KEYS#{part:x}"))
 }
 
@@ -142,10 +142,11 @@ mod tests {
     #[test]
     fn every_answer_is_in_one_of_the_partitions() {
         let tenant = TenantId::parse("01K0ACME000000000000000000").unwrap();
-        let partitions: Vec<_> = answers(&tenant).collect();
-        let used: Vec<_> = "0123456789abcdef".chars().map(|digit| answer(&tenant, &format!("{digit}7")).pk).collect();
+        let partitions: Vec<_> = stored_reply_partitions(&tenant).collect();
+        let used: Vec<_> =
+            "0123456789abcdef".chars().map(|digit| stored_reply(&tenant, &format!("{digit}7")).pk).collect();
         assert_eq!(partitions, used);
-        assert_eq!(answer(&tenant, "f7").pk, "T#01K0ACME000000000000000000#KEYS#f");
+        assert_eq!(stored_reply(&tenant, "f7").pk, "T#01K0ACME000000000000000000#KEYS#f");
     }
 
     proptest! {
@@ -155,7 +156,7 @@ mod tests {
             prop_assert!(records(&tenant, &collection).starts_with(&prefix));
             prop_assert!(collections(&tenant).starts_with(&prefix));
             prop_assert!(tokens(&tenant).starts_with(&prefix));
-            prop_assert!(answers(&tenant).all(|partition| partition.starts_with(&prefix)));
+            prop_assert!(stored_reply_partitions(&tenant).all(|partition| partition.starts_with(&prefix)));
             let usage = usage(&tenant, Month::parse("2026-11").unwrap()).pk;
             prop_assert!(usage.starts_with(&prefix));
             prop_assert_eq!(user_of(&usage), Some(tenant.clone()));

@@ -1,13 +1,13 @@
-//! Records: each call is one request to the table (a merge: a read and a write).
+//! Records. Each method is one request to the table, except a merge, which is a read and a write.
 //!
-//! With an idempotency key the write is a transaction, with the answer that is kept by the key, in the place of the
-//! write alone. A transaction does not tell what it replaced, and the answer has to be known before: so a put with a key
-//! takes the record for new, and writes again when it finds that it is not.
+//! With an idempotency key the write becomes a transaction that also writes the stored reply. A transaction does not return
+//! the item that it replaced, and the reply has to be known before: so a put with an idempotency key first assumes that the
+//! record is new, and writes again when that turns out to be wrong.
 //!
-//! A write carries a mark of its own, which the item keeps. When the response to a write is lost, the item is read, and
-//! where it has the mark the write is known to have happened. `attempts` says which writes are sent again meanwhile.
+//! Every write leaves its own mark in the item. When the response to a write is lost, the item is read, and the mark shows
+//! whether the write was applied. `attempts` decides which writes are retried in the meantime.
 //!
-//! An item past its `expiresAt` is no record, whether DynamoDB has removed it yet or not.
+//! An item whose `expiresAt` has passed counts as absent, whether DynamoDB has removed it yet or not.
 
 use std::time::Duration;
 
@@ -17,43 +17,44 @@ use tokio::time::timeout;
 use ulid::Ulid;
 
 use super::expression::{ABSENT, Condition, EXISTS};
-use super::idempotency::{Commit, Keeping};
 use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
+use super::stored_replies::{Commit, PendingReply};
 use super::table::{Consistency, Doubt, Failure, ItemWrite};
 use super::{Fault, ListError, ReadError, Store, WriteError};
 use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
 use crate::domain::data::Data;
-use crate::domain::idempotency::{Keep, Written};
+use crate::domain::idempotency::{Applied, ReplyTo};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::precondition::Precondition;
 use crate::domain::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, RecordKey, Version};
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
 
-/// How often a change is tried again because the record changed under it. The request's deadline ends it as well.
+/// The maximum number of rounds of a change that finds the record changed by others. The deadline of the request ends it as
+/// well.
 const MAX_ROUNDS: usize = 8;
 
-/// How long a look at a write in doubt may take: the client has waited for the write already.
+/// The time limit for reading the item of a write in doubt: the client has already waited for the write itself.
 const SETTLING: Duration = Duration::from_millis(1500);
 
-/// What a put did.
+/// The outcome of a put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
-    /// The record as it is now.
+    /// The record after the put.
     pub record: Record,
-    /// Whether it was created, rather than replaced.
+    /// Whether the put created the record, rather than replaced it.
     pub created: bool,
 }
 
-/// One write of a record, however often it is sent.
+/// One write of a record, which may take several attempts.
 pub(super) struct Write<'a> {
     pub(super) tenant: &'a TenantId,
     pub(super) collection: &'a CollectionName,
     pub(super) id: &'a RecordId,
     pub(super) now: Timestamp,
-    /// Unique to this write, or to the transaction that it is a part of.
+    /// A value that is unique to this write, or to the transaction that contains it.
     pub(super) mark: String,
 }
 
@@ -82,23 +83,23 @@ impl Store {
         query(self, &Partition::of_table(&partition), page, None, from_item).await
     }
 
-    /// Creates a record that is not there. With an id from [`RecordId::generate`] it never is.
+    /// Creates a record that must be absent. An id from [`RecordId::generate`] always is.
     pub async fn record_create(
         &self,
         access: &Access<RecordsWrite>,
         key: &RecordKey,
         draft: Draft,
-        keep: Option<&Keep<'_, Record>>,
-    ) -> Result<Written<Record>, WriteError> {
+        reply: &dyn ReplyTo<Record>,
+    ) -> Result<Applied<Record>, WriteError> {
         let write = Write::new(access, key);
         self.collection_ensure(access, write.collection, write.now).await?;
         let record = write.new_record(draft);
         let insert = write.insert(&record, Condition::default().and(ABSENT));
-        match self.commit(insert, write.keeping(keep, &record)?).await? {
-            Commit::Made => Ok(Written::Now(record)),
-            Commit::Before(answered) => Ok(Written::Before(answered)),
-            Commit::Refused(_) => Err(WriteError::PreconditionFailed),
-            Commit::Doubt(doubt) => Ok(self.settle(&write, doubt).await.map(|_| Written::Now(record))?),
+        match self.commit(insert, write.reply(reply, &record)?).await? {
+            Commit::Made => Ok(Applied::Now(record)),
+            Commit::Before(earlier) => Ok(Applied::Before(earlier)),
+            Commit::ConditionFailed(_) => Err(WriteError::PreconditionFailed),
+            Commit::InDoubt(doubt) => Ok(self.settle(&write, doubt).await.map(|_| Applied::Now(record))?),
         }
     }
 
@@ -109,25 +110,25 @@ impl Store {
         key: &RecordKey,
         draft: Draft,
         precondition: &Precondition,
-        keep: Option<&Keep<'_, Put>>,
-    ) -> Result<Written<Put>, WriteError> {
+        reply: &dyn ReplyTo<Put>,
+    ) -> Result<Applied<Put>, WriteError> {
         let write = Write::new(access, key);
         if precondition.holds(None) {
             self.collection_ensure(access, write.collection, write.now).await?;
         }
-        match keep {
-            None => self.put_alone(&write, draft, precondition).await.map(Written::Now),
-            Some(keep) => self.put_once(&write, draft, precondition, keep).await,
+        match reply.request() {
+            None => self.put_alone(&write, draft, precondition).await.map(Applied::Now),
+            Some(_) => self.put_with_reply(&write, draft, precondition, reply).await,
         }
     }
 
-    /// One update, which tells what it replaced.
+    /// Puts a record with one update, which returns the item that it replaced.
     async fn put_alone(&self, write: &Write<'_>, draft: Draft, precondition: &Precondition) -> Result<Put, WriteError> {
         for _ in 0..MAX_ROUNDS {
             let condition = Condition::default().not_expired(write.now).precondition(precondition);
             let remains = match self.table.write(write.update(&draft, condition).returning_old()).await {
                 Ok(old) => {
-                    // For an item that was not there DynamoDB gives nothing, and the local engine its key.
+                    // For an absent item DynamoDB returns nothing, and the embedded engine returns the primary key.
                     let old = old.filter(|old| old.contains_key(attribute::VERSION));
                     let old = old.as_ref().map(Before::of).transpose()?;
                     return Ok(write.put_over(old, draft));
@@ -135,7 +136,7 @@ impl Store {
                 Err(Failure::Condition(Some(item))) if is_expired(&item, write.now) && precondition.holds(None) => item,
                 Err(failure) => return self.put_despite(write, failure).await,
             };
-            // What is left of an expired record is in the way: it is overwritten, unless another write was faster.
+            // The item of an expired record still exists: overwrite it, unless another write was faster.
             let put = write.put_over(None, draft.clone());
             let insert = write.insert(&put.record, in_version(read_version(&remains)?));
             match self.table.write(insert).await {
@@ -147,7 +148,7 @@ impl Store {
         Err(WriteError::Conflict)
     }
 
-    /// What a put did, if it did anything although it failed.
+    /// The outcome of a put that failed, if it was applied all the same.
     async fn put_despite(&self, write: &Write<'_>, failure: Failure) -> Result<Put, WriteError> {
         let item = match failure {
             Failure::Condition(_) => return Err(WriteError::PreconditionFailed),
@@ -159,8 +160,8 @@ impl Store {
         Ok(Put { created: record.version == write.first_version(), record })
     }
 
-    /// Looks what became of a write that is in doubt: the item that it left, if it is still there. Where it is not, the
-    /// write did not happen, or was overwritten, or may still arrive, and nothing tells which.
+    /// Returns the item that a write in doubt left, if it is still there. If it is not, the write was not applied, or was
+    /// overwritten, or may still arrive, and nothing tells which.
     async fn settle(&self, write: &Write<'_>, doubt: Doubt) -> Result<Item, Fault> {
         let item = if doubt.rejected {
             doubt.item
@@ -171,15 +172,15 @@ impl Store {
         item.filter(|item| write.made(item)).ok_or(doubt.fault)
     }
 
-    /// A transaction on the state that the record is taken to be in: absent, unless the precondition wants a record,
-    /// which is cheaper read than guessed wrong. A wrong guess tells the right one.
-    async fn put_once(
+    /// Puts a record with a transaction, which has to assume the state of the record: absent, unless the precondition requires
+    /// a record, because then a read is cheaper than a wrong assumption. A failed transaction returns the actual state.
+    async fn put_with_reply(
         &self,
         write: &Write<'_>,
         draft: Draft,
         precondition: &Precondition,
-        keep: &Keep<'_, Put>,
-    ) -> Result<Written<Put>, WriteError> {
+        reply: &dyn ReplyTo<Put>,
+    ) -> Result<Applied<Put>, WriteError> {
         let mut old = if precondition.holds(None) { None } else { self.item(write.key(), true).await? };
         for _ in 0..MAX_ROUNDS {
             let remains = old.as_ref().map(Before::of).transpose()?;
@@ -193,11 +194,11 @@ impl Store {
                 Some(before) => write.insert(&put.record, in_version(before.version)),
                 None => write.insert(&put.record, Condition::default().and(ABSENT)),
             };
-            match self.commit(change, write.keeping(Some(keep), &put)?).await? {
-                Commit::Made => return Ok(Written::Now(put)),
-                Commit::Before(answered) => return Ok(Written::Before(answered)),
-                Commit::Refused(item) => old = item,
-                Commit::Doubt(doubt) => return Err(doubt.fault.into()),
+            match self.commit(change, write.reply(reply, &put)?).await? {
+                Commit::Made => return Ok(Applied::Now(put)),
+                Commit::Before(earlier) => return Ok(Applied::Before(earlier)),
+                Commit::ConditionFailed(item) => old = item,
+                Commit::InDoubt(doubt) => return Err(doubt.fault.into()),
             }
         }
         Err(WriteError::Conflict)
@@ -205,8 +206,8 @@ impl Store {
 
     /// Applies a merge patch to a record's data, and a change to its expiry.
     ///
-    /// The write is on the state that was read. When that is outdated the merge is made again, unless the request
-    /// named the state.
+    /// The write is conditional on the version that was read. When that version is outdated, the merge starts again, unless
+    /// the request itself named the version.
     pub async fn record_merge(
         &self,
         access: &Access<RecordsWrite>,
@@ -214,8 +215,8 @@ impl Store {
         patch: Option<&RawValue>,
         expiry: ExpiryChange,
         precondition: &Precondition,
-        keep: Option<&Keep<'_, Record>>,
-    ) -> Result<Written<Record>, WriteError> {
+        reply: &dyn ReplyTo<Record>,
+    ) -> Result<Applied<Record>, WriteError> {
         let mut write = Write::new(access, key);
         for _ in 0..MAX_ROUNDS {
             let current = self.live_record(write.key(), write.collection, true).await?.ok_or(WriteError::NotFound)?;
@@ -230,11 +231,11 @@ impl Store {
             write.now = Timestamp::now();
             let update = write.update(&draft, in_version(current.version));
             let record = write.put_over(Some(Before::from(&current)), draft).record;
-            match self.commit(update, write.keeping(keep, &record)?).await? {
-                Commit::Made => return Ok(Written::Now(record)),
-                Commit::Before(answered) => return Ok(Written::Before(answered)),
-                Commit::Refused(_) => {}
-                Commit::Doubt(doubt) => return Ok(self.settle(&write, doubt).await.map(|_| Written::Now(record))?),
+            match self.commit(update, write.reply(reply, &record)?).await? {
+                Commit::Made => return Ok(Applied::Now(record)),
+                Commit::Before(earlier) => return Ok(Applied::Before(earlier)),
+                Commit::ConditionFailed(_) => {}
+                Commit::InDoubt(doubt) => return Ok(self.settle(&write, doubt).await.map(|_| Applied::Now(record))?),
             }
         }
         Err(WriteError::Conflict)
@@ -246,18 +247,18 @@ impl Store {
         access: &Access<RecordsWrite>,
         key: &RecordKey,
         precondition: &Precondition,
-        keep: Option<&Keep<'_, ()>>,
-    ) -> Result<Written<()>, WriteError> {
+        reply: &dyn ReplyTo<()>,
+    ) -> Result<Applied<()>, WriteError> {
         let write = Write::new(access, key);
         let condition = Condition::default().and(EXISTS).not_expired(write.now).precondition(precondition);
-        match self.commit(ItemWrite::delete(write.key(), condition), write.keeping(keep, &())?).await? {
-            Commit::Made => Ok(Written::Now(())),
-            Commit::Before(answered) => Ok(Written::Before(answered)),
-            Commit::Refused(None) => Err(WriteError::NotFound),
-            Commit::Refused(Some(item)) if is_expired(&item, write.now) => Err(WriteError::NotFound),
-            Commit::Refused(Some(_)) => Err(WriteError::PreconditionFailed),
-            // A record that is not there may have been deleted by this request, or by another one, or was never there.
-            Commit::Doubt(doubt) => Err(doubt.fault.into()),
+        match self.commit(ItemWrite::delete(write.key(), condition), write.reply(reply, &())?).await? {
+            Commit::Made => Ok(Applied::Now(())),
+            Commit::Before(earlier) => Ok(Applied::Before(earlier)),
+            Commit::ConditionFailed(None) => Err(WriteError::NotFound),
+            Commit::ConditionFailed(Some(item)) if is_expired(&item, write.now) => Err(WriteError::NotFound),
+            Commit::ConditionFailed(Some(_)) => Err(WriteError::PreconditionFailed),
+            // An absent record may have been deleted by this request or by another one, or may never have existed.
+            Commit::InDoubt(doubt) => Err(doubt.fault.into()),
         }
     }
 
@@ -291,16 +292,14 @@ impl<'a> Write<'a> {
         Version::first(self.now).next()
     }
 
-    /// Whether an item is what this write left.
+    /// Whether an item stems from this write.
     fn made(&self, item: &Item) -> bool {
         matches!(item.get(attribute::WRITE), Some(AttributeValue::S(write)) if *write == self.mark)
     }
 
-    /// The answer to keep, where the request has a key and the write ends like this.
-    fn keeping<'s, T>(&'s self, keep: Option<&Keep<'s, T>>, end: &T) -> Result<Option<Keeping<'s>>, Fault> {
-        let Some(keep) = keep else { return Ok(None) };
-        let kept = (keep.answer)(end).ok_or_else(|| Fault::unbuilt("the answer cannot be written"))?;
-        Ok(Some(Keeping { tenant: self.tenant, once: keep.once, kept, mark: &self.mark, now: self.now }))
+    /// The reply to store with this write, if its request has an idempotency key.
+    fn reply<'s, T>(&'s self, reply: &'s dyn ReplyTo<T>, outcome: &T) -> Result<Option<PendingReply<'s>>, Fault> {
+        PendingReply::to(outcome, reply, self.tenant, &self.mark, self.now)
     }
 
     /// Writes a whole item.
@@ -317,7 +316,7 @@ impl<'a> Write<'a> {
         ItemWrite::put(item, condition)
     }
 
-    /// Writes what a tenant may write of a record, and keeps the rest.
+    /// Updates the attributes of a record that a tenant may write, and leaves the others as they are.
     pub(super) fn update(&self, draft: &Draft, condition: Condition) -> ItemWrite {
         let mut update = "SET #data = :data, #version = if_not_exists(#version, :before) + :one, \
                           #createdAt = if_not_exists(#createdAt, :now), #updatedAt = :now, #write = :write"
@@ -350,7 +349,7 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// The record after this write over that one, or in an empty place.
+    /// The outcome of this write over an existing record, or over none.
     pub(super) fn put_over(&self, old: Option<Before>, draft: Draft) -> Put {
         let mut record = self.new_record(draft);
         if let Some(old) = old {
@@ -361,8 +360,8 @@ impl<'a> Write<'a> {
     }
 }
 
-/// What a write over a record keeps of it. It is less than all of it, so that a record can be replaced whose data or
-/// expiry cannot be read.
+/// The attributes of a record that survive a write over it. These are few on purpose, so that a record can be replaced even if
+/// its data or expiry cannot be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
     pub(super) version: Version,
@@ -390,12 +389,12 @@ fn read_version(item: &Item) -> Result<Version, Fault> {
     read_number(item, attribute::VERSION).map(Version::from_number)
 }
 
-/// Whether an item is past its expiry. One whose expiry cannot be read is not, as in [`Condition::not_expired`].
+/// Whether an item has expired. An item whose expiry cannot be read has not, as in [`Condition::not_expired`].
 pub(super) fn is_expired(item: &Item, now: Timestamp) -> bool {
     read_expiry(item).is_ok_and(|expiry| expiry.is_some_and(|expiry| expiry.is_past(now)))
 }
 
-/// The record in an item, unless it is past its expiry.
+/// The record in an item, unless it has expired.
 pub(super) fn live_from_item(collection: &CollectionName, item: Item, now: Timestamp) -> Result<Option<Record>, Fault> {
     if is_expired(&item, now) { Ok(None) } else { from_item(collection, item).map(Some) }
 }

@@ -1,22 +1,22 @@
-//! Machine tokens: an item for their tenant, who lists them, and one for the authorizer, which finds by the secret's
-//! digest what a token is good for. Both come and go together.
+//! Machine tokens. Each has two items, which are written and deleted together: one for the tenant, who lists its machine tokens,
+//! and a grant for the authorizer, which looks up the rights of a machine token by the hash of its secret.
 //!
-//! A token past its `expiresAt` is none, whether DynamoDB has removed it yet or not.
+//! A machine token whose `expiresAt` has passed counts as absent, whether DynamoDB has removed it yet or not.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::expression::{Condition, EXISTS};
-use super::idempotency::{Ending, Keeping};
 use super::item::{Item, attribute, number, optional_number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, PK, SK};
 use super::query::{Partition, query};
 use super::records::is_expired;
+use super::stored_replies::{CommitAll, PendingReply};
 use super::table::{Consistency, Doubt, Failure, ItemWrite, unexpected_rejection};
-use super::{Fault, ListError, OnceError, RevokeError, Store};
+use super::{CommitError, Fault, ListError, RevokeError, Store};
 use crate::domain::caller::{Access, TokensManage};
-use crate::domain::idempotency::{Keep, Written};
+use crate::domain::idempotency::{Applied, ReplyTo};
 use crate::domain::machine_token::{Digest, Grant, MachineToken, Name, Scopes, TokenId};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::tenant::TenantId;
@@ -24,40 +24,35 @@ use crate::domain::time::{Expiry, Timestamp};
 
 const NAME: &str = "name";
 const SCOPES: &str = "scopes";
-/// With the tenant's item: where the grant is.
+/// In the tenant's item: the hash that finds the grant.
 pub(super) const DIGEST: &str = "digest";
-/// With the grant: whose it is.
+/// In the grant: the tenant that it belongs to.
 const TENANT: &str = "tenant";
 const TOKEN: &str = "token";
-/// With the grant, because the authorizer may write nothing of a tenant's.
+/// In the grant, because the authorizer may not write items of tenants.
 const LAST_USED_AT: &str = "lastUsedAt";
 
 impl Store {
-    /// Makes a token valid. Its id and its secret have just been generated, so there is none like it.
+    /// Makes a machine token valid. Its id and its secret have just been generated, so no other one has them.
     pub async fn token_create(
         &self,
         access: &Access<TokensManage>,
-        token: &MachineToken,
+        token: MachineToken,
         digest: &Digest,
-        keep: Option<&Keep<'_, MachineToken>>,
-    ) -> Result<Written<()>, OnceError> {
+        reply: &dyn ReplyTo<MachineToken>,
+    ) -> Result<Applied<MachineToken>, CommitError> {
         let tenant = access.tenant();
-        let writes = [tenants_item(tenant, token, digest), grant_item(tenant, token, digest)];
+        let writes = [tenants_item(tenant, &token, digest), grant_item(tenant, &token, digest)];
         let writes = writes.map(|item| ItemWrite::put(item, Condition::default())).to_vec();
-        let Some(Keep { once, answer }) = keep else {
-            self.table.write_all(writes).await?;
-            return Ok(Written::Now(()));
-        };
-        let kept = answer(token).ok_or_else(|| Fault::unbuilt("the answer cannot be written"))?;
-        let keeping = Keeping { tenant, once, kept, mark: token.id.as_str(), now: token.created_at };
-        match self.write_once(writes, keeping).await? {
-            Ending::Written => Ok(Written::Now(())),
-            Ending::Before(answered) => Ok(Written::Before(answered)),
-            Ending::Refused(_) => Err(unexpected_rejection().into()),
+        let reply = PendingReply::to(&token, reply, tenant, token.id.as_str(), token.created_at)?;
+        match self.commit_all(writes, reply).await? {
+            CommitAll::Made => Ok(Applied::Now(token)),
+            CommitAll::Before(earlier) => Ok(Applied::Before(earlier)),
+            CommitAll::ConditionFailed(_) => Err(unexpected_rejection().into()),
         }
     }
 
-    /// Lists the tenant's tokens in the order of their creation.
+    /// Lists the tenant's machine tokens in the order of their creation.
     pub async fn token_list(
         &self,
         access: &Access<TokensManage>,
@@ -74,28 +69,28 @@ impl Store {
         Ok(found.with_items(|items| items.into_iter().map(with_use).collect()))
     }
 
-    /// Ends a token.
+    /// Revokes a machine token.
     pub async fn token_revoke(&self, access: &Access<TokensManage>, id: &TokenId) -> Result<(), RevokeError> {
         let key = Key { pk: keys::tokens(access.tenant()), sk: id.as_str().to_owned() };
         let item = self.table.get(key.clone(), Consistency::Strong).await?;
         let item = item.filter(|item| !is_expired(item, Timestamp::now()));
         let digest = take_digest(&mut item.ok_or(RevokeError::NotFound)?)?;
-        // Without conditions: when two revoke it at once, both have.
+        // There are no conditions: when two requests revoke it at once, both succeed.
         let ends = [key, keys::grant(&digest)].map(|key| ItemWrite::delete(key, Condition::default()));
         match self.table.write_all(ends.to_vec()).await {
             Ok(()) => Ok(()),
-            Err(OnceError::Fault(fault)) => Err(fault.into()),
-            Err(OnceError::Conflict | OnceError::KeyReused) => Err(RevokeError::Conflict),
+            Err(CommitError::Fault(fault)) => Err(fault.into()),
+            Err(CommitError::Conflict | CommitError::KeyReused) => Err(RevokeError::Conflict),
         }
     }
 
-    /// What the token with this digest is good for, expired or not. Strongly consistent: a token works as soon as its
-    /// creator has it.
+    /// Reads the grant of the machine token with this hash, expired or not. The read is strongly consistent, because a machine
+    /// token works as soon as its creator has it.
     pub async fn token_grant_get(&self, digest: &Digest) -> Result<Option<Grant>, Fault> {
         self.table.get(keys::grant(digest), Consistency::Strong).await?.map(from_grant_item).transpose()
     }
 
-    /// Records a use of a token, unless one after `before` is recorded already. A token that is revoked stays so.
+    /// Records a use of a machine token, unless a use after `before` is recorded already. A revoked machine token stays revoked.
     pub async fn token_touch(&self, digest: &Digest, now: Timestamp, before: Timestamp) -> Result<(), Fault> {
         let condition = Condition::default()
             .and(EXISTS)
@@ -103,20 +98,20 @@ impl Store {
             .value(":now", number(now.as_millis()))
             .value(":before", number(before.as_millis()));
         let update = ItemWrite::update(keys::grant(digest), "SET #lastUsedAt = :now".to_owned(), condition);
-        // A use that is recorded twice is the same use.
+        // Recording a use twice gives the same item.
         match self.table.write(update.repeatable()).await {
             Ok(_) | Err(Failure::Condition(_) | Failure::Doubt(Doubt { rejected: true, .. })) => Ok(()),
             Err(failure) => Err(failure.into_fault()),
         }
     }
 
-    /// The last uses of a page's tokens, by the partitions of their grants. A page has no more tokens than one request
-    /// may name.
+    /// The last uses of the machine tokens on a page, by the partition keys of their grants. A page has no more machine tokens
+    /// than one request may read.
     async fn last_uses(&self, digests: impl Iterator<Item = &Digest>) -> Result<HashMap<String, Timestamp>, Fault> {
         let keys = digests.map(keys::grant).collect();
         let mut uses = HashMap::new();
         for mut item in self.table.get_many(keys, Consistency::Eventual, &[PK, LAST_USED_AT]).await? {
-            // A token whose last use cannot be read is listed without it.
+            // A machine token whose last use cannot be read is listed without it.
             if let Ok(Some(used)) = optional_number(&item, LAST_USED_AT) {
                 uses.insert(take_string(&mut item, PK)?, Timestamp::from_millis(used));
             }
@@ -126,7 +121,7 @@ impl Store {
 }
 
 fn tenants_item(tenant: &TenantId, token: &MachineToken, digest: &Digest) -> Item {
-    // A use is recorded with the grant.
+    // Uses are recorded in the grant.
     let MachineToken { id, name, scopes, created_at, expires_at, last_used_at: _ } = token;
     let mut item = Key { pk: keys::tokens(tenant), sk: id.as_str().to_owned() }.into_map();
     item.insert(NAME.into(), AttributeValue::S(name.as_str().to_owned()));
@@ -144,7 +139,7 @@ fn grant_item(tenant: &TenantId, token: &MachineToken, digest: &Digest) -> Item 
     item
 }
 
-/// What both items say.
+/// Adds the attributes that both items have.
 fn insert_terms(item: &mut Item, scopes: &Scopes, expires_at: Option<Expiry>) {
     item.insert(SCOPES.into(), AttributeValue::Ss(scopes.as_slice().to_vec()));
     if let Some(expiry) = expires_at {
@@ -165,7 +160,7 @@ fn from_tenants_item(mut item: Item) -> Result<(MachineToken, Digest), Fault> {
     Ok((token, digest))
 }
 
-/// Where a token's grant is, which is all that it takes to revoke the token.
+/// The hash that finds the grant of a machine token, which is all that a revocation needs.
 pub(super) fn take_digest(item: &mut Item) -> Result<Digest, Fault> {
     Digest::parse(&take_string(item, DIGEST)?).ok_or_else(|| Fault::corrupt(DIGEST))
 }
@@ -210,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn both_items_come_back() {
+    fn both_items_are_read_as_written() {
         let digest = Secret::generate().digest();
         for token in [token(), MachineToken { expires_at: None, ..token() }] {
             assert_eq!(from_tenants_item(tenants_item(&acme(), &token, &digest)).unwrap(), (token.clone(), digest));
@@ -221,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_with_a_hole_is_no_token() {
+    fn an_item_that_lacks_an_attribute_is_corrupt() {
         let digest = Secret::generate().digest();
         let broken = |mut item: Item, name: &str| {
             item.insert(name.into(), AttributeValue::Bool(true));

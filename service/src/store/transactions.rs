@@ -1,42 +1,43 @@
-//! A tenant's transactions: operations on its records. One request to the table, and one before it where an operation
-//! needs to know what is there.
+//! A tenant's transactions: several operations on records that are applied together or not at all. A transaction is one
+//! request to the table, preceded by a read if an operation depends on the current state.
 //!
-//! What was read is held to when it is written, by conditions of our own. When they fail, somebody else was faster, and
-//! the transaction starts again; when a condition fails that the tenant gave, the transaction fails.
+//! Every item that was read is protected by a condition of our own when it is written. When such a condition fails, another
+//! request changed the item in between, and the transaction starts again. When a condition of the tenant fails, the
+//! transaction fails.
 //!
-//! An attempt whose response was lost is sent again as it is, with its token, until it is known what became of it: a plan
-//! is given up for another one only when it certainly was not, and will not be, carried out. A plan's mark stays with all
-//! that it writes, so that it is recognized even without the token.
+//! An attempt whose response was lost is retried unchanged, with its client request token, until its result is known: a plan
+//! is replaced by another one only when it certainly was not applied and will not be. The mark of a plan is stored in every
+//! item that the plan writes, so that the plan is recognized even without the token.
 
 mod plan;
 
 use std::collections::HashMap;
 
 use self::plan::Plan;
-use super::idempotency::{Keeping, answered};
 use super::item::Item;
 use super::keys::Key;
+use super::stored_replies::{PendingReply, replay};
 use super::table::{Attempt, Attempts, Backoff, Consistency, Token, Verdict};
-use super::{Fault, Store, TransactError};
+use super::{Store, TransactError};
 use crate::domain::caller::{Access, RecordsWrite};
-use crate::domain::idempotency::{Keep, Written};
+use crate::domain::idempotency::{Applied, ReplyTo};
 use crate::domain::record::Version;
 use crate::domain::transaction::Transaction;
 
-/// What was read, by its key. What was not there is absent.
+/// The items that were read, by their primary keys. An item that does not exist has no entry.
 type Found = HashMap<Key, Item>;
 
-/// The versions of the records that a transaction wrote, by the operations' places.
+/// The versions of the records that a transaction wrote, in the order of its operations.
 type Versions = Vec<Option<Version>>;
 
 impl Store {
-    /// Makes all operations happen, or none.
+    /// Applies all operations, or none.
     pub async fn transaction_commit(
         &self,
         access: &Access<RecordsWrite>,
         transaction: &Transaction<'_>,
-        keep: Option<&Keep<'_, Versions>>,
-    ) -> Result<Written<Versions>, TransactError> {
+        reply: &dyn ReplyTo<Versions>,
+    ) -> Result<Applied<Versions>, TransactError> {
         let mut attempts = Attempts::repeatable(Backoff::patient());
         let found = self.read(access, transaction).await?;
         let mut plan = Plan::new(access, transaction, found)?;
@@ -44,24 +45,21 @@ impl Store {
         let mut token = Token::generate();
         loop {
             let mut items = plan.changes();
-            if let Some(keep) = keep {
-                let kept = (keep.answer)(&plan.versions());
-                let kept = kept.ok_or_else(|| Fault::unbuilt("the answer cannot be written"))?;
-                let (tenant, mark, now) = (access.tenant(), plan.mark(), plan.now());
-                items.push(Keeping { tenant, once: keep.once, kept, mark, now }.change());
-            }
+            let pending = PendingReply::to(&plan.versions(), reply, access.tenant(), plan.mark(), plan.now())?;
+            items.extend(pending.map(PendingReply::write));
             match self.table.attempt(&mut attempts, &token, items).await? {
-                Attempt::Written => return Ok(Written::Now(plan.versions())),
+                Attempt::Written => return Ok(Applied::Now(plan.versions())),
                 Attempt::Conflict => return Err(TransactError::Conflict),
                 Attempt::Again => {}
                 Attempt::Rejected(mut verdicts) => {
-                    let key = if keep.is_some() { verdicts.pop() } else { None };
-                    // The key decides, whatever became of the rest: what it was used for may be why the rest is refused.
-                    if let (Some(keep), Some(Verdict::Failed(Some(item)))) = (keep, key) {
-                        return Ok(Written::Before(answered(keep.once, plan.mark(), item)?));
+                    if let Some(request) = reply.request()
+                        // The stored reply decides, whatever the other verdicts are: its own transaction may be why they fail.
+                        && let Some(Verdict::Failed(Some(item))) = verdicts.pop()
+                    {
+                        return Ok(Applied::Before(replay(request, plan.mark(), item)?));
                     }
                     if plan.made_one_of(&verdicts) {
-                        return Ok(Written::Now(plan.versions()));
+                        return Ok(Applied::Now(plan.versions()));
                     }
                     // An earlier attempt may still arrive, and find that the conditions hold.
                     if let Some(fault) = attempts.doubt() {
@@ -74,7 +72,7 @@ impl Store {
                 }
             }
             token = token.after(&attempts);
-            // A plan that rests on nothing read, or that may still be carried out, is sent again as it is.
+            // A plan that read nothing, or that may still be applied, is retried unchanged.
             if plan::reads(transaction) && !attempts.in_doubt() {
                 let found = self.read(access, transaction).await?;
                 plan = Plan::new(access, transaction, found)?;
@@ -82,7 +80,7 @@ impl Store {
         }
     }
 
-    /// Reads what the plan for a transaction depends on, strongly consistent.
+    /// Reads the items that the plan for a transaction depends on, strongly consistent.
     async fn read(&self, access: &Access<RecordsWrite>, transaction: &Transaction<'_>) -> Result<Found, TransactError> {
         let operations = transaction.operations().iter().filter(|operation| plan::needs_to_know(operation));
         let keys = operations.map(|operation| plan::key(access, operation)).collect();

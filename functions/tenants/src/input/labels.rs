@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use service::http::{Body, Problem};
 
-use super::{invalid, member, text};
+use super::text;
 
-/// The most labels of a tenant.
+/// The maximum number of labels of a tenant.
 const MAX_LABELS: usize = 50;
 
 /// The labels by their names.
@@ -15,17 +15,17 @@ type Labels = BTreeMap<String, String>;
 /// What a merge patch (RFC 7396) does to a tenant's labels.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LabelsPatch {
-    /// It does not mention them.
+    /// It does not mention the labels.
     Keep,
-    /// It removes them all.
+    /// It removes all labels.
     Clear,
-    /// It sets those that have a value here, and removes the others.
+    /// It sets the labels that have a value here, and removes those without one.
     Merge(BTreeMap<String, Option<String>>),
 }
 
 /// The labels of a new tenant.
 pub(super) fn all(body: &Body<'_>) -> Result<Labels, Problem> {
-    let labels: Labels = member(body, "labels", "an object of strings")?.unwrap_or_default();
+    let labels: Labels = body.optional("labels", "an object of strings")?.unwrap_or_default();
     for (name, value) in &labels {
         text("labels", name.clone())?;
         text("labels", value.clone())?;
@@ -41,7 +41,7 @@ impl LabelsPatch {
             return Ok(Self::Clear);
         }
         let form = "an object whose values are strings, or null to remove a label";
-        let Some(changes) = member::<BTreeMap<String, Option<String>>>(body, "labels", form)? else {
+        let Some(changes) = body.optional::<BTreeMap<String, Option<String>>>("labels", form)? else {
             return Ok(Self::Keep);
         };
         for (name, value) in &changes {
@@ -53,7 +53,7 @@ impl LabelsPatch {
         Ok(Self::Merge(changes))
     }
 
-    /// Changes the labels, of which there may not be too many afterwards.
+    /// Applies the patch, unless the tenant would have too many labels afterwards.
     pub(crate) fn apply(self, labels: &mut Labels) -> Result<(), Problem> {
         match self {
             Self::Keep => return Ok(()),
@@ -73,7 +73,7 @@ impl LabelsPatch {
 
 fn check_count(labels: &Labels) -> Result<(), Problem> {
     if labels.len() > MAX_LABELS {
-        return Err(invalid(&format!("A tenant can have at most {MAX_LABELS} labels.")));
+        return Err(Problem::invalid_body(format!("A tenant can have at most {MAX_LABELS} labels.")));
     }
     Ok(())
 }

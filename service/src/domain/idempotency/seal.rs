@@ -1,63 +1,64 @@
-//! Answers with a secret, kept so that only who has the idempotency key can read them.
+//! Encryption of replies that contain a secret: only the holder of the idempotency key can read them.
 //!
-//! The table has a digest of the key and not the key. So what is sealed under a key that is derived from it is of no use
-//! to a reader of the table, as long as the idempotency key cannot be found by trying.
+//! The table holds a hash of the idempotency key, not the key itself. The encryption key is derived from the idempotency key,
+//! so a reader of the table cannot decrypt the reply, as long as the idempotency key cannot be guessed.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::rand;
 
-use super::Once;
+use super::KeyedRequest;
 
 const SALT_BYTES: usize = 32;
 
-/// What the derived key is for (RFC 5869, section 3.2).
+/// The purpose of the derived encryption key (RFC 5869, section 3.2). The text is part of the key derivation, so a change
+/// would make all stored replies unreadable.
 const PURPOSE: &[u8] = b"tenantry kept answer";
 
-/// A text under AES-256-GCM.
+/// A text that is encrypted with AES-256-GCM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// Of the derived key, and no other's.
+    /// The salt of the key derivation, unique to this text.
     pub salt: Vec<u8>,
-    /// The text and its tag.
+    /// The ciphertext, followed by its authentication tag.
     pub text: Vec<u8>,
 }
 
 impl Sealed {
-    /// Seals a text for a request. `None` where the machine has no randomness.
+    /// Encrypts a text for a request. Returns `None` if the system has no source of random numbers.
     #[must_use]
-    pub fn seal(once: &Once, text: &str) -> Option<Self> {
+    pub fn seal(request: &KeyedRequest, text: &str) -> Option<Self> {
         let mut salt = vec![0; SALT_BYTES];
         rand::fill(&mut salt).ok()?;
         let mut text = text.as_bytes().to_vec();
-        key(once, &salt).ok()?.seal_in_place_append_tag(nonce(), bound_to(once), &mut text).ok()?;
+        key(request, &salt).ok()?.seal_in_place_append_tag(nonce(), bound_to(request), &mut text).ok()?;
         Some(Self { salt, text })
     }
 
-    /// Opens it for a request like the one it was sealed for.
+    /// Decrypts the text for a request that equals the one it was encrypted for.
     #[must_use]
-    pub fn open(&self, once: &Once) -> Option<String> {
+    pub fn open(&self, request: &KeyedRequest) -> Option<String> {
         let mut text = self.text.clone();
-        let opened = key(once, &self.salt).ok()?.open_in_place(nonce(), bound_to(once), &mut text).ok()?;
+        let opened = key(request, &self.salt).ok()?.open_in_place(nonce(), bound_to(request), &mut text).ok()?;
         String::from_utf8(opened.to_vec()).ok()
     }
 }
 
-fn key(once: &Once, salt: &[u8]) -> Result<LessSafeKey, Unspecified> {
-    let secret = Salt::new(HKDF_SHA256, salt).extract(once.key.0.as_bytes());
+fn key(request: &KeyedRequest, salt: &[u8]) -> Result<LessSafeKey, Unspecified> {
+    let secret = Salt::new(HKDF_SHA256, salt).extract(request.key.0.as_bytes());
     let key = UnboundKey::from(secret.expand(&[PURPOSE], &AES_256_GCM)?);
     Ok(LessSafeKey::new(key))
 }
 
-/// Always the same: the salt makes a key that seals one text.
+/// The nonce, which is always the same: the salt makes the key unique, and each key encrypts one text.
 fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
-/// So that one answer cannot be put in another's place.
-fn bound_to(once: &Once) -> Aad<Vec<u8>> {
-    Aad::from([once.digest.as_bytes(), once.fingerprint.as_bytes()].concat())
+/// Binds the ciphertext to its request, so that one stored reply cannot be put in another's place.
+fn bound_to(request: &KeyedRequest) -> Aad<Vec<u8>> {
+    Aad::from([request.digest.as_bytes(), request.fingerprint.as_bytes()].concat())
 }
 
 #[cfg(test)]
@@ -65,20 +66,20 @@ mod tests {
     use super::*;
     use crate::domain::idempotency::{Fingerprint, IdempotencyKey};
 
-    fn once(key: &str, route: &str, request: u8) -> Once {
-        Once::new(IdempotencyKey::parse(key).unwrap(), ("POST", route), Fingerprint([request; 32]))
+    fn keyed(key: &str, route: &str, request: u8) -> KeyedRequest {
+        KeyedRequest::new(IdempotencyKey::parse(key).unwrap(), ("POST", route), Fingerprint([request; 32]))
     }
 
     #[test]
     fn only_the_same_request_with_the_same_key_opens_it() {
-        let first = once("8e03978e-40d5-43e8-bc93-6894a57f9324", "/tokens", 1);
+        let first = keyed("8e03978e-40d5-43e8-bc93-6894a57f9324", "/tokens", 1);
         let sealed = Sealed::seal(&first, "tnt_secret").unwrap();
         assert_eq!(sealed.open(&first).as_deref(), Some("tnt_secret"));
         assert!(!sealed.text.windows(4).any(|part| part == b"tnt_"));
-        for other in [once("other", "/tokens", 1), once("8e03978e-40d5-43e8-bc93-6894a57f9324", "/others", 1)] {
+        for other in [keyed("other", "/tokens", 1), keyed("8e03978e-40d5-43e8-bc93-6894a57f9324", "/others", 1)] {
             assert_eq!(sealed.open(&other), None);
         }
-        assert_eq!(sealed.open(&once("8e03978e-40d5-43e8-bc93-6894a57f9324", "/tokens", 2)), None);
+        assert_eq!(sealed.open(&keyed("8e03978e-40d5-43e8-bc93-6894a57f9324", "/tokens", 2)), None);
         let mut broken = sealed.clone();
         broken.text[0] ^= 1;
         assert_eq!(broken.open(&first), None);

@@ -9,7 +9,7 @@ use crate::domain::data::DataError;
 use crate::domain::machine_token::{InvalidName, InvalidTokenId, ScopesError};
 use crate::domain::record::{InvalidCollectionName, InvalidRecordId};
 use crate::domain::transaction::{FailedOperation, InvalidTransaction, MAX_BYTES, OperationError};
-use crate::store::{Fault, ListError, OnceError, ReadError, RevokeError, TransactError, WriteError};
+use crate::store::{CommitError, Fault, ListError, ReadError, RevokeError, TransactError, WriteError};
 
 impl From<NoCaller> for Problem {
     fn from(error: NoCaller) -> Self {
@@ -28,32 +28,32 @@ impl From<MissingScope> for Problem {
 
 impl From<InvalidCollectionName> for Problem {
     fn from(error: InvalidCollectionName) -> Self {
-        Self::new(Code::InvalidParameter, error.to_string())
+        Self::invalid_parameter(error.to_string())
     }
 }
 
 impl From<InvalidRecordId> for Problem {
     fn from(error: InvalidRecordId) -> Self {
-        Self::new(Code::InvalidParameter, error.to_string())
+        Self::invalid_parameter(error.to_string())
     }
 }
 
 impl From<InvalidTokenId> for Problem {
     fn from(error: InvalidTokenId) -> Self {
-        Self::new(Code::InvalidParameter, error.to_string())
+        Self::invalid_parameter(error.to_string())
     }
 }
 
 impl From<InvalidName> for Problem {
     fn from(error: InvalidName) -> Self {
-        Self::new(Code::InvalidBody, error.to_string())
+        Self::invalid_body(error.to_string())
     }
 }
 
 impl From<ScopesError> for Problem {
     fn from(error: ScopesError) -> Self {
         match error {
-            ScopesError::None => Self::new(Code::InvalidBody, error.to_string()),
+            ScopesError::None => Self::invalid_body(error.to_string()),
             ScopesError::Beyond => Self::new(Code::InsufficientScope, error.to_string())
                 .with_challenge("Bearer error=\"insufficient_scope\""),
         }
@@ -136,19 +136,19 @@ impl From<WriteError> for Problem {
     }
 }
 
-impl From<OnceError> for Problem {
-    fn from(error: OnceError) -> Self {
+impl From<CommitError> for Problem {
+    fn from(error: CommitError) -> Self {
         match error {
-            OnceError::KeyReused => key_reused(),
-            OnceError::Conflict => conflict("this resource"),
-            OnceError::Fault(fault) => fault.into(),
+            CommitError::KeyReused => key_reused(),
+            CommitError::Conflict => conflict("this resource"),
+            CommitError::Fault(fault) => fault.into(),
         }
     }
 }
 
 impl From<InvalidTransaction> for Problem {
     fn from(error: InvalidTransaction) -> Self {
-        Self::new(Code::InvalidBody, error.to_string())
+        Self::invalid_body(error.to_string())
     }
 }
 

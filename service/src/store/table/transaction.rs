@@ -10,7 +10,7 @@ use super::backoff::Backoff;
 use super::item_write::ItemWrite;
 use super::{Fault, Table};
 use crate::runtime::aws::describe;
-use crate::store::OnceError;
+use crate::store::CommitError;
 use crate::store::item::Item;
 
 /// By it `DynamoDB` knows for 10 minutes that a transaction is one that it has done (`ClientRequestToken`).
@@ -138,10 +138,10 @@ impl Table {
     }
 
     /// Makes these writes, which have no conditions: so whatever cancels them passes.
-    pub(in crate::store) async fn write_all(&self, writes: Vec<ItemWrite>) -> Result<(), OnceError> {
+    pub(in crate::store) async fn write_all(&self, writes: Vec<ItemWrite>) -> Result<(), CommitError> {
         match self.transact(writes).await? {
             Outcome::Written => Ok(()),
-            Outcome::Conflict => Err(OnceError::Conflict),
+            Outcome::Conflict => Err(CommitError::Conflict),
             Outcome::Rejected { .. } => Err(unexpected_rejection().into()),
         }
     }

@@ -57,7 +57,7 @@ impl Store {
 
     /// Last, because it takes a look at each of their partitions to see that there are none.
     async fn purge_answers(&self, tenant: &TenantId) -> Result<Purged, Fault> {
-        for partition in keys::answers(tenant) {
+        for partition in keys::stored_reply_partitions(tenant) {
             let answers = self.some_of(&partition, None, BATCH).await?;
             if !answers.is_empty() {
                 return self.delete(answers).await.map(Purged::Removed);
