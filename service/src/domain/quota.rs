@@ -1,15 +1,15 @@
 //! Hard monthly quotas without a write for each request: the protocol of leases.
 //!
-//! A tenant's month has one row. Its `leased` says how many units of the quota were handed out, a unit for each request. An
-//! execution environment takes a block of units with one conditional update, spends them from memory, and gives back what
-//! is left. The same update reports what the requests used. `leased` never exceeds the limit, and no environment spends a
-//! unit that it was not handed: so the limit holds, whatever crashes.
+//! A tenant's month has one row. Its `leased` is the number of units of the quota that were handed out, a unit for each
+//! request. An execution environment takes a block of units with one conditional update, spends them from memory, and gives
+//! back what is left. The same update reports what the requests used. `leased` never exceeds the limit, and no execution
+//! environment spends a unit that it was not handed: so the limit holds, whatever crashes.
 //!
-//! What makes an update count once, however often it is sent and however late it arrives, is a chain. Each environment has a
-//! mark in the row: the sequence number of its last update. Each [`UsageUpdate`] names the mark that it comes after, and its
-//! condition holds the row to that mark. So of all updates that come after the same mark at most one is ever applied, and the
-//! mark tells which. An update without a response stays [in doubt](Account) until the mark is seen. Until then, what it gives
-//! back is not spent, what it takes is not held, and what it reports is not dropped.
+//! A chain of marks makes each update count once, however often it is sent and however late it arrives. Each execution
+//! environment has a mark in the row: the sequence number of its last update. Each [`UsageUpdate`] names the mark that it
+//! comes after, and its condition requires that mark. So of all updates that come after the same mark at most one is ever
+//! applied, and the mark shows which. An update without a response stays [in doubt](Account) until the mark is seen. Until
+//! then, what it gives back is not spent, what it takes is not held, and what it reports is not dropped.
 //!
 //! # An example
 //!
@@ -42,8 +42,8 @@
 //! update 2 been lost on its way to the row, update 3 would have been applied. Then update 2 could not be applied any more
 //! even if it arrived later, because A's mark would be 3.
 //!
-//! This module is the protocol alone: it makes [updates](UsageUpdate) and learns from [outcomes](UpdateOutcome). `store::quota` writes
-//! them, `ledger` holds the accounts of an execution environment.
+//! This module is the protocol alone: it makes [updates](UsageUpdate) and applies their [outcomes](UpdateOutcome) to an
+//! [account](Account). `store::quota` sends the updates, and `ledger` holds the accounts of an execution environment.
 
 mod account;
 mod update;
@@ -61,37 +61,39 @@ pub use update::{Lease, Row, UpdateOutcome, UsageUpdate};
 
 use crate::domain::time::{CLOCK_SKEW, SIGNATURE_LIFETIME, Timestamp};
 
-/// How long units are held without a word: what is left of an older lease goes back.
+/// The time for which leased units may be spent. What is left of an older lease is given back.
 pub const LEASE: Duration = Duration::from_mins(1);
-/// How long a used up quota is not asked about again.
-pub const PAUSE: Duration = Duration::from_secs(5);
-/// How long an environment's first update in a row is sent again. Its later ones come after a mark, so they may be sent
-/// at any time.
-const RESEND: Duration = Duration::from_mins(5);
-/// How old a mark is when others may remove it: no update that comes after it can arrive any more.
-const SILENT: Duration = RESEND.saturating_add(SIGNATURE_LIFETIME).saturating_add(CLOCK_SKEW);
-/// How many marks an update removes at most.
-const FORGOTTEN: usize = 4;
-/// The first block of an account, which does not know the row. The next ones double, as long as they are used up young.
+/// The time after which a quota that was found used up is checked again.
+const RECHECK: Duration = Duration::from_secs(5);
+/// The time for which an execution environment retries its first update of a row. Later updates name the mark that they come
+/// after, so they may be retried at any time.
+const RETRY: Duration = Duration::from_mins(5);
+/// The age at which other execution environments may remove a mark: no update that comes after it can arrive any more.
+const SILENT: Duration = RETRY.saturating_add(SIGNATURE_LIFETIME).saturating_add(CLOCK_SKEW);
+/// The most marks that one update removes.
+const MOST_FORGOTTEN: usize = 4;
+/// The units in the first block of an account, which has not seen the row yet. Each block is twice the one before, as long as
+/// blocks are used up before they are as old as a [`LEASE`].
 const FIRST_BLOCK: u64 = 1;
-/// The largest block.
+/// The units in the largest block.
 const LARGEST_BLOCK: u64 = 500;
-/// The part of what remains that a block takes at most.
+/// A block takes at most this fraction (1/25) of what remains.
 const SHARE: u64 = 25;
-/// The part of an equal share that a block takes at most, where many environments are at work. Lambda leaves some of them
-/// idle without a word: what they hold is missing elsewhere.
+/// A block takes at most this fraction (1/8) of an equal share, where many execution environments are active. Lambda leaves
+/// some of them idle without notice, and the units that they hold are missing elsewhere.
 const FAIR_SHARE: u64 = 8;
 
-/// What an operator said of one tenant. As kept in a month's row it stands over what the caller's token says.
+/// The plan and the quota that an operator set for one tenant. Those that are stored in a month's usage row take precedence
+/// over those in the caller's authorizer context.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The plan.
     pub plan: Option<String>,
-    /// The tenant's own quota; `None` with a plan means the plan's.
+    /// The tenant's own quota, in requests a month. `None` beside a plan means that the plan's quota applies.
     pub quota: Option<u64>,
 }
 
-/// The plans' monthly quotas in requests, by plan.
+/// The monthly quota of each plan, in requests. In JSON: an object with a member for each plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Quotas(BTreeMap<String, u64>);
@@ -102,7 +104,8 @@ pub struct Quotas(BTreeMap<String, u64>);
 pub struct UnknownPlan(String);
 
 impl Quotas {
-    /// The limit of a tenant: the row's terms, else those that the caller came with.
+    /// Returns a tenant's limit, in requests a month: by the terms of the usage row, or else by the plan and the quota of the
+    /// caller.
     pub fn limit(&self, row: &Terms, plan: &str, quota: Option<u64>) -> Result<u64, UnknownPlan> {
         let of_plan = |plan: &str| self.0.get(plan).copied().ok_or_else(|| UnknownPlan(plan.to_owned()));
         match (row, quota) {
@@ -114,28 +117,30 @@ impl Quotas {
     }
 }
 
-/// What becomes of a request while the table does not respond and no unit is held.
+/// The parameter `QuotaWhenUnavailable`: whether a request is served while DynamoDB does not respond and no unit is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenUnavailable {
-    /// `refuse`: it is answered with a 503, so that the quota holds.
+    /// `refuse`: the response is a 503, so that the quota holds.
     Refuse,
-    /// `allow`: it goes on, and is counted when the table responds again. The quota may be exceeded by as many.
+    /// `allow`: the request is served, and is counted once DynamoDB responds again. The quota may be exceeded by the number
+    /// of such requests.
     Allow,
 }
 
-/// The id of an environment, in the rows that it updates.
+/// The id of an execution environment in the usage rows that it updates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Environment(String);
 
 impl Environment {
-    /// A new one. Short, because a row has one for each environment that works for the tenant, and every update pays for
-    /// the row's size; of 62 to the power of 8, so that no two meet.
+    /// Generates an id of 8 letters and digits. It is short, because a row has one for each execution environment that serves
+    /// the tenant, and the cost of an update grows with the row's size. Among 62 to the power of 8 ids, no two execution
+    /// environments of a row get the same one.
     #[must_use]
     pub fn generate() -> Self {
         Self(Alphanumeric.sample_string(&mut rand::rng(), 8))
     }
 
-    /// As a row has it.
+    /// Reads an id that is stored in a row.
     #[must_use]
     pub fn stored(id: &str) -> Self {
         Self(id.to_owned())
@@ -148,7 +153,8 @@ impl fmt::Display for Environment {
     }
 }
 
-/// The sequence numbers of an environment: milliseconds since 1970, but always growing.
+/// The sequence numbers of an execution environment's updates: milliseconds since 1970, but strictly increasing whatever the
+/// clock does.
 #[derive(Debug, Default)]
 pub struct Sequence(AtomicI64);
 

@@ -1,8 +1,8 @@
-//! The protocol in random histories: environments with clocks that differ, crashes, responses that are lost, tries that
-//! arrive late or twice, month ends, limits that an operator changes, tenants that are offboarded.
+//! A model that runs the protocol through random histories: execution environments whose clocks differ, crashes, lost
+//! responses, attempts that arrive late or twice, month ends, limits that an operator changes, tenants that are offboarded.
 //!
-//! [`apply`] is the row's part, as DynamoDB evaluates the condition that `store::quota` writes; a test there holds the
-//! two to the same. Each way of [`Weak`]ening it is found to break the histories, so none of its terms is in vain.
+//! [`apply`] is the row's part, as DynamoDB evaluates the condition that `store::quota` writes; a test there compares the
+//! two. Each way of [`Weak`]ening the condition is shown to break the histories, so each of its terms is needed.
 
 mod history;
 mod world;
@@ -13,31 +13,31 @@ use super::*;
 use history::{Action, Fate, History, history};
 use world::run;
 
-/// How many histories are tried.
+/// The number of histories in a run.
 const HISTORIES: u32 = 10_000;
 const ENVIRONMENTS: usize = 4;
-/// How long a request may be on its way: after that, AWS does not take its signature.
+/// The time in milliseconds within which a request may arrive. After that AWS rejects its signature.
 const LATE: u64 = 15 * 60 * 1000;
 
-/// A condition that is not what it has to be.
+/// A defect of the condition, which the histories have to reveal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weak {
-    /// The limit is held to before the update, and not after it.
+    /// The limit is checked before the update, and not after it.
     Ceiling,
-    /// Not at all.
+    /// The limit is not checked at all.
     NoCeiling,
-    /// An update counts as often as it arrives.
+    /// An update is applied as often as it arrives.
     NoMark,
-    /// An update only has to be newer than the last one. This is not enough: an update that was refused, and then made
-    /// anew, can still arrive.
+    /// An update only has to be newer than the last one. This is not enough: an update that was rejected, and then replaced by
+    /// a new one, can still arrive.
     NewerMark,
-    /// The terms that the limit comes from may be others by now.
+    /// The terms from which the limit was computed may have changed.
     NoTerms,
-    /// Marks are removed on the word of a row that was seen some time ago.
+    /// Marks are removed although they may have been renewed since the row was read.
     NoSilence,
 }
 
-/// Applies an update if its condition holds.
+/// Applies an update if its condition holds, and returns whether it did.
 pub(crate) fn apply(row: &mut Row, environment: &Environment, update: &UsageUpdate, weak: Option<Weak>) -> bool {
     let mark = row.marks.get(environment).copied();
     let in_turn = match weak {
@@ -59,7 +59,7 @@ pub(crate) fn apply(row: &mut Row, environment: &Environment, update: &UsageUpda
     if !in_turn || !holds {
         return false;
     }
-    // More is given back than was ever handed out only if a condition is weak.
+    // More is given back than was handed out only if the condition is weakened.
     row.leased = u64::try_from(i64::try_from(row.leased).unwrap() + update.change()).unwrap_or_default();
     row.usage += update.usage;
     row.updates += 1;
@@ -71,7 +71,7 @@ pub(crate) fn apply(row: &mut Row, environment: &Environment, update: &UsageUpda
 }
 
 fn try_all(weak: Option<Weak>) -> Result<(), TestError<History>> {
-    // Shrinking is for people to read: a weakness need not be read.
+    // Shrinking makes a failed history readable. One that reveals a weakness is not read by anyone.
     let max_shrink_iters = if weak.is_none() { 2000 } else { 0 };
     let config = Config { cases: HISTORIES, failure_persistence: None, max_shrink_iters, ..Config::default() };
     TestRunner::new(config).run(&history(), |history| run(&history, weak))
@@ -85,13 +85,13 @@ fn no_history_oversells_strands_more_than_was_held_or_counts_twice() {
 }
 
 #[test]
-fn a_weaker_condition_is_found_out() {
+fn a_weaker_condition_breaks_the_histories() {
     for weak in [Weak::Ceiling, Weak::NoCeiling, Weak::NoMark, Weak::NewerMark, Weak::NoTerms] {
-        assert!(matches!(try_all(Some(weak)), Err(TestError::Fail(..))), "{weak:?} is not found out");
+        assert!(matches!(try_all(Some(weak)), Err(TestError::Fail(..))), "{weak:?} breaks no history");
     }
 }
 
-/// Too rare to be left to chance: an update is given up, and the report after it was applied.
+/// A case that is too rare for random histories: an update is given up, and the report after it was applied.
 #[test]
 fn an_update_that_is_given_up_takes_the_report_after_it_along() {
     let request = |fates, allow| Action::Requests { environment: 0, count: 1, fates, allow };
@@ -105,7 +105,8 @@ fn an_update_that_is_given_up_takes_the_report_after_it_along() {
     run(&History { plan: 100, skews: vec![0; ENVIRONMENTS], actions }, None).unwrap();
 }
 
-/// Too rare to be left to chance: somebody sees a mark that is old, and removes it when it is not any more.
+/// A case that is too rare for random histories: a mark is old when an execution environment reads it, and is renewed before
+/// it is removed.
 #[test]
 fn a_mark_is_removed_only_while_it_is_old() {
     let requests = |environment, count| Action::Requests { environment, count, fates: vec![], allow: false };
@@ -117,7 +118,7 @@ fn a_mark_is_removed_only_while_it_is_old() {
         requests(1, 1),
         Action::Settle { environment: 0, fate: Fate::Delivered },
     ];
-    // Late enough in the month before, by the clock, for all of it to be in December.
+    // The clocks are so far ahead that the whole history is in December.
     let history = History { plan: 3000, skews: vec![30 * 60 * 1000; ENVIRONMENTS], actions };
     run(&history, None).unwrap();
     assert!(run(&history, Some(Weak::NoSilence)).is_err());

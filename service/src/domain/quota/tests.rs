@@ -5,7 +5,7 @@ fn quotas() -> Quotas {
 }
 
 #[test]
-fn what_an_operator_says_stands_over_what_a_token_says() {
+fn terms_of_an_operator_take_precedence_over_those_of_the_caller() {
     let terms = |plan: Option<&str>, quota| Terms { plan: plan.map(ToOwned::to_owned), quota };
     for (row, caller, limit) in [
         (terms(None, None), ("free", None), Ok(100)),
@@ -21,13 +21,13 @@ fn what_an_operator_says_stands_over_what_a_token_says() {
 }
 
 #[test]
-fn numbers_grow_whatever_the_clock_does() {
+fn sequence_numbers_increase_whatever_the_clock_does() {
     let sequence = Sequence::default();
     let at = |millis| sequence.next(Timestamp::from_millis(millis));
     assert_eq!([at(5), at(5), at(9), at(2), at(100)], [5, 6, 9, 10, 100]);
 }
 
-/// A row that only this environment knows, and applies its updates as they are made.
+/// An execution environment that is the only one to update its row. Each of its updates gets a response at once.
 struct Alone {
     environment: Environment,
     account: Account,
@@ -65,23 +65,23 @@ fn at(secs: i64) -> Timestamp {
 }
 
 #[test]
-fn blocks_double_while_they_are_used_up_young_and_shrink_with_what_remains() {
+fn blocks_double_while_they_are_used_up_in_time_and_shrink_with_what_remains() {
     let mut alone = Alone::new();
     for _ in 0..2000 {
         assert!(alone.spend(at(0), 1_000_000));
     }
     let taken: Vec<u64> = alone.updates.iter().map(UsageUpdate::take).collect();
     assert_eq!(taken, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500, 500]);
-    // A lease that got old goes back, and the next is half of it.
+    // What is left of an old lease is given back, and the next block is half as large.
     assert!(alone.spend(at(60), 1_000_000));
     assert_eq!((alone.updates[12].give, alone.updates[12].take()), (11, 250));
-    // A 25th of the 1,000 that remain.
+    // The block is a 25th of the 1,000 units that remain.
     assert!(alone.spend(at(120), 3001));
     assert_eq!((alone.updates[13].give, alone.updates[13].take()), (249, 40));
 }
 
 #[test]
-fn a_busy_tenant_asks_the_table_less_than_once_in_fifty_requests() {
+fn a_busy_tenant_makes_less_than_one_update_in_fifty_requests() {
     for quota in [10_000, 100_000] {
         let mut alone = Alone::new();
         for _ in 0..quota {
@@ -95,21 +95,21 @@ fn a_busy_tenant_asks_the_table_less_than_once_in_fifty_requests() {
 }
 
 #[test]
-fn a_used_up_quota_is_asked_about_every_five_seconds() {
+fn a_used_up_quota_is_checked_again_every_five_seconds() {
     let mut alone = Alone::new();
     assert!(alone.spend(at(0), 1));
     assert!(!alone.spend(at(0), 1));
-    let asked = alone.updates.len();
+    let updates = alone.updates.len();
     assert!(!alone.spend(at(4), 1));
-    assert_eq!(alone.updates.len(), asked);
+    assert_eq!(alone.updates.len(), updates);
     assert!(!alone.spend(at(5), 1));
-    assert_eq!(alone.updates.len(), asked + 1);
+    assert_eq!(alone.updates.len(), updates + 1);
     assert!(alone.spend(at(10), 2));
     assert!(!Alone::new().spend(at(0), 0), "a quota of nothing, on a row that is not there");
 }
 
 #[test]
-fn many_environments_at_work_take_little_each() {
+fn each_of_many_active_environments_takes_little() {
     let mut alone = Alone::new();
     for n in 0..99 {
         alone.row.marks.insert(Environment::stored(&format!("busy{n}")), 100_000);
@@ -118,7 +118,7 @@ fn many_environments_at_work_take_little_each() {
     for _ in 0..100 {
         assert!(alone.spend(at(100), 8000));
     }
-    // An eighth of a hundredth, this one included.
+    // With this one, a hundred are active: the block is an eighth of a hundredth.
     assert!(alone.updates.iter().all(|update| update.take() <= 10), "{:?}", alone.updates);
     assert!(alone.updates.iter().any(|update| update.take() > 8));
 }
@@ -134,7 +134,7 @@ fn marks_of_silent_environments_are_removed_a_few_at_a_time() {
     for _ in 0..100_000 {
         alone.spend(now, 1_000_000);
     }
-    assert_eq!(alone.updates[1].lease.as_ref().unwrap().forget.len(), FORGOTTEN);
+    assert_eq!(alone.updates[1].lease.as_ref().unwrap().forget.len(), MOST_FORGOTTEN);
     let left: Vec<_> = alone.row.marks.keys().filter(|id| **id != alone.environment).collect();
     assert_eq!(left, [&Environment::stored("young")]);
 }
@@ -148,7 +148,7 @@ fn what_remains_is_what_was_not_handed_out_and_what_is_held() {
     assert_eq!(alone.account.remaining(500), alone.account.spendable(), "a limit that was lowered leaves what is held");
 }
 
-/// What the documentation of `quota` tells, step by step.
+/// The example in the documentation of `quota`, step by step.
 #[test]
 fn the_example_of_the_documentation() {
     let [a, b] = ["A", "B"].map(Environment::stored);
@@ -163,12 +163,12 @@ fn the_example_of_the_documentation() {
     of_a.apply_outcome(&first, UpdateOutcome::Applied(row.clone()), now);
     assert_eq!((of_a.spend(now, 100, &sequence), row.leased), (Step::Granted, 1));
 
-    // Its response is lost.
+    // The response of update 2 is lost.
     let second = update(&mut of_a);
     assert!(second.take() == 2 && model::apply(&mut row, &a, &second, None));
     assert_eq!((of_a.spendable(), row.leased), (0, 3));
 
-    // B crashes with what it holds.
+    // B crashes with the unit that it holds.
     let of_b = update(&mut Account::open(b.clone(), now));
     assert!(model::apply(&mut row, &b, &of_b, None));
     assert_eq!(row.leased, 4);

@@ -1,51 +1,51 @@
-//! What happens in a history, at random.
+//! Random histories.
 
 use proptest::prelude::*;
 
 use super::{ENVIRONMENTS, SWEEPERS};
 
-/// What becomes of a request to the table.
+/// What happens to a request to the table in transit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
     Delivered,
     ResponseLost,
     Lost,
-    /// It arrives when so much of the time is over for which its signature is valid, in parts of 256.
+    /// The request arrives when this part of its signature's lifetime has elapsed, in 256ths.
     Late(u8),
 }
 
-/// What a write makes.
+/// The item that a write creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Item {
     Token(u8),
     StoredReply(u8),
     /// The row of a collection.
     Row(u8),
-    /// The collection, and the record in it.
+    /// A record: its collection, and its id.
     Record(u8, u8),
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Action {
-    /// A client's request that writes.
+    /// A client's request that writes an item.
     Request {
         environment: usize,
         item: Item,
         /// The fates of the usage updates.
         updates: Vec<Fate>,
-        /// How long the function works on it before each of its writes, in milliseconds.
+        /// The time for which the function works before each of its writes, in milliseconds.
         working: u64,
         write: Fate,
     },
     Pass {
         millis: u64,
     },
-    /// The schedule comes to the tenant, and the function dies after so many parts of a look, if it comes so far.
+    /// The schedule works on the tenant. The function dies after this number of parts of a look, if it gets that far.
     Sweep {
         sweeper: usize,
         dies_after: Option<u8>,
     },
-    /// The environment is gone, and another one starts.
+    /// The execution environment is gone, and another one starts.
     Crash {
         environment: usize,
     },
@@ -53,11 +53,11 @@ pub(super) enum Action {
 
 #[derive(Debug, Clone)]
 pub(super) struct History {
-    /// By how much the clocks of environments, and then of sweepers, are ahead, in milliseconds.
+    /// The milliseconds by which the clocks of execution environments, and then of sweepers, are ahead.
     pub(super) skews: Vec<i64>,
-    /// How long before the end of a month it begins, in milliseconds.
+    /// The milliseconds from the start of the history to the end of the month.
     pub(super) before_month_end: u64,
-    /// Before the tenant is offboarded.
+    /// The actions before the tenant is offboarded.
     pub(super) before: Vec<Action>,
     pub(super) after: Vec<Action>,
 }
@@ -102,7 +102,7 @@ fn action() -> impl Strategy<Value = Action> {
 
 pub(super) fn history() -> impl Strategy<Value = History> {
     let actions = |most| prop::collection::vec(action(), 1..most);
-    // A difference of 10 minutes at most.
+    // The clocks differ by 10 minutes at most.
     let skews = prop::collection::vec(-300_000_i64..300_000, ENVIRONMENTS + SWEEPERS);
     (skews, 0_u64..1_200_000, actions(30), actions(40)).prop_map(|(skews, before_month_end, before, after)| History {
         skews,

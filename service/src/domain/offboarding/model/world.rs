@@ -1,4 +1,4 @@
-//! The tenant's items, its usage, and what is on its way to them; and what has to hold of them.
+//! The tenant's items, its usage rows and the writes in transit, and the invariants that hold for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,25 +11,25 @@ use crate::domain::quota::WhenUnavailable;
 use crate::domain::quota::{Account, Environment, Row, Sequence, Step, UpdateOutcome, UsageUpdate, model};
 use crate::domain::usage::Usage;
 
-/// How many items a part of a look removes.
+/// The most items that a part of a look removes.
 const BATCH: usize = 2;
-/// After how many parts of a look its progress is written.
+/// The number of parts of a look after which its progress is saved.
 const PARTS: usize = 3;
 const LIMIT: u64 = 1_000_000;
 
-struct Process {
+struct Running {
     id: Environment,
     sequence: Sequence,
     accounts: BTreeMap<Month, Account>,
-    /// The collections that it knows to have a row.
+    /// The collections that are known to have a row.
     known: BTreeSet<u8>,
 }
 
-/// A request to the table that is under way.
+/// A write in transit.
 struct Sent {
     arrives_at: Timestamp,
     item: Item,
-    /// Whether a client is told as soon as it arrives.
+    /// Whether the write is confirmed to a client when it arrives.
     confirmed: bool,
 }
 
@@ -41,17 +41,18 @@ struct World {
     rows: BTreeMap<Month, Row>,
     items: BTreeSet<Item>,
     sent: Vec<Sent>,
-    processes: Vec<Process>,
+    environments: Vec<Running>,
     born: usize,
-    /// As the tenant's row has it.
+    /// The state in the tenant's row.
     offboarding: Option<Offboarding>,
     is_offboarded: bool,
-    /// When the tenant was offboarded, and when the first item was removed, by a clock that is right.
-    asked_at: Option<Timestamp>,
+    /// The time at which an operator offboarded the tenant, by a clock that is right.
+    offboarded_at: Option<Timestamp>,
+    /// The time at which the first item was removed, by the same clock.
     removed_at: Option<Timestamp>,
 }
 
-/// What a part of a look did.
+/// The result of a part of a look.
 enum Purged {
     Removed,
     Emptied(String),
@@ -61,18 +62,19 @@ enum Purged {
 type Verdict = Result<(), TestCaseError>;
 
 impl World {
-    fn process(&mut self) -> Process {
+    /// Starts an execution environment.
+    fn start(&mut self) -> Running {
         self.born += 1;
         let id = Environment::stored(&format!("env{}", self.born));
-        Process { id, sequence: Sequence::default(), accounts: BTreeMap::new(), known: BTreeSet::new() }
+        Running { id, sequence: Sequence::default(), accounts: BTreeMap::new(), known: BTreeSet::new() }
     }
 
-    /// What one of the clocks says: those of environments come first.
+    /// Returns the time of one of the clocks. Those of execution environments come first.
     fn clock(&self, of: usize) -> Timestamp {
         Timestamp::from_millis(self.now.as_millis() + self.skews[of])
     }
 
-    /// When a request arrives that an environment sends after this time, if it does.
+    /// Returns when a request arrives that an execution environment sends after this time, or `None` if it is lost.
     fn arrival(&self, environment: usize, after: Duration, fate: Fate) -> Option<Timestamp> {
         let sent_at = self.now.plus(after);
         let valid = i64::try_from(SIGNATURE_LIFETIME.as_millis()).unwrap() + self.skews[environment];
@@ -85,12 +87,12 @@ impl World {
 
     /// Has an environment's account send an update. Returns whether there was a response.
     fn update(&mut self, environment: usize, month: Month, update: &UsageUpdate, fate: Fate) -> bool {
-        // Late updates are the matter of the quota's own model.
+        // The quota's own model covers late updates.
         if matches!(fate, Fate::Lost | Fate::Late(_)) {
             return false;
         }
         let now = self.clock(environment);
-        let Process { id, accounts, .. } = &mut self.processes[environment];
+        let Running { id, accounts, .. } = &mut self.environments[environment];
         let row = self.rows.entry(month).or_default();
         let applied = model::apply(row, id, update, None);
         let row = row.clone();
@@ -103,10 +105,10 @@ impl World {
         true
     }
 
-    /// Whether a request is admitted, as by the ledger.
+    /// Returns whether a request is admitted, by the rules of the ledger.
     fn admit(&mut self, environment: usize, fates: &[Fate]) -> bool {
-        // API Gateway lets the tenant in for as long as can be. Where every request needs a unit, that does not matter.
-        let lets_in = self.asked_at.is_none_or(|then| self.now.since(then) < tenant::STALE + AUTHORIZER_TTL);
+        // API Gateway admits the tenant for as long as is possible. Where every request needs a unit, that does not matter.
+        let lets_in = self.offboarded_at.is_none_or(|then| self.now.since(then) < tenant::STALE + AUTHORIZER_TTL);
         if self.when_unavailable == WhenUnavailable::Allow && !lets_in {
             return false;
         }
@@ -114,7 +116,7 @@ impl World {
         let month = Month::of(now);
         let mut fates = fates.iter().copied();
         for _ in 0..6 {
-            let Process { id, accounts, sequence, .. } = &mut self.processes[environment];
+            let Running { id, accounts, sequence, .. } = &mut self.environments[environment];
             let account = accounts.entry(month).or_insert_with(|| Account::open(id.clone(), now));
             match account.spend(now, LIMIT, sequence) {
                 Step::Granted => {
@@ -139,14 +141,14 @@ impl World {
         }
         let mut after = Duration::from_millis(working);
         if let Item::Record(collection, _) = item
-            && !self.processes[environment].known.contains(&collection)
+            && !self.environments[environment].known.contains(&collection)
         {
-            // The row first. The record is not sent before the row is known to be there.
+            // The collection's row comes first. The record is not sent before the row is known to exist.
             self.send(environment, after, Item::Row(collection), write, false);
             if !matches!(write, Fate::Delivered) {
                 return;
             }
-            self.processes[environment].known.insert(collection);
+            self.environments[environment].known.insert(collection);
             after *= 2;
         }
         self.send(environment, after, item, write, true);
@@ -181,12 +183,12 @@ impl World {
             }
         }
         self.offboarding = Some(Offboarding::begin(now));
-        self.asked_at = Some(self.now);
+        self.offboarded_at = Some(self.now);
     }
 
     fn ready_at(&self, offboarding: &Offboarding) -> Timestamp {
         match (self.weak, offboarding.looked_at) {
-            // What is enough where every request needs a unit.
+            // This wait would be long enough if every request needed a unit.
             (Some(Weak::Drain), None) if self.when_unavailable == WhenUnavailable::Allow => {
                 offboarding.ready_at(drain(WhenUnavailable::Refuse))
             }
@@ -196,7 +198,7 @@ impl World {
         }
     }
 
-    /// As the function `tenants` does it.
+    /// Sweeps as the function `tenants` does.
     fn sweep(&mut self, sweeper: usize, dies_after: Option<u8>) {
         let Some(mut offboarding) = self.offboarding.clone().filter(|_| !self.is_offboarded) else { return };
         let mut parts = 0;
@@ -228,7 +230,7 @@ impl World {
         }
     }
 
-    /// As `store::tenants::purge` does it.
+    /// Removes one part as `store::tenants::purge` does.
     fn purge(&mut self, after: Option<&str>) -> Purged {
         let some = |items: &BTreeSet<Item>, which: &dyn Fn(&Item) -> bool| -> Vec<Item> {
             items.iter().copied().filter(which).take(BATCH).collect()
@@ -271,7 +273,7 @@ impl World {
             }
             Action::Pass { millis } => self.pass(Duration::from_millis(*millis))?,
             Action::Sweep { sweeper, dies_after } => self.sweep(*sweeper, *dies_after),
-            Action::Crash { environment } => self.processes[*environment] = self.process(),
+            Action::Crash { environment } => self.environments[*environment] = self.start(),
         }
         self.check()
     }
@@ -293,14 +295,14 @@ pub(super) fn run(history: &History, weak: Option<Weak>, when_unavailable: WhenU
         rows: BTreeMap::new(),
         items: BTreeSet::new(),
         sent: Vec::new(),
-        processes: Vec::new(),
+        environments: Vec::new(),
         born: 0,
         offboarding: None,
         is_offboarded: false,
-        asked_at: None,
+        offboarded_at: None,
         removed_at: None,
     };
-    world.processes = (0..ENVIRONMENTS).map(|_| world.process()).collect();
+    world.environments = (0..ENVIRONMENTS).map(|_| world.start()).collect();
     for action in before {
         world.act(action)?;
     }
@@ -308,7 +310,7 @@ pub(super) fn run(history: &History, weak: Option<Weak>, when_unavailable: WhenU
     for action in after {
         world.act(action)?;
     }
-    // It ends, whatever died on the way, and whatever still comes.
+    // The offboarding ends, whatever died before and whatever arrives late.
     for minute in 0..240 {
         world.pass(Duration::from_mins(1))?;
         world.sweep(minute % 2, None);

@@ -1,11 +1,11 @@
-//! What happens in a history, at random.
+//! Random histories.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::{ENVIRONMENTS, LATE};
 
-/// What becomes of an update on its way.
+/// What happens to an update in transit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
     Delivered,
@@ -13,24 +13,25 @@ pub(super) enum Fate {
     Unseen,
     ResponseLost,
     Lost,
-    /// It arrives after this many milliseconds, and nobody waits for the response any more.
+    /// The update arrives after this many milliseconds, when its sender no longer waits for the response.
     Late(u64),
-    /// The first try arrives, and its response is lost; the second gets its response.
+    /// The first attempt arrives, and its response is lost. The second gets its response.
     Twice,
-    /// The first try arrives after this many milliseconds; the second gets its response at once.
+    /// The first attempt arrives after this many milliseconds. The second gets its response at once.
     Overtaken(u64),
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Action {
-    /// A tenant's requests, one after the other. The fates are those of the updates that they lead to, then all is well.
+    /// A tenant's requests, one after the other. The fates are those of the updates that they lead to. Further updates are
+    /// delivered.
     Requests {
         environment: usize,
         count: u8,
         fates: Vec<Fate>,
         allow: bool,
     },
-    /// A request that goes on while other things happen.
+    /// A request that is in progress during the next actions.
     Begin {
         environment: usize,
     },
@@ -40,12 +41,12 @@ pub(super) enum Action {
     Pass {
         millis: u64,
     },
-    /// An account that is overdue is settled on the way.
+    /// The overdue accounts are settled.
     Settle {
         environment: usize,
         fate: Fate,
     },
-    /// The environment is told to end, and another one starts.
+    /// The execution environment shuts down in order, and another one starts.
     Shutdown {
         environment: usize,
         fate: Fate,
@@ -57,7 +58,7 @@ pub(super) enum Action {
     Limit {
         quota: Option<u64>,
     },
-    /// An operator offboards the tenant, by the clock of this environment.
+    /// An operator offboards the tenant, at the time that this execution environment's clock shows.
     Close {
         environment: usize,
     },
@@ -106,7 +107,7 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 pub(super) fn history() -> impl Strategy<Value = History> {
-    // A difference of 10 minutes at most.
+    // The clocks differ by 10 minutes at most.
     let skews = prop::collection::vec(-300_000_i64..300_000, ENVIRONMENTS);
     let plan = prop_oneof![1_u64..60, 60_u64..3000];
     let actions = prop::collection::vec(action(), 1..60);

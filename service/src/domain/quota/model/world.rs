@@ -1,4 +1,4 @@
-//! The environments, the rows and the requests on their way, and what has to hold of them at every moment.
+//! The execution environments, the rows and the updates in transit, and the invariants that hold for them at every moment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::domain::offboarding;
 use crate::domain::quota::*;
 use crate::domain::usage::Usage;
 
-struct Process {
+struct Running {
     id: Environment,
     skew: i64,
     sequence: Sequence,
@@ -20,15 +20,16 @@ struct Process {
     begun: Vec<Month>,
 }
 
-/// What is known of a month from outside.
+/// The figures of a month, as an observer of the whole world counts them.
 #[derive(Debug, Default)]
 struct Figures {
     row: Row,
-    /// Requests that had a unit.
+    /// The number of requests that had a unit.
     granted: u64,
-    /// Requests that were let through without one.
+    /// The number of requests that were served without one.
     owed: u64,
-    /// The most units, requests owed, and requests to report, that can be lost with those who knew of them.
+    /// The most units, owed requests (`forgiven`) and unreported requests that can have been lost, by crashes and by doubts
+    /// that were given up.
     stranded: u64,
     forgiven: u64,
     unreported: u64,
@@ -40,8 +41,8 @@ struct World {
     terms: Terms,
     closed_at: Option<Timestamp>,
     months: BTreeMap<Month, Figures>,
-    processes: Vec<Process>,
-    on_their_way: Vec<(Timestamp, Month, Environment, UsageUpdate)>,
+    environments: Vec<Running>,
+    in_transit: Vec<(Timestamp, Month, Environment, UsageUpdate)>,
     born: usize,
     weak: Option<Weak>,
 }
@@ -62,23 +63,23 @@ impl World {
         // Half an hour before November ends.
         let now = Month::parse("2026-11").unwrap().end().minus(Duration::from_mins(30));
         let quotas = serde_json::from_str(&format!(r#"{{"plan": {}}}"#, history.plan)).unwrap();
-        let (months, on_their_way) = (BTreeMap::new(), Vec::new());
+        let (months, in_transit) = (BTreeMap::new(), Vec::new());
         let terms = Terms::default();
-        let (processes, closed_at) = (Vec::new(), None);
-        let mut world = Self { now, quotas, terms, closed_at, months, processes, on_their_way, born: 0, weak };
-        world.processes = history.skews.iter().map(|skew| world_process(&mut world.born, *skew)).collect();
+        let (environments, closed_at) = (Vec::new(), None);
+        let mut world = Self { now, quotas, terms, closed_at, months, environments, in_transit, born: 0, weak };
+        world.environments = history.skews.iter().map(|skew| start(&mut world.born, *skew)).collect();
         world
     }
 
     fn clock(&self, environment: usize) -> Timestamp {
-        Timestamp::from_millis(self.now.as_millis() + self.processes[environment].skew)
+        Timestamp::from_millis(self.now.as_millis() + self.environments[environment].skew)
     }
 
     fn limit(&self, terms: &Terms) -> u64 {
         self.quotas.limit(terms, "plan", None).unwrap()
     }
 
-    /// An update arrives at the row.
+    /// Has an update arrive at the row. Returns whether it was applied, and the row after it.
     fn arrive(
         &mut self,
         month: Month,
@@ -103,10 +104,10 @@ impl World {
         update: &UsageUpdate,
         fate: Fate,
     ) -> Result<Option<UpdateOutcome>, TestCaseError> {
-        let id = self.processes[environment].id.clone();
+        let id = self.environments[environment].id.clone();
         let late = |world: &mut Self, millis| {
             let due = world.now.plus(Duration::from_millis(millis));
-            world.on_their_way.push((due, month, id.clone(), update.clone()));
+            world.in_transit.push((due, month, id.clone(), update.clone()));
         };
         let mut certain = true;
         match fate {
@@ -147,7 +148,7 @@ impl World {
     ) -> Result<bool, TestCaseError> {
         let Some(outcome) = self.send(environment, month, update, fate)? else { return Ok(false) };
         let now = self.clock(environment);
-        let account = self.processes[environment].accounts.get_mut(&month).unwrap();
+        let account = self.environments[environment].accounts.get_mut(&month).unwrap();
         account.apply_outcome(update, outcome, now);
         let given_up = account.take_given_up();
         self.lose(month, given_up);
@@ -155,7 +156,7 @@ impl World {
         Ok(true)
     }
 
-    /// One request, up to the handler. False if it was refused.
+    /// Makes one request, up to the handler. Returns the month whose unit it spent or owes, or `None` if it was rejected.
     fn request(
         &mut self,
         environment: usize,
@@ -166,7 +167,7 @@ impl World {
         let month = Month::of(now);
         self.months.entry(month).or_default();
         for _ in 0..6 {
-            let Process { id, accounts, sequence, .. } = &mut self.processes[environment];
+            let Running { id, accounts, sequence, .. } = &mut self.environments[environment];
             let account = accounts.entry(month).or_insert_with(|| Account::open(id.clone(), now));
             let limit = self.quotas.limit(account.terms(), "plan", None).unwrap();
             let step = account.spend(now, limit, sequence);
@@ -185,7 +186,7 @@ impl World {
                     let fate = fates.next().unwrap_or(Fate::Delivered);
                     if !self.deliver(environment, month, &update, fate)? {
                         if allow {
-                            let account = self.processes[environment].accounts.get_mut(&month).unwrap();
+                            let account = self.environments[environment].accounts.get_mut(&month).unwrap();
                             account.owe();
                             self.months.get_mut(&month).unwrap().owed += 1;
                         }
@@ -211,13 +212,13 @@ impl World {
                 let mut fates = fates.iter().copied();
                 for _ in 0..*count {
                     if let Some(month) = self.request(*environment, &mut fates, *allow)? {
-                        self.processes[*environment].accounts.get_mut(&month).unwrap().record(REQUEST);
+                        self.environments[*environment].accounts.get_mut(&month).unwrap().record(REQUEST);
                     }
                 }
             }
             Action::Begin { environment } => {
                 if let Some(month) = self.request(*environment, &mut std::iter::empty(), false)? {
-                    self.processes[*environment].begun.push(month);
+                    self.environments[*environment].begun.push(month);
                 }
             }
             Action::End { environment } => self.end_request(*environment),
@@ -250,7 +251,7 @@ impl World {
     }
 
     fn end_request(&mut self, environment: usize) {
-        let Process { begun, accounts, .. } = &mut self.processes[environment];
+        let Running { begun, accounts, .. } = &mut self.environments[environment];
         if let Some(month) = begun.pop() {
             accounts.get_mut(&month).unwrap().record(REQUEST);
         }
@@ -259,7 +260,7 @@ impl World {
     fn pass(&mut self, millis: u64) -> Verdict {
         self.now = self.now.plus(Duration::from_millis(millis));
         let now = self.now;
-        let mut due: Vec<_> = self.on_their_way.extract_if(.., |(due, ..)| *due <= now).collect();
+        let mut due: Vec<_> = self.in_transit.extract_if(.., |(due, ..)| *due <= now).collect();
         due.sort_by_key(|(due, ..)| *due);
         for (_, month, environment, update) in due {
             self.arrive(month, &environment, &update)?;
@@ -269,9 +270,9 @@ impl World {
 
     fn settle(&mut self, environment: usize, fate: Fate, which: impl Fn(&Account) -> bool) -> Verdict {
         let now = self.clock(environment);
-        let months: Vec<Month> = self.processes[environment].accounts.keys().copied().collect();
+        let months: Vec<Month> = self.environments[environment].accounts.keys().copied().collect();
         for month in months {
-            let Process { accounts, sequence, .. } = &mut self.processes[environment];
+            let Running { accounts, sequence, .. } = &mut self.environments[environment];
             let account = accounts.get_mut(&month).unwrap();
             if which(account) {
                 let update = account.report(now, sequence);
@@ -283,40 +284,41 @@ impl World {
         Ok(())
     }
 
-    /// What the environment knew is gone. Another one comes.
+    /// Ends an execution environment with everything that it holds in memory, and starts another one.
     fn crash(&mut self, environment: usize) {
-        let skew = self.processes[environment].skew;
-        let fresh = world_process(&mut self.born, skew);
-        let Process { accounts, .. } = std::mem::replace(&mut self.processes[environment], fresh);
+        let skew = self.environments[environment].skew;
+        let fresh = start(&mut self.born, skew);
+        let Running { accounts, .. } = std::mem::replace(&mut self.environments[environment], fresh);
         for (month, account) in accounts {
             self.lose(month, Some(account.at_stake()));
         }
     }
 
-    /// What holds at every moment.
+    /// Checks the invariants that hold at every moment.
     fn check(&self) -> Verdict {
         for (month, Figures { row, granted, owed, .. }) in &self.months {
-            let held = self.processes.iter().filter_map(|process| process.accounts.get(month)).map(Account::spendable);
+            let held =
+                self.environments.iter().filter_map(|running| running.accounts.get(month)).map(Account::spendable);
             let held: u64 = held.sum();
-            // What is spent, or can be without a question, was handed out.
+            // Units that are spent, or can be spent without another update, were handed out.
             prop_assert!(granted + held <= row.leased, "{granted} granted, {held} held, {} leased", row.leased);
             prop_assert!(row.usage.requests <= granted + owed, "{} reported", row.usage.requests);
         }
         Ok(())
     }
 
-    /// What holds when all is quiet again.
+    /// Checks what holds after all requests have ended and all updates have arrived.
     fn finish(mut self) -> Verdict {
         self.pass(LATE)?;
-        for environment in 0..self.processes.len() {
-            while !self.processes[environment].begun.is_empty() {
+        for environment in 0..self.environments.len() {
+            while !self.environments[environment].begun.is_empty() {
                 self.end_request(environment);
             }
-            // The first may find that an earlier update was applied, the second tells the rest.
+            // The first report may only reveal that an earlier update was applied. Those after it report the rest.
             for _ in 0..3 {
                 self.settle(environment, Fate::Delivered, |account| !account.is_settled())?;
             }
-            prop_assert!(self.processes[environment].accounts.values().all(Account::is_idle));
+            prop_assert!(self.environments[environment].accounts.values().all(Account::is_idle));
         }
         for month in self.months.values() {
             let Figures { row, granted, owed, stranded, forgiven, unreported } = month;
@@ -325,21 +327,21 @@ impl World {
             prop_assert!(row.leased + forgiven >= served, "{month:?}");
             let Usage { requests, units, memory_ms, .. } = row.usage;
             prop_assert!(requests <= served && served <= requests + unreported, "{unreported} unreported of {month:?}");
-            // All figures of a report, or none.
+            // Either all figures of a report are added, or none.
             prop_assert_eq!((units.read * 2.0, memory_ms), (units.write, requests * 256));
         }
         if self.closed_at.is_some() { Ok(()) } else { self.use_up() }
     }
 
-    /// The last unit of the quota can be used, and no other.
+    /// Checks that the last unit of the quota can be used.
     fn use_up(mut self) -> Verdict {
         let month = Month::of(self.clock(0));
-        let mut refused = 0;
-        while refused < 2 {
+        let mut used_up = 0;
+        while used_up < 2 {
             if let Some(month) = self.request(0, &mut std::iter::empty(), false)? {
-                self.processes[0].accounts.get_mut(&month).unwrap().record(REQUEST);
+                self.environments[0].accounts.get_mut(&month).unwrap().record(REQUEST);
             } else {
-                refused += 1;
+                used_up += 1;
                 self.pass(5000)?;
             }
             if Month::of(self.clock(0)) != month {
@@ -353,9 +355,10 @@ impl World {
     }
 }
 
-fn world_process(born: &mut usize, skew: i64) -> Process {
+/// Starts an execution environment.
+fn start(born: &mut usize, skew: i64) -> Running {
     *born += 1;
-    Process {
+    Running {
         id: Environment::stored(&format!("env{born}")),
         skew,
         sequence: Sequence::default(),
