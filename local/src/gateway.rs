@@ -41,7 +41,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-pub use self::access::Access;
+pub(crate) use self::access::Access;
 pub use self::certificate::CERTIFICATE;
 pub use self::keys::ApiKeys;
 
@@ -78,7 +78,7 @@ pub enum GatewayError {
 
 /// The REST API of a template.
 #[derive(Debug)]
-pub struct Gateway<F> {
+pub(crate) struct Gateway<F> {
     functions: F,
     router: Router,
     cors: Option<Cors>,
@@ -92,7 +92,7 @@ pub struct Gateway<F> {
 
 impl<F: Invoke> Gateway<F> {
     /// Serves the API of `template` with `functions`, for the holders of `keys`.
-    pub fn new(template: &Template, functions: F, keys: ApiKeys) -> Result<Self, GatewayError> {
+    pub(crate) fn new(template: &Template, functions: F, keys: ApiKeys) -> Result<Self, GatewayError> {
         let api = &template.api;
         if api.authorizer.is_none()
             && let Some(route) = api.routes.iter().find(|route| route.authorized)
@@ -114,7 +114,7 @@ impl<F: Invoke> Gateway<F> {
 
     /// Handles one request of `peer`. Every response has the request's id in a header, and its [`Access`] in its
     /// extensions.
-    pub async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+    pub(crate) async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let started = Instant::now();
         let (head, body) = request.into_parts();
         let mut context = Context::new(&head, peer, self.router.stage());

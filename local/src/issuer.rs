@@ -20,9 +20,9 @@ use self::key::SigningKey;
 use crate::seed::{OPERATOR, OPERATOR_SCOPE};
 
 /// The `aud` of every token.
-pub const AUDIENCE: &str = "tenantry";
+pub(crate) const AUDIENCE: &str = "tenantry";
 /// Every scope of a tenant, which a token has that asks for none.
-pub const TENANT_SCOPES: &str = "records:read records:write tokens:manage usage:read";
+const TENANT_SCOPES: &str = "records:read records:write tokens:manage usage:read";
 
 /// A scope of OpenID Connect that every client may ask for. It allows nothing in the API.
 const OPENID: &str = "openid";

@@ -128,7 +128,7 @@ const WAIT: Duration = Duration::from_secs(15);
 
 /// The largest event of a synchronous invocation, in bytes.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
-pub const REQUEST_LIMIT: usize = 6 * 1024 * 1024;
+const REQUEST_LIMIT: usize = 6 * 1024 * 1024;
 
 /// How many execution environments a function has whose template does not set `ReservedConcurrentExecutions`.
 ///

@@ -28,7 +28,7 @@ pub const DEMO: [DemoTenant; 2] = [
 pub const OPERATOR: &str = "operator";
 
 /// The scope of the [`OPERATOR`].
-pub const OPERATOR_SCOPE: &str = "tenants:admin";
+pub(crate) const OPERATOR_SCOPE: &str = "tenants:admin";
 
 /// The names of the demo tenants, each with the id that it stands for.
 #[must_use]

@@ -18,13 +18,13 @@ pub use parameters::ParameterError;
 pub use yaml::YamlError;
 
 /// The account that everything on this machine belongs to.
-pub const ACCOUNT: &str = "000000000000";
+pub(crate) const ACCOUNT: &str = "000000000000";
 
 /// The region that everything on this machine is in.
-pub const REGION: &str = "us-east-1";
+pub(crate) const REGION: &str = "us-east-1";
 
 /// The id of the REST API.
-pub const API_ID: &str = "local";
+pub(crate) const API_ID: &str = "local";
 
 /// The parts of a SAM template that have a meaning on this machine.
 #[derive(Debug, Clone)]
@@ -243,7 +243,7 @@ impl Template {
     }
 
     /// Reads a template from its text, as [`Template::read`] does.
-    pub fn parse(text: &str, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+    fn parse(text: &str, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         model::build(&yaml::parse(text)?, overrides)
     }
 }

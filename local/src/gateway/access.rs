@@ -19,7 +19,7 @@ const TIME: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[se
 
 /// A request and its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
+pub(crate) struct Access {
     /// When it came.
     pub time: OffsetDateTime,
     /// Its method.

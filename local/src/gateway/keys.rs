@@ -73,7 +73,7 @@ pub struct NewKey {
 
 /// What is changed of a key; `None` stays.
 #[derive(Debug, Clone, Default)]
-pub struct KeyChange {
+pub(crate) struct KeyChange {
     /// [`ApiKey::name`].
     pub name: Option<String>,
     /// [`ApiKey::description`].
@@ -122,12 +122,12 @@ struct Registry {
 impl ApiKeys {
     /// The file that keeps the keys of a folder.
     #[must_use]
-    pub fn file(folder: &Path) -> PathBuf {
+    pub(crate) fn file(folder: &Path) -> PathBuf {
         folder.join(FILE)
     }
 
     /// The keys that a folder keeps, and will keep.
-    pub fn open(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let file = Self::file(folder);
         let keys: Vec<ApiKey> = match fs::read(&file) {
             Ok(text) => serde_json::from_slice(&text)?,
@@ -212,7 +212,7 @@ impl ApiKeys {
     }
 
     /// Changes a key.
-    pub fn update(&self, id: &str, change: KeyChange) -> Result<ApiKey, KeyError> {
+    pub(crate) fn update(&self, id: &str, change: KeyChange) -> Result<ApiKey, KeyError> {
         let KeyChange { name, description, customer_id, enabled } = change;
         self.edit(id, |key| {
             key.name = name.or(key.name.take());
