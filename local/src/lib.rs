@@ -85,6 +85,8 @@ pub struct Options {
     pub data: Data,
     /// Another DynamoDB than the embedded one.
     pub dynamodb_endpoint: Option<String>,
+    /// Another endpoint at which functions manage API keys than the one that `local` serves.
+    pub api_gateway_endpoint: Option<String>,
     /// Whether the demo tenants are written, where they are missing.
     pub seed: bool,
     /// Values for the template's parameters.
@@ -105,6 +107,7 @@ impl Options {
             port: 0,
             data: Data::Memory,
             dynamodb_endpoint: None,
+            api_gateway_endpoint: None,
             seed: true,
             overrides: BTreeMap::new(),
             environments: runtime::default_environments(),
@@ -172,7 +175,6 @@ pub struct Local {
     schedules: Schedules,
     issuer: Issuer,
     keys: ApiKeys,
-    management: Management,
     database: Database,
     server: Server,
     /// Released last, when nothing uses the data any more.
@@ -182,11 +184,17 @@ pub struct Local {
 impl Local {
     /// Starts everything. Functions start with their first event.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        // First, so that a port in use is told before anything is built.
+        // First, so that a port in use is reported before anything is built.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-        let unusable = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(unusable)?;
-        let base_url = base_url(listener.local_addr().map_err(unusable)?.port());
+        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        Self::start_on(listener, options).await
+    }
+
+    /// Starts everything on a listener instead of the port in `options`, for a caller that has to know the address before.
+    pub async fn start_on(listener: TcpListener, options: Options) -> Result<Self, StartError> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let bound = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        let base_url = base_url(bound.port());
 
         let folder = options.data.folder();
         let lock = folder.map(|folder| FolderLock::take(folder, &base_url)).transpose()?;
@@ -209,11 +217,11 @@ impl Local {
         let keys = folder
             .map_or_else(|| Ok(ApiKeys::default()), ApiKeys::open)
             .map_err(|source| StartError::Keys { path: folder.map(ApiKeys::file).unwrap_or_default(), source })?;
-        let management = Management::new(keys.clone(), &template);
+        let management = Management::new(keys.clone(), &template.plans);
 
         let runtime = RuntimeOptions {
             base_url: base_url.clone(),
-            api_gateway_endpoint: management::endpoint(&base_url),
+            api_gateway_endpoint: options.api_gateway_endpoint.unwrap_or_else(|| management::endpoint(&base_url)),
             dynamodb_endpoint: database.endpoint().to_owned(),
             environments: options.environments,
             quiet: options.quiet,
@@ -234,7 +242,7 @@ impl Local {
         if options.seed {
             seed::seed(&functions, &store, &keys).await?;
         }
-        Ok(Self { base_url, stage, functions, schedules, issuer, keys, management, database, server, _lock: lock })
+        Ok(Self { base_url, stage, functions, schedules, issuer, keys, database, server, _lock: lock })
     }
 
     /// Where the API is: `http://127.0.0.1:3000/v1`.
@@ -271,12 +279,6 @@ impl Local {
     #[must_use]
     pub fn keys(&self) -> &ApiKeys {
         &self.keys
-    }
-
-    /// API Gateway's management calls, to see them and to make them fail.
-    #[must_use]
-    pub fn management(&self) -> &Management {
-        &self.management
     }
 
     /// Ends everything. What is under way gets an error.

@@ -89,11 +89,9 @@ async fn a_data_folder_keeps_the_issuers_key_the_rows_and_the_api_keys() {
 async fn a_key_can_be_managed_beside_the_api() {
     let folder = tempfile::tempdir().unwrap();
     let local = Local::start(options(folder.path())).await.unwrap();
-    let call = reqwest::Client::new().get(format!("{}{}/usageplans", local.base_url(), management::PATH));
+    let call = reqwest::Client::new().get(format!("{}/usageplans", management::endpoint(local.base_url())));
     let plans = call.header("authorization", "AWS4-HMAC-SHA256 -").send().await.unwrap().json::<Value>().await.unwrap();
     assert_eq!(plans["item"].as_array().unwrap().len(), 3);
-    let calls = local.management().calls();
-    assert_eq!(calls[0].operation, management::Operation::GetUsagePlans);
     local.shutdown().await;
 }
 

@@ -150,7 +150,7 @@ async fn bad_input_is_told_and_leaves_nothing() {
         operator.post(TENANTS, &body).await.expect_problem(status, code);
     }
     assert_eq!(operator.get(TENANTS).await.json()["items"], json!([]));
-    assert_eq!(api.local.management().calls(), []);
+    assert_eq!(api.api_gateway.calls(), []);
 
     onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     let other = onboard(&operator, &json!({"name": "Other", "plan": "free"})).await;

@@ -9,9 +9,9 @@ use aws_sdk_dynamodb::types::{
 use service::domain::units::Units;
 use service::runtime::aws;
 use service::runtime::capacity::measured;
+use testkit::dynamodb::{DynamoDb, Fault, Seen};
 
 use crate::support::Api;
-use crate::support::dynamodb::{DynamoDb, Fault, Seen};
 
 const TABLE: &str = "Table";
 
@@ -83,7 +83,7 @@ async fn what_is_counted_is_what_the_answers_say() {
     assert!(table.take().iter().all(|one| one.body.get("ReturnConsumedCapacity").is_none()));
 
     // What was done by a try whose answer was lost, is read by the next.
-    table.next([Some(Fault::LoseAnswer)]);
+    table.next([Some(Fault::LoseResponse)]);
     let twice = client.transact_write_items().transact_items(put("d"));
     let (answer, units) = measured(twice.send()).await;
     answer.unwrap();

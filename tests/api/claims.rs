@@ -9,8 +9,8 @@ use local::template::{Template, yaml};
 use serde_json::{Value, json};
 use service::domain::issuer::{Issuers, PlainHttp};
 use service::runtime::aws;
+use testkit::dynamodb::{DynamoDb, Fault};
 
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, read, workspace};
 
 const ACME: &str = "01K0ACME000000000000000000";

@@ -5,8 +5,8 @@ mod errors;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use testkit::dynamodb::{DynamoDb, Fault};
 
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller};
 
 const LIST: &str = "/collections/notes/records";
@@ -215,7 +215,7 @@ fn version(answer: &Answer) -> Option<u64> {
 async fn a_write_whose_answer_is_lost_happens_once_and_is_told_as_done() {
     let (table, api) = start().await;
     let globex = warm(&api).await;
-    let lose = || table.next([Some(Fault::LoseAnswer)]);
+    let lose = || table.next([Some(Fault::LoseResponse)]);
 
     lose();
     let created = globex.post(LIST, &json!({"data": {"n": 1}})).await.expect(201);
@@ -234,13 +234,13 @@ async fn a_write_whose_answer_is_lost_happens_once_and_is_told_as_done() {
     lose();
     let third = globex.put(path, &json!({"data": {}})).await.expect(200);
     assert_eq!(version(&third), version(&second).map(|version| version + 1), "one write");
-    table.next([Some(Fault::LoseAnswer)]);
+    table.next([Some(Fault::LoseResponse)]);
     let other = globex.put("/collections/notes/records/newer", &json!({"data": {}})).await.expect(201);
     assert_eq!(globex.get("/collections/notes/records/newer").await.json(), other.json());
 
     table.take();
     // The read, and then the write.
-    table.next([Some(Fault::LoseAnswer), None, Some(Fault::LoseAnswer)]);
+    table.next([Some(Fault::LoseResponse), None, Some(Fault::LoseResponse)]);
     let patched = globex.patch(path, &json!({"data": {"p": 1}})).await.expect(200);
     assert_eq!(patched.json()["data"], json!({"p": 1}));
     // It happens, too. But a record that is not there looks the same, whoever deleted it.

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use testkit::dynamodb::{DynamoDb, Fault};
 
 use crate::support::Api;
-use crate::support::dynamodb::{DynamoDb, Fault};
 
 #[tokio::test]
 async fn anybody_may_ask_and_the_table_is_looked_at_once() {

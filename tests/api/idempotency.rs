@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use testkit::dynamodb::DynamoDb;
 
-use crate::support::dynamodb::DynamoDb;
 use crate::support::{Answer, Api, Call, Caller};
 
 mod crowd;

@@ -12,8 +12,8 @@ use std::cell::{Cell, RefCell};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use case::{Case, Finding, any_case};
+use testkit::adversary::Adversary;
 
-use crate::support::adversary::Adversary;
 use crate::support::{Api, Caller};
 
 /// Cases of a run; all of them are the same for the same seed.

@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use local::runtime::{Invoke as _, LogFormat};
 use serde_json::{Value, json};
+use testkit::attached::Attached;
+use testkit::dynamodb::{DynamoDb, Fault};
 
 use crate::fixtures::EVENTS;
-use crate::support::attached::Attached;
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, read};
 
 const LIST: &str = "/collections/notes/records";

@@ -1,8 +1,8 @@
 //! `/tokens`, and machine tokens on the routes that they are for.
 
 use serde_json::{Value, json};
+use testkit::dynamodb::{DynamoDb, Fault};
 
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller};
 
 const NOTE: &str = "/collections/notes/records/welcome";
@@ -205,7 +205,7 @@ async fn a_table_that_fails_is_told_as_unavailable_and_a_conflict_that_passes_is
     table.next([Some(Fault::Conflict)]);
     globex.post("/tokens", &body).await.expect(201);
     // The read, and then the transaction, whose first answer is lost.
-    table.next([None, Some(Fault::Conflict), Some(Fault::LoseAnswer)]);
+    table.next([None, Some(Fault::Conflict), Some(Fault::LoseResponse)]);
     globex.delete(&format!("/tokens/{id}")).await.expect(204);
     assert_eq!(names(&globex.get("/tokens?consistent=true").await), ["x"]);
     api.shutdown().await;

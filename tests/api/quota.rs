@@ -14,10 +14,10 @@ use service::domain::quota::Row;
 use service::domain::time::Timestamp;
 use service::runtime::aws;
 use service::store::Store;
+use testkit::dynamodb::{DynamoDb, Fault};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller};
 
 mod closing;
@@ -173,7 +173,7 @@ async fn processes_that_are_killed_do_not_exceed_a_quota() {
 async fn what_is_left_of_a_lease_goes_back_when_an_environment_ends() {
     let (table, api) = start(&[]).await;
     let globex = api.caller("globex").await;
-    table.take_orders();
+    table.take_updates();
     for _ in 0..4 {
         globex.get(NOTE).await.expect(404);
     }
@@ -182,7 +182,7 @@ async fn what_is_left_of_a_lease_goes_back_when_an_environment_ends() {
     assert_eq!((held.leased, held.usage.requests), (7, 3));
     let row = settled(&api, GLOBEX).await;
     assert_eq!((row.leased, row.usage.requests, row.usage.errors, row.updates), (4, 4, 4, 4));
-    assert_eq!(table.take_orders().len(), 4);
+    assert_eq!(table.take_updates().len(), 4);
     api.shutdown().await;
 }
 
@@ -257,9 +257,9 @@ async fn a_limit_that_an_operator_changes_counts_from_the_next_lease_on() {
     assert_eq!((row.leased, row.terms.quota), (5, Some(2)), "what is leased goes on, for a minute at most");
     globex.get(NOTE).await.expect_problem(429, "quota_exceeded");
     // The row was not known, then its terms were, and both said no.
-    table.take_orders();
+    table.take_updates();
     globex.get(NOTE).await.expect_problem(429, "quota_exceeded");
-    assert_eq!(table.take_orders().len(), 0, "a used up quota is not asked about each time");
+    assert_eq!(table.take_updates().len(), 0, "a used up quota is not asked about each time");
 
     set_requests(&api, 7).await;
     api.local.functions().retire("records").await;
@@ -281,7 +281,7 @@ async fn without_the_table_and_without_a_unit_a_request_is_refused() {
     for fault in [Fault::Fail, Fault::Throttle, Fault::Stall] {
         // The second block: one is used, and one is left.
         globex.get(NOTE).await.expect(200);
-        table.fail_orders(Some(fault));
+        table.fail_updates(Some(fault));
         globex.get(NOTE).await.expect(200);
         api.local.functions().kill("records");
         table.take();
@@ -290,7 +290,7 @@ async fn without_the_table_and_without_a_unit_a_request_is_refused() {
         assert!(started.elapsed() < Duration::from_secs(4), "{fault:?}: {:?}", started.elapsed());
         assert_eq!(refused.header("retry-after"), "1");
         assert_eq!(table.take().len(), 0, "the handler did not run");
-        table.fail_orders(None);
+        table.fail_updates(None);
         globex.get(NOTE).await.expect(200);
     }
     api.shutdown().await;
@@ -301,12 +301,12 @@ async fn an_operator_may_choose_to_serve_without_the_table_and_count_later() {
     let (table, api) = start(&[("QuotaWhenUnavailable", "allow")]).await;
     set_requests(&api, 20).await;
     let globex = api.caller("globex").await;
-    table.fail_orders(Some(Fault::Fail));
+    table.fail_updates(Some(Fault::Fail));
     for _ in 0..10 {
         globex.get(NOTE).await.expect(404);
     }
     assert_eq!(row(&api, GLOBEX).await.leased, 0);
-    table.fail_orders(None);
+    table.fail_updates(None);
     for _ in 0..10 {
         globex.get(NOTE).await.expect(404);
     }
@@ -324,13 +324,13 @@ async fn an_order_whose_answer_is_lost_counts_once() {
     api.local.functions().retire("records").await;
     let mut requests = 1;
     for fates in [
-        vec![Some(Fault::LoseAnswer)],
+        vec![Some(Fault::LoseResponse)],
         vec![Some(Fault::StallDone)],
         vec![Some(Fault::Conflict), Some(Fault::Conflict)],
-        vec![Some(Fault::Fail), Some(Fault::LoseAnswer)],
-        vec![Some(Fault::LoseAnswer), Some(Fault::LoseAnswer), Some(Fault::Throttle)],
+        vec![Some(Fault::Fail), Some(Fault::LoseResponse)],
+        vec![Some(Fault::LoseResponse), Some(Fault::LoseResponse), Some(Fault::Throttle)],
     ] {
-        table.next_orders(fates);
+        table.next_updates(fates);
         globex.get(NOTE).await.expect(404);
         requests += 1;
         let row = settled(&api, GLOBEX).await;
@@ -346,9 +346,9 @@ async fn an_order_without_an_answer_is_cleared_up_by_the_next_request() {
     globex.get(NOTE).await.expect(404);
     api.local.functions().retire("records").await;
     // It is done, but as often as it is sent, nobody hears of it.
-    table.fail_orders(Some(Fault::LoseAnswer));
+    table.fail_updates(Some(Fault::LoseResponse));
     globex.get(NOTE).await.expect_problem(503, "unavailable");
-    table.fail_orders(None);
+    table.fail_updates(None);
     globex.get(NOTE).await.expect(404);
     let row = settled(&api, GLOBEX).await;
     assert_eq!((row.leased, row.usage.requests), (2, 2), "{row:?}");
@@ -360,11 +360,11 @@ async fn a_busy_tenant_asks_the_table_once_in_fifty_requests() {
     let (table, api) = start(&[]).await;
     let globex = api.caller("globex").await;
     globex.get(NOTE).await.expect(404);
-    table.take_orders();
+    table.take_updates();
     for _ in 0..500 {
         globex.get(NOTE).await.expect(404);
     }
-    let orders = table.take_orders();
+    let orders = table.take_updates();
     assert!(orders.len() <= 10, "{} for 500 requests", orders.len());
     assert_eq!(settled(&api, GLOBEX).await.usage.requests, 501);
     api.shutdown().await;

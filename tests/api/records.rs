@@ -1,8 +1,8 @@
 //! `/collections/{collection}/records`: one record.
 
 use serde_json::{Value, json};
+use testkit::dynamodb::DynamoDb;
 
-use crate::support::dynamodb::DynamoDb;
 use crate::support::{Answer, Api, Caller};
 
 mod bad_input;

@@ -1,8 +1,8 @@
 //! `/transactions`: every operation, and that all of them happen or none.
 
 use serde_json::{Value, json};
+use testkit::dynamodb::DynamoDb;
 
-use crate::support::dynamodb::DynamoDb;
 use crate::support::{Answer, Api, Caller};
 
 mod bad_input;

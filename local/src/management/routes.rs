@@ -1,20 +1,27 @@
 //! The calls, each by its method and path.
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::header::AUTHORIZATION;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::ApiError;
 use super::wire::{CreateApiKey, CreateUsagePlanKey, KEY_TYPE, UpdateApiKey, api_key, usage_plan, usage_plan_key};
-use super::{Management, Operation, pages};
+use super::{Management, pages};
 use crate::gateway::keys::{ApiKey, ApiKeys, KeyError};
 use crate::template::Plan;
+
+/// The beginning of the header `Authorization` of a request that an AWS SDK has signed.
+const SIGNED: &[u8] = b"AWS4-HMAC-SHA256 ";
+
+type Result<T, E = ApiError> = std::result::Result<T, E>;
 
 pub(super) fn router(management: Management) -> Router {
     Router::new()
@@ -24,18 +31,22 @@ pub(super) fn router(management: Management) -> Router {
         .route("/usageplans/{plan}", get(get_usage_plan))
         .route("/usageplans/{plan}/keys", get(get_usage_plan_keys).post(create_usage_plan_key))
         .route("/usageplans/{plan}/keys/{key}", get(get_usage_plan_key).delete(delete_usage_plan_key))
+        .route_layer(middleware::from_fn(require_signature))
         .fallback(async || ApiError::NoOperation)
         .method_not_allowed_fallback(async || ApiError::NoOperation)
         .with_state(management)
 }
 
-async fn create_api_key(State(management): State<Management>, headers: HeaderMap, body: Bytes) -> Response {
-    management
-        .answer(Operation::CreateApiKey, &headers, |keys, _| {
-            let key = keys.create(read::<CreateApiKey>(&body)?.into())?;
-            Ok(reply(StatusCode::CREATED, api_key(&key, true)))
-        })
-        .await
+/// Rejects a request that is not signed. A browser adds no such header unasked, so no page can change API keys by a request
+/// to this machine.
+async fn require_signature(request: Request, next: Next) -> Result<Response> {
+    let signed = request.headers().get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(SIGNED));
+    if signed { Ok(next.run(request).await) } else { Err(ApiError::Unauthorized) }
+}
+
+async fn create_api_key(State(Management { keys, .. }): State<Management>, body: Bytes) -> Result<Response> {
+    let key = keys.create(read::<CreateApiKey>(&body)?.into())?;
+    Ok(reply(StatusCode::CREATED, api_key(&key, true)))
 }
 
 #[derive(Deserialize)]
@@ -46,137 +57,91 @@ struct GetApiKey {
 }
 
 async fn get_api_key(
-    State(management): State<Management>,
+    State(Management { keys, .. }): State<Management>,
     Path(id): Path<String>,
     Query(query): Query<GetApiKey>,
-    headers: HeaderMap,
-) -> Response {
-    management
-        .answer(Operation::GetApiKey, &headers, |keys, _| {
-            Ok(reply(StatusCode::OK, api_key(&keys.get(&id)?, query.include_value)))
-        })
-        .await
+) -> Result<Response> {
+    Ok(reply(StatusCode::OK, api_key(&keys.get(&id)?, query.include_value)))
 }
 
 async fn get_api_keys(
-    State(management): State<Management>,
+    State(Management { keys, .. }): State<Management>,
     Query(query): Query<pages::Query>,
-    headers: HeaderMap,
-) -> Response {
-    management
-        .answer(Operation::GetApiKeys, &headers, |keys, _| {
-            let found = keys.list().into_iter().filter(|key| query.wants(key.name.as_deref()));
-            let page = query.page(found, |key| key.id.as_str())?;
-            Ok(Json(page.map(|key| api_key(&key, query.include_values))).into_response())
-        })
-        .await
+) -> Result<Response> {
+    let found = keys.list().into_iter().filter(|key| query.wants(key.name.as_deref()));
+    let page = query.page(found, |key| key.id.as_str())?;
+    Ok(Json(page.map(|key| api_key(&key, query.include_values))).into_response())
 }
 
 async fn update_api_key(
-    State(management): State<Management>,
+    State(Management { keys, .. }): State<Management>,
     Path(id): Path<String>,
-    headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    management
-        .answer(Operation::UpdateApiKey, &headers, |keys, _| {
-            let key = keys.update(&id, read::<UpdateApiKey>(&body)?.change()?)?;
-            Ok(reply(StatusCode::OK, api_key(&key, false)))
-        })
-        .await
+) -> Result<Response> {
+    let key = keys.update(&id, read::<UpdateApiKey>(&body)?.change()?)?;
+    Ok(reply(StatusCode::OK, api_key(&key, false)))
 }
 
-async fn delete_api_key(State(management): State<Management>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    management
-        .answer(Operation::DeleteApiKey, &headers, |keys, _| {
-            keys.delete(&id)?;
-            Ok(StatusCode::ACCEPTED.into_response())
-        })
-        .await
+async fn delete_api_key(State(Management { keys, .. }): State<Management>, Path(id): Path<String>) -> Result<Response> {
+    keys.delete(&id)?;
+    Ok(StatusCode::ACCEPTED.into_response())
 }
 
 async fn get_usage_plans(
-    State(management): State<Management>,
+    State(Management { keys, plans }): State<Management>,
     Query(query): Query<pages::Query>,
-    headers: HeaderMap,
-) -> Response {
-    management
-        .answer(Operation::GetUsagePlans, &headers, |keys, plans| {
-            let key = query.key_id.as_deref().map(|id| keys.get(id)).transpose()?;
-            let wanted = |plan: &&Plan| key.as_ref().is_none_or(|key| is_in(key, plan));
-            let page = query.page(plans.iter().filter(wanted), |plan| plan.id.as_str())?;
-            Ok(Json(page.map(usage_plan)).into_response())
-        })
-        .await
+) -> Result<Response> {
+    let key = query.key_id.as_deref().map(|id| keys.get(id)).transpose()?;
+    let wanted = |plan: &&Plan| key.as_ref().is_none_or(|key| is_in(key, plan));
+    let page = query.page(plans.iter().filter(wanted), |plan| plan.id.as_str())?;
+    Ok(Json(page.map(usage_plan)).into_response())
 }
 
-async fn get_usage_plan(State(management): State<Management>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    management
-        .answer(Operation::GetUsagePlan, &headers, |_, plans| {
-            let plan = plan(plans, &id)?;
-            Ok(reply(StatusCode::OK, usage_plan(plan)))
-        })
-        .await
+async fn get_usage_plan(
+    State(Management { plans, .. }): State<Management>,
+    Path(id): Path<String>,
+) -> Result<Response> {
+    Ok(reply(StatusCode::OK, usage_plan(plan(&plans, &id)?)))
 }
 
 async fn create_usage_plan_key(
-    State(management): State<Management>,
+    State(Management { keys, plans }): State<Management>,
     Path(id): Path<String>,
-    headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    management
-        .answer(Operation::CreateUsagePlanKey, &headers, |keys, plans| {
-            let CreateUsagePlanKey { key_id, key_type } = read(&body)?;
-            if key_type != KEY_TYPE {
-                return Err(ApiError::BadRequest(format!("Invalid key type `{key_type}`, which should be {KEY_TYPE}")));
-            }
-            let key = keys.join(&key_id, &plan(plans, &id)?.name)?;
-            Ok(reply(StatusCode::CREATED, usage_plan_key(&key)))
-        })
-        .await
+) -> Result<Response> {
+    let CreateUsagePlanKey { key_id, key_type } = read(&body)?;
+    if key_type != KEY_TYPE {
+        return Err(ApiError::BadRequest(format!("Invalid key type `{key_type}`, which should be {KEY_TYPE}")));
+    }
+    let key = keys.join(&key_id, &plan(&plans, &id)?.name)?;
+    Ok(reply(StatusCode::CREATED, usage_plan_key(&key)))
 }
 
 async fn get_usage_plan_key(
-    State(management): State<Management>,
+    State(Management { keys, plans }): State<Management>,
     Path((id, key)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    management
-        .answer(Operation::GetUsagePlanKey, &headers, |keys, plans| {
-            let key = member(keys, &key, plan(plans, &id)?)?;
-            Ok(reply(StatusCode::OK, usage_plan_key(&key)))
-        })
-        .await
+) -> Result<Response> {
+    let key = member(&keys, &key, plan(&plans, &id)?)?;
+    Ok(reply(StatusCode::OK, usage_plan_key(&key)))
 }
 
 async fn get_usage_plan_keys(
-    State(management): State<Management>,
+    State(Management { keys, plans }): State<Management>,
     Path(id): Path<String>,
     Query(query): Query<pages::Query>,
-    headers: HeaderMap,
-) -> Response {
-    management
-        .answer(Operation::GetUsagePlanKeys, &headers, |keys, plans| {
-            let plan = plan(plans, &id)?;
-            let found = keys.list().into_iter().filter(|key| is_in(key, plan) && query.wants(key.name.as_deref()));
-            let page = query.page(found, |key| key.id.as_str())?;
-            Ok(Json(page.map(|key| usage_plan_key(&key))).into_response())
-        })
-        .await
+) -> Result<Response> {
+    let plan = plan(&plans, &id)?;
+    let found = keys.list().into_iter().filter(|key| is_in(key, plan) && query.wants(key.name.as_deref()));
+    let page = query.page(found, |key| key.id.as_str())?;
+    Ok(Json(page.map(|key| usage_plan_key(&key))).into_response())
 }
 
 async fn delete_usage_plan_key(
-    State(management): State<Management>,
+    State(Management { keys, plans }): State<Management>,
     Path((id, key)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    management
-        .answer(Operation::DeleteUsagePlanKey, &headers, |keys, plans| {
-            keys.leave(&key, &plan(plans, &id)?.name)?;
-            Ok(StatusCode::ACCEPTED.into_response())
-        })
-        .await
+) -> Result<Response> {
+    keys.leave(&key, &plan(&plans, &id)?.name)?;
+    Ok(StatusCode::ACCEPTED.into_response())
 }
 
 fn plan<'a>(plans: &'a [Plan], id: &str) -> Result<&'a Plan, ApiError> {

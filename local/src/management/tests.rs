@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::template::REGION;
+use crate::template::{REGION, Template};
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
 const ACME: &str = "01K0ACME000000000000000000";
@@ -24,7 +24,6 @@ struct Served {
     client: Client,
     url: String,
     keys: ApiKeys,
-    management: Management,
     server: JoinHandle<()>,
 }
 
@@ -32,7 +31,7 @@ impl Served {
     async fn start() -> Self {
         let template = Template::read(TEMPLATE.as_ref(), &BTreeMap::new()).unwrap();
         let keys = ApiKeys::default();
-        let management = Management::new(keys.clone(), &template);
+        let management = Management::new(keys.clone(), &template.plans);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}{PATH}", listener.local_addr().unwrap());
         let router = management.router();
@@ -44,7 +43,7 @@ impl Served {
             .credentials_provider(Credentials::from_keys("local", "local", None))
             .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(1)))
             .build();
-        Self { client: Client::from_conf(config), url, keys, management, server }
+        Self { client: Client::from_conf(config), url, keys, server }
     }
 
     /// A key with a value, enabled; its id.
@@ -217,93 +216,6 @@ async fn keys_come_by_page_and_by_the_beginning_of_their_name() {
     assert!(found("acme").await.unwrap().items().is_empty());
     let much = served.client.get_api_keys().limit(501).send().await;
     assert_eq!(refusal(much), is(400, "BadRequestException"));
-}
-
-#[tokio::test]
-async fn a_fault_is_met_with_another_try() {
-    let served = Served::start().await;
-    let Served { client, management, .. } = &served;
-    management.fail_next([Some(Fault::Throttle), Some(Fault::Fail)]);
-    let id = served.create(ACME, "acme").await;
-    // Done the first time, so the second finds it done: the caller has to look.
-    management.fail_next([None, Some(Fault::LoseAnswer)]);
-    served.join("freeplan", &id).await;
-    let lost = client.create_api_key().value(GLOBEX).send().await;
-    assert_eq!(refusal(lost), is(409, "ConflictException"));
-    assert!(served.keys.find(GLOBEX).is_some());
-
-    let calls: Vec<_> = management.calls().iter().map(|call| (call.operation, call.status)).collect();
-    let create = |status| (Operation::CreateApiKey, status);
-    let join = (Operation::CreateUsagePlanKey, 201);
-    assert_eq!(calls, [create(429), create(500), create(201), join, create(500), create(409)]);
-    assert_eq!(join.0.to_string(), "CreateUsagePlanKey");
-}
-
-#[tokio::test]
-async fn an_operation_can_fail_until_it_is_told_otherwise() {
-    let served = Served::start().await;
-    let id = served.create(ACME, "acme").await;
-    let delete = || served.client.delete_api_key().api_key(&id).send();
-    served.management.fail_always(Operation::DeleteApiKey, Some(Fault::Throttle));
-    let refused = delete().await;
-    let throttled = refused.as_ref().err().and_then(SdkError::raw_response).unwrap();
-    assert_eq!(throttled.headers().get("retry-after"), Some("1"));
-    assert_eq!(refusal(refused), is(429, "TooManyRequestsException"));
-    served.create(GLOBEX, "globex").await;
-    served.management.fail_always(Operation::DeleteApiKey, None);
-    delete().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_call_can_be_refused_with_every_documented_error() {
-    let served = Served::start().await;
-    for (error, status, kind, retry_after) in [
-        (Refusal::AccessDenied, 403, "AccessDeniedException", None),
-        (Refusal::BadRequest, 400, "BadRequestException", None),
-        (Refusal::Conflict, 409, "ConflictException", None),
-        (Refusal::LimitExceeded, 429, "LimitExceededException", Some("1")),
-        (Refusal::NotFound, 404, "NotFoundException", None),
-        (Refusal::ServiceUnavailable, 503, "ServiceUnavailableException", Some("1")),
-        (Refusal::Unauthorized, 401, "UnauthorizedException", None),
-    ] {
-        served.management.fail_always(Operation::CreateApiKey, Some(Fault::Refuse(error)));
-        let refused = served.client.create_api_key().value(ACME).send().await;
-        let response = refused.as_ref().err().and_then(SdkError::raw_response).unwrap();
-        assert_eq!(response.headers().get("retry-after"), retry_after, "{error:?}");
-        assert_eq!(refusal(refused), is(status, kind), "{error:?}");
-    }
-    assert!(served.keys.list().is_empty());
-}
-
-#[tokio::test]
-async fn a_call_that_stalls_is_never_answered_done_or_not() {
-    let served = Served::start().await;
-    served.management.fail_next([Some(Fault::Stall), Some(Fault::StallDone)]);
-    for (value, done) in [(ACME, false), (GLOBEX, true)] {
-        let call = tokio::spawn(served.client.create_api_key().value(value).send());
-        served.management.stalled().await;
-        assert_eq!(served.keys.find(value).is_some(), done);
-        assert!(!call.is_finished());
-        call.abort();
-    }
-    assert!(served.management.calls().is_empty());
-}
-
-#[test]
-fn five_keys_may_be_created_per_second_where_that_is_held() {
-    let mut script = Script::default();
-    let start = Instant::now();
-    let create =
-        |script: &mut Script, after| script.fate(Operation::CreateApiKey, start + Duration::from_millis(after));
-    assert!((0..100).all(|_| create(&mut script, 0).is_none()), "it is off at first");
-    script.limit_creation(true, start);
-    assert!((0..5).all(|_| create(&mut script, 0).is_none()));
-    assert_eq!(create(&mut script, 0), Some(Fault::Throttle));
-    assert_eq!(script.fate(Operation::DeleteApiKey, start), None);
-    assert_eq!(create(&mut script, 199), Some(Fault::Throttle));
-    assert_eq!(create(&mut script, 201), None);
-    script.limit_creation(false, start);
-    assert!((0..100).all(|_| create(&mut script, 201).is_none()));
 }
 
 #[tokio::test]

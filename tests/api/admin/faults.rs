@@ -1,10 +1,10 @@
 //! API Gateway fails, or the function dies, at any step: in the end the tenant is whole, or gone without a trace.
 
-use local::management::{Fault as GatewayFault, Operation};
 use serde_json::json;
+use testkit::api_gateway::{Fault as GatewayFault, Operation};
+use testkit::dynamodb::{DynamoDb, Fault};
 
 use super::{NOTE, TENANTS, onboard, operator};
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, Caller};
 
 const ID: &str = "01K0N1TECH0000000000000000";
@@ -28,13 +28,13 @@ async fn die(api: &Api, table: &DynamoDb, death: Death, call: crate::support::Ca
     match death {
         Death::Table(at, fault) => table.next(std::iter::repeat_n(None, at).chain([Some(fault)])),
         Death::Gateway(at, fault) => {
-            api.local.management().fail_next(std::iter::repeat_n(None, at).chain([Some(fault)]));
+            api.api_gateway.fail_next(std::iter::repeat_n(None, at).chain([Some(fault)]));
         }
     }
     let stalled = async {
         match death {
             Death::Table(..) => table.stalled().await,
-            Death::Gateway(..) => api.local.management().stalled().await,
+            Death::Gateway(..) => api.api_gateway.stalled().await,
         }
         api.local.functions().kill("tenants");
     };
@@ -127,28 +127,28 @@ async fn an_offboarding_that_dies_anywhere_ends_without_a_trace() {
 async fn an_api_gateway_that_fails_does_not_fail_the_operator() {
     let api = Api::start().await;
     let operator = operator(&api).await;
-    let management = api.local.management();
+    let api_gateway = &api.api_gateway;
     // Passing: throttled, failing, done but not told. Nothing is lost, nothing doubled.
-    for (n, fault) in [GatewayFault::Throttle, GatewayFault::Fail, GatewayFault::LoseAnswer].into_iter().enumerate() {
-        management.fail_next([Some(fault); 2]);
+    for (n, fault) in [GatewayFault::Throttle, GatewayFault::Fail, GatewayFault::LoseResponse].into_iter().enumerate() {
+        api_gateway.fail_next([Some(fault); 2]);
         let id = onboard(&operator, &json!({"name": format!("Tenant {n}"), "plan": "free"})).await;
         assert_eq!(api.local.keys().list().iter().filter(|key| key.value == id).count(), 1, "{fault:?}");
         api.caller(&id).await.get(NOTE).await.expect(404);
     }
     // Lasting: the operator is told that it takes longer, and the sweep finishes it.
-    management.fail_always(Operation::CreateApiKey, Some(GatewayFault::Fail));
+    api_gateway.fail_always(Operation::CreateApiKey, Some(GatewayFault::Fail));
     let begun = create(&operator).send().await.expect(202).json();
     assert_eq!((&begun["status"], &begun["failure"]["code"]), (&json!("onboarding"), &json!("unavailable")));
     let path = format!("{TENANTS}/{ID}");
     assert_eq!(operator.get(&path).await.json()["status"], "onboarding");
     api.caller(ID).await.get(NOTE).await.expect_problem(403, "tenant_unknown");
-    management.fail_always(Operation::CreateApiKey, None);
+    api_gateway.fail_always(Operation::CreateApiKey, None);
     api.sweep().await;
     assert_eq!(operator.get(&path).await.json()["status"], "active");
     // The next change of the tenant goes along with it.
-    management.fail_always(Operation::CreateUsagePlanKey, Some(GatewayFault::Fail));
+    api_gateway.fail_always(Operation::CreateUsagePlanKey, Some(GatewayFault::Fail));
     operator.patch(&path, &json!({"plan": "pro"})).await.expect(202);
-    management.fail_always(Operation::CreateUsagePlanKey, None);
+    api_gateway.fail_always(Operation::CreateUsagePlanKey, None);
     let suspended = operator.post(&format!("{path}/suspend"), &json!({"reason": "x"})).await.expect(200).json();
     assert_eq!((&suspended["status"], &suspended["plan"]), (&json!("suspended"), &json!("pro")));
     api.shutdown().await;

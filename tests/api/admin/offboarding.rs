@@ -2,9 +2,9 @@
 
 use local::runtime::Invoke;
 use serde_json::{Value, json};
+use testkit::dynamodb::{DynamoDb, Fault};
 
 use super::{NOTE, TENANTS, onboard, operator};
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller, read};
 
 const POOLED: &str = "01K0P001ED0000000000000000";

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use service::domain::month::Month;
 use service::domain::time::Timestamp;
+use testkit::dynamodb::{DynamoDb, Fault, Seen};
 
 use super::{TENANTS, onboard, operator};
-use crate::support::dynamodb::{DynamoDb, Fault, Seen};
 use crate::support::{Api, read};
 
 const MOST: u64 = 100_000;

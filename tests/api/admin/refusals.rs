@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use local::gateway::keys::NewKey;
-use local::management::{Fault, Operation, Refusal};
 use serde_json::{Value, json};
 use service::domain::tenant::TenantId;
 use service::domain::tenant::lifecycle::FailureCode;
+use testkit::api_gateway::{ErrorKind, Fault, Operation};
 
 use super::{NOTE, TENANTS, act, offboard, onboard, operator};
 use crate::support::contract::CONTRACT;
@@ -15,23 +15,23 @@ use crate::support::{Answer, Api, Caller, read};
 
 /// The errors that the SDK meets with another try, which takes seconds.
 const REPEATED: [Fault; 3] =
-    [Fault::Throttle, Fault::Refuse(Refusal::LimitExceeded), Fault::Refuse(Refusal::ServiceUnavailable)];
+    [Fault::Throttle, Fault::Error(ErrorKind::LimitExceeded), Fault::Error(ErrorKind::ServiceUnavailable)];
 
 /// The code of the failure where an operation meets an error.
 fn code(operation: Operation, error: Fault) -> &'static str {
     use Operation::{CreateApiKey, CreateUsagePlanKey, DeleteUsagePlanKey, GetApiKey, GetUsagePlanKey};
-    let Fault::Refuse(refusal) = error else { return "unavailable" };
+    let Fault::Error(refusal) = error else { return "unavailable" };
     match (operation, refusal) {
-        (CreateApiKey, Refusal::Conflict) => "api_key_conflict",
-        (CreateApiKey, Refusal::LimitExceeded) => "api_key_limit_reached",
-        (CreateUsagePlanKey | GetUsagePlanKey, Refusal::LimitExceeded) => "usage_plan_limit_reached",
+        (CreateApiKey, ErrorKind::Conflict) => "api_key_conflict",
+        (CreateApiKey, ErrorKind::LimitExceeded) => "api_key_limit_reached",
+        (CreateUsagePlanKey | GetUsagePlanKey, ErrorKind::LimitExceeded) => "usage_plan_limit_reached",
         // Or the key is in none of the plans that it was removed from, and not in its own either.
-        (CreateUsagePlanKey | GetUsagePlanKey, Refusal::Conflict)
-        | (DeleteUsagePlanKey | GetUsagePlanKey, Refusal::NotFound) => "usage_plan_conflict",
+        (CreateUsagePlanKey | GetUsagePlanKey, ErrorKind::Conflict)
+        | (DeleteUsagePlanKey | GetUsagePlanKey, ErrorKind::NotFound) => "usage_plan_conflict",
         // Or the call that was denied for a key that seems to be gone is denied for the one that is found, too.
-        (_, Refusal::AccessDenied | Refusal::Unauthorized) | (GetApiKey, Refusal::NotFound) => "access_denied",
-        (_, Refusal::BadRequest | Refusal::NotFound) => "request_rejected",
-        (_, Refusal::Conflict | Refusal::LimitExceeded | Refusal::ServiceUnavailable) => "unavailable",
+        (_, ErrorKind::AccessDenied | ErrorKind::Unauthorized) | (GetApiKey, ErrorKind::NotFound) => "access_denied",
+        (_, ErrorKind::BadRequest | ErrorKind::NotFound) => "request_rejected",
+        (_, ErrorKind::Conflict | ErrorKind::LimitExceeded | ErrorKind::ServiceUnavailable) => "unavailable",
     }
 }
 
@@ -91,17 +91,17 @@ async fn unseen<'a>(api: &'a Api, id: &str) -> Caller<'a> {
 
 /// Lets a call fail with every error, each on the way of a change of another tenant. The call may be made only where others
 /// fail as well.
-async fn every_error_ends_well(operation: Operation, change: Change, others: &[(Operation, Refusal)]) {
-    let told: Vec<_> = Refusal::ALL.into_iter().map(Fault::Refuse).filter(|error| !REPEATED.contains(error)).collect();
+async fn every_error_ends_well(operation: Operation, change: Change, others: &[(Operation, ErrorKind)]) {
+    let told: Vec<_> = ErrorKind::ALL.into_iter().map(Fault::Error).filter(|error| !REPEATED.contains(error)).collect();
     let end_well = |errors| Box::pin(errors_end_well(errors, operation, change, others));
     let [first, second, third] = REPEATED.map(|error| end_well(vec![error]));
     tokio::join!(end_well(told), first, second, third);
 }
 
-async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Change, others: &[(Operation, Refusal)]) {
+async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Change, others: &[(Operation, ErrorKind)]) {
     let api = Api::start().await;
     let operator = operator(&api).await;
-    let management = api.local.management();
+    let api_gateway = &api.api_gateway;
     for error in errors {
         let case = format!("{operation} {error:?}");
         let id = TenantId::generate().to_string();
@@ -115,9 +115,9 @@ async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Chang
             // The function remembers what it was told.
             api.local.functions().kill("tenants");
         }
-        management.fail_always(operation, Some(error));
+        api_gateway.fail_always(operation, Some(error));
         for (other, refusal) in others {
-            management.fail_always(*other, Some(Fault::Refuse(*refusal)));
+            api_gateway.fail_always(*other, Some(Fault::Error(*refusal)));
         }
 
         let (pending, done, key) = change.outcome();
@@ -132,9 +132,9 @@ async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Chang
             assert_eq!((failure(&again), &again["change"]), (failure(&answer), &answer["change"]), "{case}");
         }
 
-        management.fail_always(operation, None);
+        api_gateway.fail_always(operation, None);
         for (other, _) in others {
-            management.fail_always(*other, None);
+            api_gateway.fail_always(*other, None);
         }
         api.sweep().await;
         if matches!(change, Change::Offboard) {
@@ -171,7 +171,7 @@ async fn a_key_that_cannot_be_disabled() {
 
 #[tokio::test]
 async fn a_key_that_cannot_be_looked_at() {
-    let denied = [(Operation::UpdateApiKey, Refusal::AccessDenied)];
+    let denied = [(Operation::UpdateApiKey, ErrorKind::AccessDenied)];
     every_error_ends_well(Operation::GetApiKey, Change::Suspend, &denied).await;
 }
 
@@ -182,7 +182,7 @@ async fn a_key_that_cannot_be_placed() {
 
 #[tokio::test]
 async fn a_place_that_cannot_be_looked_at() {
-    let taken = [(Operation::CreateUsagePlanKey, Refusal::Conflict)];
+    let taken = [(Operation::CreateUsagePlanKey, ErrorKind::Conflict)];
     every_error_ends_well(Operation::GetUsagePlanKey, Change::Move, &taken).await;
 }
 
@@ -196,7 +196,7 @@ async fn a_key_that_cannot_be_deleted() {
     every_error_ends_well(Operation::DeleteApiKey, Change::Offboard, &[]).await;
 }
 
-const DENIED: Option<Fault> = Some(Fault::Refuse(Refusal::AccessDenied));
+const DENIED: Option<Fault> = Some(Fault::Error(ErrorKind::AccessDenied));
 
 #[tokio::test]
 async fn a_tenant_is_cut_off_and_never_let_in_while_its_key_cannot_be_changed() {
@@ -204,7 +204,7 @@ async fn a_tenant_is_cut_off_and_never_let_in_while_its_key_cannot_be_changed() 
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     let path = format!("{TENANTS}/{id}");
-    api.local.management().fail_always(Operation::UpdateApiKey, DENIED);
+    api.api_gateway.fail_always(Operation::UpdateApiKey, DENIED);
     let is_cut_off = async || unseen(&api, &id).await.get(NOTE).await.expect_problem(403, "tenant_suspended");
     for (action, change) in [("suspend", "suspend"), ("resume", "resume"), ("suspend", "suspend")] {
         let answer = act(&operator, &id, action).await.expect(202).json();
@@ -232,11 +232,11 @@ async fn a_move_that_failed_is_left_by_a_move_back() {
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     let path = format!("{TENANTS}/{id}");
-    let management = api.local.management();
-    management.fail_always(Operation::CreateUsagePlanKey, DENIED);
+    let api_gateway = &api.api_gateway;
+    api_gateway.fail_always(Operation::CreateUsagePlanKey, DENIED);
     operator.patch(&path, &json!({"plan": "pro"})).await.expect(202);
     assert_eq!(api.local.keys().find(&id).unwrap().plan, None, "it has left its plan");
-    management.fail_always(Operation::CreateUsagePlanKey, None);
+    api_gateway.fail_always(Operation::CreateUsagePlanKey, None);
     operator.patch(&path, &json!({"plan": "free"})).await.expect(200);
     assert_eq!(api.local.keys().find(&id).unwrap().plan.as_deref(), Some("free"));
     api.caller(&id).await.get(NOTE).await.expect(404);
@@ -247,11 +247,11 @@ async fn a_move_that_failed_is_left_by_a_move_back() {
 async fn an_onboarding_that_failed_is_left_by_any_change() {
     let api = Api::start().await;
     let operator = operator(&api).await;
-    let management = api.local.management();
+    let api_gateway = &api.api_gateway;
     let begin = async |name: &str| {
-        management.fail_always(Operation::CreateApiKey, DENIED);
+        api_gateway.fail_always(Operation::CreateApiKey, DENIED);
         let begun = operator.post(TENANTS, &json!({"name": name, "plan": "free"})).await.expect(202).json();
-        management.fail_always(Operation::CreateApiKey, None);
+        api_gateway.fail_always(Operation::CreateApiKey, None);
         begun["id"].as_str().unwrap().to_owned()
     };
     let id = begin("resumed").await;
@@ -277,13 +277,13 @@ async fn an_offboarding_that_failed_goes_on_when_it_is_asked_for_again_and_canno
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     let path = format!("{TENANTS}/{id}");
-    api.local.management().fail_always(Operation::DeleteApiKey, DENIED);
+    api.api_gateway.fail_always(Operation::DeleteApiKey, DENIED);
     assert_eq!(failure(&operator.delete(&path).await.expect(202).json()), "access_denied");
     for action in ["suspend", "resume"] {
         act(&operator, &id, action).await.expect_problem(409, "change_not_allowed");
     }
     operator.patch(&path, &json!({"plan": "pro"})).await.expect_problem(409, "change_not_allowed");
-    api.local.management().fail_always(Operation::DeleteApiKey, None);
+    api.api_gateway.fail_always(Operation::DeleteApiKey, None);
     offboard(&operator, &id).await;
     api.shutdown().await;
 }
@@ -310,11 +310,11 @@ async fn a_key_that_is_gone_is_made_again_where_its_tags_cannot_be_compared() {
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     api.local.keys().remove(&id);
-    api.local.management().fail_next([DENIED]);
+    api.api_gateway.fail_next([DENIED]);
     act(&operator, &id, "resume").await.expect(200);
     assert!(api.local.keys().find(&id).unwrap().enabled);
     api.local.keys().remove(&id);
-    api.local.management().fail_next([DENIED]);
+    api.api_gateway.fail_next([DENIED]);
     offboard(&operator, &id).await;
     api.shutdown().await;
 }
@@ -324,11 +324,11 @@ async fn usage_plans_that_were_replaced_are_listed_again() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
-    let management = api.local.management();
-    let lists = || management.calls().iter().filter(|call| call.operation == Operation::GetUsagePlans).count();
+    let api_gateway = &api.api_gateway;
+    let lists = || api_gateway.calls().iter().filter(|call| call.operation == Operation::GetUsagePlans).count();
     let before = lists();
     // It is disabled or enabled, and removed from two plans, before it comes into its own.
-    management.fail_next([None, None, None, Some(Fault::Refuse(Refusal::NotFound))]);
+    api_gateway.fail_next([None, None, None, Some(Fault::Error(ErrorKind::NotFound))]);
     operator.patch(&format!("{TENANTS}/{id}"), &json!({"plan": "pro"})).await.expect(200);
     assert_eq!(lists(), before + 1);
     api.shutdown().await;
@@ -338,8 +338,8 @@ async fn usage_plans_that_were_replaced_are_listed_again() {
 async fn changes_that_fail_again_and_again_keep_the_sweep_from_no_other() {
     let api = Api::start_with(|options| options.seed = false).await;
     let operator = operator(&api).await;
-    let management = api.local.management();
-    management.fail_always(Operation::CreateApiKey, DENIED);
+    let api_gateway = &api.api_gateway;
+    api_gateway.fail_always(Operation::CreateApiKey, DENIED);
     // More than one sweep goes on with. After the second failure each of them waits for a minute.
     for _ in 0..30 {
         Change::Onboard.ask(&operator, &TenantId::generate().to_string()).await.expect(202);
@@ -348,11 +348,11 @@ async fn changes_that_fail_again_and_again_keep_the_sweep_from_no_other() {
     api.sweep().await;
     let last = TenantId::generate().to_string();
     Change::Onboard.ask(&operator, &last).await.expect(202);
-    management.fail_always(Operation::CreateApiKey, None);
-    let calls = management.calls().len();
+    api_gateway.fail_always(Operation::CreateApiKey, None);
+    let calls = api_gateway.calls().len();
     api.sweep().await;
     assert_eq!(get(&operator, &last).await["status"], "active");
-    let creations = management.calls().split_off(calls);
+    let creations = api_gateway.calls().split_off(calls);
     let creations = creations.iter().filter(|call| call.operation == Operation::CreateApiKey).count();
     assert_eq!(creations, 1, "the others wait");
     api.shutdown().await;

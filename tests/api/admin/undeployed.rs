@@ -2,10 +2,10 @@
 
 use local::runtime::LogFormat;
 use serde_json::json;
+use testkit::attached::Attached;
 
 use super::{NOTE, TENANTS, act, offboard, onboard, operator};
 use crate::support::Api;
-use crate::support::attached::Attached;
 
 /// What `sam local` sets for every function.
 const SAM_LOCAL: (&str, &str) = ("AWS_SAM_LOCAL", "true");
@@ -16,7 +16,7 @@ async fn sam_local_manages_no_keys_of_an_unknown_api() {
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     let path = format!("{TENANTS}/{id}");
-    let calls = api.local.management().calls().len();
+    let calls = api.api_gateway.calls().len();
 
     let changes = [SAM_LOCAL, ("AWS_ENDPOINT_URL_API_GATEWAY", "")];
     let _tenants = Attached::start_with(&api, "tenants", LogFormat::Text, &changes).await;
@@ -34,7 +34,7 @@ async fn sam_local_manages_no_keys_of_an_unknown_api() {
     assert!(!names.contains("Hooli"), "{names}");
     operator.patch(&path, &json!({"labels": {"region": "eu"}})).await.expect(200);
     api.caller(&id).await.get(NOTE).await.expect_problem(404, "record_not_found");
-    assert_eq!(api.local.management().calls().len(), calls);
+    assert_eq!(api.api_gateway.calls().len(), calls);
 }
 
 #[tokio::test]

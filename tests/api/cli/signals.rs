@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
+use testkit::dynamodb::{DynamoDb, Fault};
 
 use super::{PATIENCE, Running, is_alive};
 use crate::support::Api;
-use crate::support::dynamodb::{DynamoDb, Fault};
 
 const REQUESTS: u64 = 10;
 
@@ -54,7 +54,7 @@ async fn a_second_interrupt_ends_it_at_once() {
     assert_eq!(local.get("/collections").await.status(), 200);
     let children = local.children();
     // What the functions want to say last is not heard.
-    table.fail_orders(Some(Fault::Stall));
+    table.fail_updates(Some(Fault::Stall));
     local.signal("-INT", true).await;
     local.logged("stopping the functions").await;
     local.signal("-INT", true).await;

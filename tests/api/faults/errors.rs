@@ -2,8 +2,8 @@
 //! docs/internals/architecture.md has the same table.
 
 use serde_json::{Value, json};
+use testkit::dynamodb::{DynamoDb, Fault};
 
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller, read};
 
 const WRITES: &[&str] = &["PutItem", "UpdateItem", "DeleteItem"];

@@ -34,7 +34,7 @@ async fn a_key_that_is_managed_counts_from_the_next_request_on() {
     let probe = Probe::start().await;
     let id = probe.local().keys().find("ample").unwrap().id;
     let manage = |method, path: String, body: Value| {
-        let url = format!("{}{}{path}", probe.local().base_url(), local::management::PATH);
+        let url = format!("{}{path}", local::management::endpoint(probe.local().base_url()));
         let call = reqwest::Client::new().request(method, url).header("authorization", "AWS4-HMAC-SHA256 -");
         call.json(&body).send()
     };

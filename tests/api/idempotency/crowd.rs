@@ -8,9 +8,9 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
+use testkit::dynamodb::DynamoDb;
 
 use super::{LIST, is_replayed};
-use crate::support::dynamodb::DynamoDb;
 use crate::support::{Answer, Api, Caller};
 
 const CREATES: usize = 10_000;
@@ -55,7 +55,7 @@ async fn ten_thousand_creates_make_ten_thousand_records_while_functions_die() {
     let table = DynamoDb::start().await;
     let start = Api::start_with(|options| {
         options.overrides = BTreeMap::from(ample);
-        options.dynamodb_endpoint = Some(table.past_the_proxy().to_owned());
+        options.dynamodb_endpoint = Some(table.engine_endpoint().to_owned());
     });
     let api = Arc::new(start.await);
     let token = api.token("globex", &[]).await;

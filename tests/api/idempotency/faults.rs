@@ -1,10 +1,10 @@
 //! Answers that are lost, functions that die, and many at once.
 
 use serde_json::json;
+use testkit::dynamodb::{DynamoDb, Fault};
 
 use super::{KEY, NOTE, assert_replay, call, essence, is_replayed, records, writes};
 use crate::support::Api;
-use crate::support::dynamodb::{DynamoDb, Fault};
 
 async fn start() -> (DynamoDb, Api) {
     let table = DynamoDb::start().await;
@@ -19,7 +19,7 @@ fn reads_before(method: &str) -> usize {
 
 #[tokio::test]
 async fn a_try_whose_answer_is_lost_is_known_as_the_first() {
-    for fault in [Fault::LoseAnswer, Fault::LoseAnswerAndToken] {
+    for fault in [Fault::LoseResponse, Fault::LoseResponseAndToken] {
         let (table, api) = start().await;
         let globex = api.caller("globex").await;
         globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(201);

@@ -1,9 +1,9 @@
 //! `POST /tokens` with a key: the answer has a secret, which is kept for its repeats and for nobody else.
 
 use serde_json::json;
+use testkit::dynamodb::{DynamoDb, Fault};
 
 use super::{KEY, assert_replay, is_replayed};
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, Call, Caller};
 
 fn create(caller: &Caller<'_>, key: &str) -> Call {
@@ -71,7 +71,7 @@ async fn a_lost_answer_and_a_conflict_are_as_with_records() {
     let globex = api.caller("globex").await;
     create(&globex, KEY).send().await.expect(201);
     let lost = KEY.replace('8', "9");
-    table.next([Some(Fault::LoseAnswerAndToken)]);
+    table.next([Some(Fault::LoseResponseAndToken)]);
     let first = create(&globex, &lost).send().await.expect(201);
     assert!(!is_replayed(&first));
     assert_replay(&create(&globex, &lost).send().await, &first);

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use testkit::adversary::{Adversary, Arrival, Fate, Silence};
 
-use crate::support::adversary::{Adversary, Arrival, Fate, Silence};
 use crate::support::{Answer, Call, Caller};
 
 /// What is wrong with what happened.

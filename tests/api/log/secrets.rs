@@ -2,10 +2,10 @@
 
 use local::runtime::LogFormat;
 use serde_json::{Value, json};
+use testkit::attached::Attached;
 
 use super::{LIST, NOTE, invoke};
 use crate::support::Api;
-use crate::support::attached::Attached;
 
 /// As verbose as it gets, by every variable that is known to matter, and with credentials that are found again.
 const VARIABLES: [(&str, &str); 5] = [

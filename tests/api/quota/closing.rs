@@ -13,11 +13,11 @@ use service::domain::time::Timestamp;
 use service::domain::usage::Usage;
 use service::ledger::{Ledger, SpendError};
 use service::runtime::config::MeterConfig;
+use testkit::attached::Attached;
+use testkit::dynamodb::{DynamoDb, Fault};
 use tokio::time::Instant;
 
 use super::{row, start, stats, store, tenant_caller};
-use crate::support::attached::Attached;
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Api, read};
 
 const ONE: Usage = Usage {
@@ -49,7 +49,7 @@ async fn serve(api: &Api, tenant: &str, requests: usize) {
 /// How often the table was asked for units and with which operation.
 fn operations(table: &DynamoDb) -> BTreeMap<String, usize> {
     let mut operations = BTreeMap::new();
-    for order in table.take_orders() {
+    for order in table.take_updates() {
         *operations.entry(order.operation).or_default() += 1;
     }
     operations
@@ -67,9 +67,9 @@ async fn an_environment_with_forty_tenants_settles_all_of_them_in_time() {
         serve(&api, tenant, 1 + n % 3).await;
     }
     assert_eq!(stats(&api).processes, 1);
-    table.take_orders();
+    table.take_updates();
     // An update for each would take a second.
-    table.fail_orders(Some(Fault::InTurn));
+    table.fail_updates(Some(Fault::InTurn));
     api.local.functions().retire("records").await;
     let operations = operations(&table);
     let mut left = BTreeMap::new();
@@ -97,7 +97,7 @@ async fn what_an_environment_cannot_return_is_in_its_log_with_figures() {
             records.metrics().await;
         }
     }
-    table.fail_orders(Some(Fault::Stall));
+    table.fail_updates(Some(Fault::Stall));
     let read = records.read.len();
     let log = records.terminated().await;
     let lines = log[read..].lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -146,9 +146,9 @@ async fn what_one_transaction_cannot_settle_is_settled_one_by_one() {
     let (table, api) = start(&[]).await;
     let tenants = tenants(9);
     let ledger = busy_ledger(&api, &tenants).await;
-    table.take_orders();
+    table.take_updates();
     // Every transaction is cancelled for one of its rows.
-    table.fail_orders(Some(Fault::ThrottleItem));
+    table.fail_updates(Some(Fault::ThrottleItem));
     ledger.close().await;
     assert_eq!(operations(&table)["UpdateItem"], 9);
     for tenant in &tenants {
@@ -159,11 +159,11 @@ async fn what_one_transaction_cannot_settle_is_settled_one_by_one() {
 
 #[tokio::test]
 async fn a_report_whose_answer_is_lost_at_the_end_counts_once() {
-    for fault in [Fault::LoseAnswer, Fault::LoseAnswerAndToken] {
+    for fault in [Fault::LoseResponse, Fault::LoseResponseAndToken] {
         let (table, api) = start(&[]).await;
         let tenants = tenants(9);
         let ledger = busy_ledger(&api, &tenants).await;
-        table.next_orders([Some(fault); 4]);
+        table.next_updates([Some(fault); 4]);
         ledger.close().await;
         for tenant in &tenants {
             let Row { leased, usage, .. } = row(&api, tenant).await;
@@ -180,12 +180,12 @@ async fn orders_in_doubt_are_cleared_up_at_the_end() {
     let (table, api) = start(&[]).await;
     let (sure, doubtful) = (tenants(12), tenants(20).split_off(12));
     let ledger = busy_ledger(&api, &sure).await;
-    table.fail_orders(Some(Fault::LoseAnswer));
+    table.fail_updates(Some(Fault::LoseResponse));
     for tenant in &doubtful {
         assert!(request(&ledger, &tenant_caller(tenant)).await.is_err());
         assert_eq!(counts(&row(&api, tenant).await), (1, 0));
     }
-    table.fail_orders(None);
+    table.fail_updates(None);
     ledger.close().await;
     for (tenants, expected) in [(sure, (2, 2)), (doubtful, (0, 0))] {
         for tenant in tenants {
@@ -200,7 +200,7 @@ async fn an_account_that_a_request_uses_holds_up_no_other() {
     let (table, api) = start(&[]).await;
     let (tenants, waiting) = (tenants(6), tenant_caller("01K0WA1T1NG000000000000000"));
     let ledger = busy_ledger(&api, &tenants).await;
-    table.next_orders([Some(Fault::Stall)]);
+    table.next_updates([Some(Fault::Stall)]);
     let asking = Arc::clone(&ledger);
     let asking = tokio::spawn(async move { request(&asking, &waiting).await });
     table.stalled().await;
@@ -222,9 +222,9 @@ async fn the_accounts_with_most_at_stake_have_an_update_each() {
             request(&ledger, &tenant_caller(tenant)).await.unwrap();
         }
     }
-    table.take_orders();
+    table.take_updates();
     ledger.close().await;
-    let alone = table.take_orders().into_iter().filter(|order| order.operation == "UpdateItem");
+    let alone = table.take_updates().into_iter().filter(|order| order.operation == "UpdateItem");
     let mut alone: Vec<_> = alone.map(|order| order.body["Key"]["pk"]["S"].as_str().unwrap().to_owned()).collect();
     alone.sort();
     assert_eq!(alone, large.iter().map(|tenant| format!("T#{tenant}#USAGE")).collect::<Vec<_>>());

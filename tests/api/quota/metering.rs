@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use service::domain::units::Units;
 use service::domain::usage::Usage;
+use testkit::dynamodb::{DynamoDb, Seen};
 
 use super::{GLOBEX, settled, start};
-use crate::support::dynamodb::{DynamoDb, Seen};
 use crate::support::{Api, Caller};
 
 /// The tenant of the plan `free`.

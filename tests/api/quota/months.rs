@@ -91,13 +91,13 @@ async fn a_lease_that_got_old_is_settled_by_the_requests_of_others() {
     let access = tenants[0].access().unwrap();
     let admission = spend(&ledger, &tenants[0], now).await.unwrap();
     ledger.record(admission, ONE).await;
-    table.take_orders();
+    table.take_updates();
 
     let minute = now.plus(Duration::from_mins(1));
     spend(&ledger, &tenants[1], minute.minus(Duration::from_millis(1))).await.unwrap();
-    assert_eq!(table.take_orders().len(), 1, "it is not old yet");
+    assert_eq!(table.take_updates().len(), 1, "it is not old yet");
     spend(&ledger, &tenants[1], minute.plus(Duration::from_mins(1))).await.unwrap();
-    assert_eq!(table.take_orders().len(), 2);
+    assert_eq!(table.take_updates().len(), 2);
     let row = store(&api).usage_get(&access, Month::of(now)).await.unwrap();
     assert_eq!((row.leased, row.usage.requests), (1, 1));
     api.shutdown().await;

@@ -1,9 +1,9 @@
 //! Requests that break a rule: a clear problem each, and nothing written.
 
 use serde_json::json;
+use testkit::dynamodb::DynamoDb;
 
 use super::{NOTE, globex};
-use crate::support::dynamodb::DynamoDb;
 use crate::support::{Api, Call, Caller};
 
 const LIST: &str = "/collections/notes/records";

@@ -1,10 +1,10 @@
 //! Transactions that break a rule: a clear problem each, and nothing reaches the table.
 
 use serde_json::{Value, json};
+use testkit::dynamodb::DynamoDb;
 
 use super::{GLOBEX, transact};
 use crate::support::Api;
-use crate::support::dynamodb::DynamoDb;
 
 /// The operation, the code, and what the detail has to say.
 fn cases() -> Vec<(Value, &'static str, &'static str)> {

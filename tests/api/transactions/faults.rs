@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testkit::dynamodb::{DynamoDb, Fault};
 use tokio::task::JoinHandle;
 
 use super::{GLOBEX, failures, read, transact, version};
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Caller};
 
 const LIMIT: Duration = Duration::from_secs(6);
@@ -128,13 +128,13 @@ async fn a_table_that_fails_is_told_as_unavailable_in_time() {
 
 /// How an answer is lost: as an error, as silence, and as a conflict, because a try that failed before arrived late.
 const LOST: [&[Option<Fault>]; 3] =
-    [&[Some(Fault::LoseAnswer)], &[Some(Fault::StallDone)], &[Some(Fault::Fail), Some(Fault::ConflictDone)]];
+    [&[Some(Fault::LoseResponse)], &[Some(Fault::StallDone)], &[Some(Fault::Fail), Some(Fault::ConflictDone)]];
 
 #[tokio::test]
 async fn a_transaction_whose_answer_is_lost_happens_once_and_is_told_as_done() {
     let (table, api) = start().await;
     // And once more by its marks alone: as if DynamoDB had forgotten the token.
-    let ways = LOST.into_iter().chain([&[Some(Fault::LoseAnswerAndToken)][..]]);
+    let ways = LOST.into_iter().chain([&[Some(Fault::LoseResponseAndToken)][..]]);
     for (way, faults) in ways.enumerate() {
         for reading in [false, true] {
             let case = Case::of(&api, &format!("way-{way}-{reading}")).await;

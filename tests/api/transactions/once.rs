@@ -1,9 +1,9 @@
 //! Transactions with an idempotency key: they happen once, however often they are sent.
 
 use serde_json::{Value, json};
+use testkit::dynamodb::{DynamoDb, Fault};
 
 use super::{GLOBEX, read, transact};
-use crate::support::dynamodb::{DynamoDb, Fault};
 use crate::support::{Answer, Api, Call, Caller};
 
 fn keyed(caller: &Caller<'_>, key: &str, operations: &Value) -> Call {
@@ -108,8 +108,8 @@ async fn whatever_becomes_of_the_answer_it_happens_once() {
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller(GLOBEX).await;
     let ways = [
-        &[Some(Fault::LoseAnswer)][..],
-        &[Some(Fault::LoseAnswerAndToken)],
+        &[Some(Fault::LoseResponse)][..],
+        &[Some(Fault::LoseResponseAndToken)],
         &[Some(Fault::Conflict)],
         &[Some(Fault::Fail), Some(Fault::ConflictDone)],
     ];

@@ -1,4 +1,4 @@
-//! A function's real binary, started by hand as for CloudWatch, and what it writes.
+//! A function's real binary, started outside of `local`, and its output.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -13,35 +13,36 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::{Api, binaries, workspace};
+use crate::{Api, binaries, workspace};
 
-/// How long a line may take.
+/// The longest wait for a line.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) struct Attached {
-    /// Killed with this.
+/// The process. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Attached {
     child: Child,
-    /// The lines of its standard output, which is read on: a full pipe would hold it up.
+    /// The lines of its standard output, which a task reads all the time, because a full pipe would block the process.
     output: UnboundedReceiver<String>,
     errors: JoinHandle<String>,
-    /// All that was taken of the output.
-    pub(crate) read: String,
+    /// The output that was read so far.
+    pub read: String,
 }
 
 impl Attached {
-    /// Starts a function that the API hands its next events to, and waits until it asks for them.
-    pub(crate) async fn start(api: &Api, function: &str, log_format: LogFormat) -> Self {
+    /// Starts a function that gets the API's next events, and waits until it requests the first.
+    pub async fn start(api: &Api, function: &str, log_format: LogFormat) -> Self {
         Self::start_with(api, function, log_format, &[]).await
     }
 
-    /// The same with other values of variables.
-    pub(crate) async fn start_with(api: &Api, function: &str, log_format: LogFormat, changes: &[(&str, &str)]) -> Self {
+    /// The same with other values of environment variables.
+    pub async fn start_with(api: &Api, function: &str, log_format: LogFormat, changes: &[(&str, &str)]) -> Self {
         let functions = api.local.functions();
         let processes = || functions.stats().into_iter().find(|one| one.name == function).unwrap().processes;
-        // An idle process would be given events while this one turns to the next.
+        // An idle process would get events while this one requests its next.
         functions.kill(function);
         assert_eq!(processes(), 0);
-        // Only the trigger is there for a user pool, whose keys nobody here has.
+        // Only the user pool's trigger gets a user pool: the authorizer would look for the pool's keys on the internet.
         let user_pool = BTreeMap::from([("UserPool".to_owned(), (function == "claims").to_string())]);
         let parameters = local::overrides(user_pool, api.local.issuer());
         let template = Template::read(&workspace().join("template.yaml"), &parameters).unwrap();
@@ -86,15 +87,15 @@ impl Attached {
         Self { child, output, errors, read: String::new() }
     }
 
-    /// The next line.
-    pub(crate) async fn line(&mut self) -> String {
+    /// Reads the next line.
+    pub async fn line(&mut self) -> String {
         let line = tokio::time::timeout(PATIENCE, self.output.recv()).await.unwrap().unwrap();
         self.read.push_str(&line);
         line
     }
 
-    /// The next line with metrics. Others are notes on the way to an answer.
-    pub(crate) async fn metrics(&mut self) -> Value {
+    /// Reads up to the next line with metrics. Lines without metrics report events during a request.
+    pub async fn metrics(&mut self) -> Value {
         loop {
             let line: Value = serde_json::from_str(&self.line().await).unwrap();
             if line.get("_aws").is_some() {
@@ -103,14 +104,14 @@ impl Attached {
         }
     }
 
-    /// Kills the process, and gives all that it has written, errors included.
-    pub(crate) async fn everything(mut self) -> String {
+    /// Kills the process, and returns all that it has written, standard error included.
+    pub async fn everything(mut self) -> String {
         self.child.kill().await.unwrap();
         self.rest().await
     }
 
-    /// Asks the process to end, as Lambda does, and gives all that it has written, errors included.
-    pub(crate) async fn terminated(mut self) -> String {
+    /// Terminates the process as Lambda does, and returns all that it has written, standard error included.
+    pub async fn terminated(mut self) -> String {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();

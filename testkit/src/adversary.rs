@@ -1,8 +1,9 @@
-//! A DynamoDB behind a network that a test controls: what becomes of each attempt of a write, and what happens meanwhile.
+//! A DynamoDB behind a network that a test controls: the test decides the fate of each attempt of a write, and acts
+//! meanwhile.
 //!
-//! Only writes of what tenants own are touched; reads, units of the quota and rows of collections pass. An attempt that
-//! fails is answered when the test says so, and everything that a test does before is done while the service waits. So an
-//! interleaving is the same whenever it is run.
+//! Only writes of items that tenants own are affected; reads, updates of usage and rows of collections pass. An attempt that
+//! fails gets its response when the test says so, and the service waits while the test acts before that. So an interleaving
+//! is the same whenever it is run.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,19 +11,19 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::dynamodb::DynamoDb;
+use crate::engine::Engine;
+use crate::proxy::{self, Upstream};
 
-/// What becomes of an attempt.
+/// The fate of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It arrives, and so does its response.
     Arrive,
     /// It arrives, and its response is lost.
@@ -31,15 +32,15 @@ pub(crate) enum Fate {
     LoseRequest(Silence),
     /// It arrives later.
     Late(Silence),
-    /// It is throttled: it certainly did nothing.
+    /// It is throttled, so it certainly did nothing.
     Throttle,
-    /// Another write is in its way: it certainly did nothing.
+    /// Another write is in its way, so it certainly did nothing.
     Conflict,
 }
 
-/// What the service gets in the place of a response that is lost.
+/// The way in which a response is lost, as the service sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Silence {
+pub enum Silence {
     /// A status of 500.
     Error,
     /// The beginning of a response.
@@ -50,32 +51,34 @@ pub(crate) enum Silence {
 
 /// An attempt that arrived.
 #[derive(Debug, Clone)]
-pub(crate) struct Arrival {
+pub struct Arrival {
     /// The call of the API that it belongs to.
-    pub(crate) call: usize,
+    pub call: usize,
     /// Whether it changed what is stored.
-    pub(crate) changed: bool,
-    /// What is stored after it.
-    pub(crate) stored: Vec<Value>,
+    pub changed: bool,
+    /// The items that are stored after it.
+    pub stored: Vec<Value>,
 }
 
-/// The proxy that is the network.
-pub(crate) struct Adversary {
-    pub(crate) endpoint: String,
+/// The proxy that stands for the network. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Adversary {
+    /// Its URL.
+    pub endpoint: String,
     network: Network,
+    _engine: Engine,
     paused: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     server: JoinHandle<()>,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Network {
-    database: Arc<DynamoDb>,
-    client: reqwest::Client,
+    upstream: Upstream,
     state: Arc<Mutex<Script>>,
     pause: mpsc::UnboundedSender<oneshot::Sender<()>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Script {
     fates: Option<VecDeque<Fate>>,
     call: usize,
@@ -84,54 +87,53 @@ struct Script {
 }
 
 impl Adversary {
-    pub(crate) async fn start() -> Self {
-        let database = DynamoDb::start().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    /// Starts it, with an engine of its own that has no tables.
+    pub async fn start() -> Self {
+        let engine = Engine::start(&[]).await;
         let (pause, paused) = mpsc::unbounded_channel();
-        let state = Arc::default();
-        let network = Network { database: Arc::new(database), client: reqwest::Client::new(), state, pause };
-        let app = Router::new().fallback(forward).with_state(network.clone());
-        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { endpoint, network, paused, server }
+        let network = Network { upstream: Upstream::new(&engine.endpoint), state: Arc::default(), pause };
+        let (endpoint, server) = proxy::serve(Router::new().fallback(forward).with_state(network.clone())).await;
+        Self { endpoint, network, _engine: engine, paused, server }
     }
 
-    /// The fates of the next attempts; those after them arrive.
-    pub(crate) fn attack(&self, fates: impl IntoIterator<Item = Fate>) {
+    /// Decides the fates of the next attempts. Those after them arrive.
+    pub fn attack(&self, fates: impl IntoIterator<Item = Fate>) {
         let mut script = self.network.state.lock().unwrap();
         *script = Script { fates: Some(fates.into_iter().collect()), ..Script::default() };
     }
 
-    /// Says which call of the API the next attempts belong to.
-    pub(crate) fn begin_call(&self, call: usize) {
+    /// Sets the call of the API to which the next attempts belong.
+    pub fn begin_call(&self, call: usize) {
         self.network.state.lock().unwrap().call = call;
     }
 
-    /// Lets everything pass, and watches nothing, until it is undone with what this returns.
-    pub(crate) fn cease(&self) -> Option<VecDeque<Fate>> {
+    /// Lets everything pass unrecorded, until [`Adversary::resume`] gets the fates that this returns.
+    #[must_use]
+    pub fn cease(&self) -> Option<VecDeque<Fate>> {
         self.network.state.lock().unwrap().fates.take()
     }
 
-    /// Goes on where it ceased.
-    pub(crate) fn resume(&self, fates: Option<VecDeque<Fate>>) {
+    /// Continues where it ceased.
+    pub fn resume(&self, fates: Option<VecDeque<Fate>>) {
         self.network.state.lock().unwrap().fates = fates;
     }
 
-    /// Waits for an attempt that fails. The service waits until the sender is used.
-    pub(crate) async fn paused(&mut self) -> oneshot::Sender<()> {
+    /// Waits for an attempt that fails. The service waits until the sender is used or dropped.
+    pub async fn paused(&mut self) -> oneshot::Sender<()> {
         self.paused.recv().await.unwrap()
     }
 
-    /// Lets everything arrive that is late.
-    pub(crate) async fn deliver_late(&self) {
+    /// Lets all attempts arrive that are late.
+    pub async fn deliver_late(&self) {
         let late = std::mem::take(&mut self.network.state.lock().unwrap().late);
         for (call, headers, body) in late {
             drop(self.network.deliver(call, headers, body).await);
         }
     }
 
-    /// The attempts that arrived since the attack began.
-    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+    /// Returns the attempts that arrived since the attack began.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<Arrival> {
         self.network.state.lock().unwrap().arrivals.clone()
     }
 }
@@ -143,9 +145,9 @@ impl Drop for Adversary {
 }
 
 impl Network {
-    /// What is stored of tenants' own, in a certain order.
+    /// Returns the stored items that tenants own, sorted by primary key.
     async fn stored(&self) -> Vec<Value> {
-        let mut items = self.database.scan("Table").await;
+        let mut items = self.upstream.scan("Table").await;
         let own = ["#R#", "#KEYS#", "#TOKENS", "TOKEN#"];
         items.retain(|item| own.iter().any(|part| item["pk"]["S"].as_str().unwrap().contains(part)));
         items.sort_by_key(|item| (item["pk"].to_string(), item["sk"].to_string()));
@@ -153,13 +155,10 @@ impl Network {
     }
 
     async fn send(&self, headers: HeaderMap, body: Bytes) -> Response {
-        let upstream = self.database.past_the_proxy();
-        let response = self.client.post(upstream).headers(headers).body(body).send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        (status, headers, response.bytes().await.unwrap()).into_response()
+        self.upstream.send(Method::POST, "", headers, body).await.into_response()
     }
 
-    /// Sends an attempt on, and notes what it did.
+    /// Forwards an attempt, and records what it did.
     async fn deliver(&self, call: usize, headers: HeaderMap, body: Bytes) -> Response {
         let before = self.stored().await;
         let response = self.send(headers, body).await;
@@ -169,12 +168,12 @@ impl Network {
         response
     }
 
-    /// Holds the service until the test has done what it wants to do meanwhile.
+    /// Holds the service until the test has acted.
     async fn meanwhile(&self) {
         let (resume, resumed) = oneshot::channel();
         self.pause.send(resume).unwrap();
-        // The test may be over.
-        let _over = resumed.await;
+        // The test may have ended.
+        let _ended = resumed.await;
     }
 }
 
