@@ -1,4 +1,5 @@
-//! Turns the contract's scoped operations into Rust, so that the policy is derived from it and start-up parses nothing.
+//! Generates Rust from the contract's operations with a scope. The policy is derived from it, and start-up parses
+//! nothing.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -18,12 +19,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut routes = String::from("&[\n");
     for (path, operations) in paths.ok_or("the contract has no paths")? {
-        let path = path.as_str().ok_or("a path is no string")?;
+        let path = path.as_str().ok_or("a path is not a string")?;
         for method in METHODS {
             let Some(operation) = operations.as_mapping_get(method) else { continue };
-            // An operation without a scope is open: API Gateway does not ask the authorizer about it.
+            // An operation without a scope is public: API Gateway does not invoke the authorizer for it.
             let Some(scope) = operation.as_mapping_get("x-required-scope") else { continue };
-            let scope = scope.as_str().ok_or("a scope is no string")?;
+            let scope = scope.as_str().ok_or("a scope is not a string")?;
             let method = method.to_uppercase();
             writeln!(routes, "    Route {{ method: {method:?}, path: {path:?}, scope: {scope:?} }},")?;
         }

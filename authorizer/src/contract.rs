@@ -15,14 +15,14 @@ pub struct Route {
 pub const ROUTES: &[Route] = include!(concat!(env!("OUT_DIR"), "/routes.rs"));
 
 impl Route {
-    /// Whether it is for operators, who act for no tenant, and not for tenants.
+    /// Whether the route is for operators, who act for no tenant, and not for tenants.
     #[must_use]
     pub fn is_operators(&self) -> bool {
         self.path.starts_with("/admin/")
     }
 }
 
-/// Whether a scope is one that the contract has for operators, or for tenants.
+/// Whether the contract has this scope for operators, or else for tenants.
 pub(crate) fn is_known(scope: &str, operator: bool) -> bool {
     ROUTES.iter().any(|route| route.scope == scope && route.is_operators() == operator)
 }

@@ -1,28 +1,28 @@
-//! JSON in which no object names a member twice, at any depth.
+//! A parser of JSON that rejects duplicate members of an object, at any depth.
 //!
-//! Which of two members counts depends on the parser, so a token that has both could mean one thing here and another one
-//! to its issuer (RFC 7515, section 4, and RFC 7519, section 4).
+//! Parsers differ in which of two duplicate members they use, so a token with both could mean one thing here and
+//! another to its issuer (RFC 7515, section 4, and RFC 7519, section 4).
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Why a text is not an object of this kind.
+/// The reason why a text is not such an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoObject {
+pub(crate) enum ObjectError {
     NotJson,
     Duplicate,
 }
 
-/// Reads an object.
-pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, NoObject> {
-    // Any other JSON is accepted by its type, so an error of the data is a duplicate.
+/// Parses an object.
+pub(crate) fn object(text: &[u8]) -> Result<Map<String, Value>, ObjectError> {
+    // `Unique` accepts any other JSON, so a data error is a duplicate member.
     let unique = serde_json::from_slice::<Unique>(text);
-    let unique = unique.map_err(|error| if error.is_data() { NoObject::Duplicate } else { NoObject::NotJson })?;
+    let unique = unique.map_err(|error| if error.is_data() { ObjectError::Duplicate } else { ObjectError::NotJson })?;
     match unique.0 {
         Value::Object(members) => Ok(members),
-        _ => Err(NoObject::NotJson),
+        _ => Err(ObjectError::NotJson),
     }
 }
 
@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for AnyValue {
         let mut object = Map::new();
         while let Some((name, Unique(value))) = members.next_entry::<String, _>()? {
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is named twice"));
+                return Err(A::Error::custom("duplicate member"));
             }
         }
         Ok(Value::Object(object))
@@ -91,17 +91,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_means_the_same_as_to_others() {
+    fn an_object_has_the_members_that_serde_json_finds() {
         let text = r#"{"a":[1,-2,0.5,18446744073709551615,true,null,"\u0041"],"b":{"a":{}}}"#;
         assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), serde_json::from_str::<Value>(text).unwrap());
         for text in ["", "{", "[]", "7", "null", r#"{"a":1}x"#, r#"{"a":"\ud800"}"#] {
-            assert_eq!(object(text.as_bytes()), Err(NoObject::NotJson), "{text}");
+            assert_eq!(object(text.as_bytes()), Err(ObjectError::NotJson), "{text}");
         }
-        assert_eq!(object(b"{\"a\":\"\xff\"}"), Err(NoObject::NotJson));
+        assert_eq!(object(b"{\"a\":\"\xff\"}"), Err(ObjectError::NotJson));
     }
 
     #[test]
-    fn a_member_that_is_named_twice_is_found_at_any_depth() {
+    fn a_duplicate_member_is_found_at_any_depth() {
         for text in [
             r#"{"a":1,"b":2,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,
@@ -109,7 +109,7 @@ mod tests {
             r#"{"b":[[{"a":1,"a":1}]]}"#,
             r#"{"":1,"":1}"#,
         ] {
-            assert_eq!(object(text.as_bytes()), Err(NoObject::Duplicate), "{text}");
+            assert_eq!(object(text.as_bytes()), Err(ObjectError::Duplicate), "{text}");
         }
     }
 }

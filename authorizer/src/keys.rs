@@ -1,4 +1,4 @@
-//! Issuers' public keys (JWKS, RFC 7517): fetched once, kept, and fetched again when a token names one that is not known.
+//! The issuers' JWKS (RFC 7517): cached, and fetched again when a token names a key that is not in the cache.
 
 mod fetch;
 mod jwks;
@@ -18,43 +18,44 @@ use fetch::{FetchError, fetch};
 
 pub(crate) use jwks::Key;
 
-/// How often an issuer is asked for keys at most, whatever key ids tokens name.
+/// The shortest time between two fetches of an issuer's JWKS, whatever key ids tokens name.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
-/// The same while its keys have never been fetched, so that a failure at the start is over soon.
+/// The same as long as no fetch has succeeded, so that a failure at the start is over soon.
 const FIRST_INTERVAL: Duration = Duration::from_secs(1);
-/// How long keys are trusted without asking again: a key that the issuer withdraws is gone after that. While the issuer
-/// does not answer, the keys stay.
+/// How long a JWKS is used without fetching it again. A key that the issuer withdraws is rejected after this time.
+/// While the issuer does not respond, its cached keys remain valid.
 const FRESH: Duration = Duration::from_hours(1);
-/// How long an issuer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How many key sets of tenants' issuers are kept; beyond it they are fetched anew.
-const MOST_SETS: usize = 1000;
+/// How long a fetch may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The most cached JWKS of single tenants' issuers. Beyond it, the cache is cleared.
+const MAX_SETS: usize = 1000;
 
-/// Why there is no key.
+/// The reason why there is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoKey {
+pub(crate) enum KeyError {
     /// The issuer has no such key.
     Unknown,
-    /// The issuer does not answer, so it is not known whether it has such a key.
+    /// The issuer does not respond, so it is not known whether it has such a key.
     Unavailable,
 }
 
-/// The keys of the stack's issuers, and of those of tenants that tokens came from.
+/// The JWKS of the stack's issuers, and of the single tenants' issuers whose tokens were used.
 #[derive(Debug)]
 pub(crate) struct Keys {
     issuers: Vec<(Issuer, KeySet)>,
-    /// The key sets of tenants' issuers, by where the keys come from: an issuer that moves them is asked anew.
+    /// The JWKS of single tenants' issuers, by their source: if an issuer's JWKS URI changes, its JWKS is fetched
+    /// again.
     of_tenants: Mutex<HashMap<String, Arc<KeySet>>>,
     connector: SharedHttpConnector,
     plain_http: PlainHttp,
 }
 
-/// Where an issuer's keys come from, and those that are known.
+/// An issuer's keys, with their source.
 #[derive(Debug)]
 enum KeySet {
-    /// The issuer's entry, once and for all.
+    /// The keys are part of the issuer's settings, and never fetched.
     Pinned(HashMap<String, Key>),
-    /// The issuer itself.
+    /// The issuer publishes its keys.
     Fetched { uri: String, state: Mutex<State> },
 }
 
@@ -84,9 +85,14 @@ impl State {
         self.tried_at.is_none_or(|at| now >= at + interval)
     }
 
-    /// Why a key is not among the keys. Only an issuer that answered the last time is known not to have it.
-    fn without(&self) -> NoKey {
-        if self.fetched_at.is_some() && self.fetched_at == self.tried_at { NoKey::Unknown } else { NoKey::Unavailable }
+    /// The reason why a key is missing. It is certain that the issuer does not have it only if the last fetch
+    /// succeeded.
+    fn key_error(&self) -> KeyError {
+        if self.fetched_at.is_some() && self.fetched_at == self.tried_at {
+            KeyError::Unknown
+        } else {
+            KeyError::Unavailable
+        }
     }
 }
 
@@ -100,13 +106,13 @@ impl Keys {
         Self { issuers, of_tenants: Mutex::default(), connector, plain_http }
     }
 
-    /// The stack's issuer with that `iss`.
+    /// Returns the stack's issuer with this `iss`.
     pub(crate) fn issuer(&self, iss: &str) -> Option<&Issuer> {
         self.issuers.iter().map(|(issuer, _)| issuer).find(|issuer| issuer.issuer == iss)
     }
 
-    /// Fetches the keys of every issuer of the stack, all at once: Lambda ends an init phase after ten seconds, and the
-    /// slowest issuer must not hold up the others' tokens for longer than [`PATIENCE`].
+    /// Fetches the JWKS of all issuers of the stack at the same time. Lambda ends an init phase after ten seconds, and
+    /// the slowest issuer must not delay the others' tokens for longer than [`TIMEOUT`].
     pub(crate) async fn fetch_all(&self) {
         let sets = self.issuers.iter().map(|(_, set)| async move {
             if let KeySet::Fetched { uri, state } = set {
@@ -116,8 +122,8 @@ impl Keys {
         join_all(sets).await;
     }
 
-    /// A key of an issuer, which is one of the stack's or a tenant's.
-    pub(crate) async fn key(&self, issuer: &Issuer, kid: &str) -> Result<Key, NoKey> {
+    /// Returns a key of an issuer, which may be the stack's or a single tenant's.
+    pub(crate) async fn key(&self, issuer: &Issuer, kid: &str) -> Result<Key, KeyError> {
         match self.issuers.iter().find(|(own, _)| own.issuer == issuer.issuer) {
             Some((_, set)) => self.key_of(set, kid).await,
             None => self.key_of(&*self.set_of_tenant(issuer).await, kid).await,
@@ -126,17 +132,17 @@ impl Keys {
 
     async fn set_of_tenant(&self, issuer: &Issuer) -> Arc<KeySet> {
         let mut sets = self.of_tenants.lock().await;
-        // No URI looks like a JWKS, which starts with a brace.
+        // A pinned JWKS starts with a brace, so it cannot be confused with a URI.
         let source = issuer.jwks.as_ref().map_or_else(|| issuer.jwks_uri(), ToString::to_string);
-        if sets.len() >= MOST_SETS && !sets.contains_key(&source) {
+        if sets.len() >= MAX_SETS && !sets.contains_key(&source) {
             sets.clear();
         }
         Arc::clone(sets.entry(source).or_insert_with(|| Arc::new(KeySet::of(issuer))))
     }
 
-    async fn key_of(&self, set: &KeySet, kid: &str) -> Result<Key, NoKey> {
+    async fn key_of(&self, set: &KeySet, kid: &str) -> Result<Key, KeyError> {
         let (uri, state) = match set {
-            KeySet::Pinned(keys) => return keys.get(kid).cloned().ok_or(NoKey::Unknown),
+            KeySet::Pinned(keys) => return keys.get(kid).cloned().ok_or(KeyError::Unknown),
             KeySet::Fetched { uri, state } => (uri, state),
         };
         let mut state = state.lock().await;
@@ -144,11 +150,11 @@ impl Keys {
         if (!state.is_fresh(now) || !state.keys.contains_key(kid)) && state.may_try(now) {
             self.refresh(uri, &mut state).await;
         }
-        state.keys.get(kid).cloned().ok_or_else(|| state.without())
+        state.keys.get(kid).cloned().ok_or_else(|| state.key_error())
     }
 
     async fn refresh(&self, uri: &str, state: &mut State) {
-        let result = timeout(PATIENCE, self.fetch(uri)).await.unwrap_or(Err(FetchError::Timeout));
+        let result = timeout(TIMEOUT, self.fetch(uri)).await.unwrap_or(Err(FetchError::Timeout));
         state.tried_at = Some(Instant::now());
         match result {
             Ok(keys) => {

@@ -15,7 +15,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let connector = aws::connector();
     let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
     let authorizer = &Authorizer::new(issuers, store, connector);
-    // In the init phase, which has more processor than the first request and is not waited for by a tenant.
+    // The init phase has more CPU than an invocation, and delays no request in a warm execution environment.
     authorizer.fetch_keys().await;
     run(service_fn(move |event: LambdaEvent<_>| authorizer.authorize(event.payload))).await
 }

@@ -1,11 +1,11 @@
-//! The IAM policy: which routes a token's scopes allow.
+//! The IAM policy, which allows the routes of a token's scopes.
 //!
-//! API Gateway applies one policy to every route, and a `*` in it matches any text, a `/` too. So the pattern of an
-//! allowed route may match requests of a longer route that is not allowed; those are denied in so many words. No
-//! two routes of the contract may be such that a denial of one covers the other as well, which the tests hold it to.
+//! API Gateway applies one policy to every route, and a `*` in it matches any text, including `/`. So the pattern of an
+//! allowed route may match requests of a longer route that is not allowed, which the policy then denies explicitly.
+//! This works only if no two routes of the contract match each other's requests, which a test checks.
 //!
-//! API Gateway routes a path with a slash at its end like the path without it, but it asks for permission to the path as
-//! it was sent (<https://github.com/localstack/localstack/issues/6533>). So a policy is about both.
+//! API Gateway routes a path with a trailing slash like the path without it, but evaluates the policy for the path as
+//! it was sent (<https://github.com/localstack/localstack/issues/6533>). So a policy lists both.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
 
 use std::collections::BTreeSet;
@@ -18,19 +18,19 @@ use crate::contract::{ROUTES, Route};
 
 const ACTION: &str = "execute-api:Invoke";
 
-/// A route as policies spell it.
+/// A route as it is written in policies.
 struct Pattern {
     scope: &'static str,
     /// `GET/collections/*/records` and `GET/collections/*/records/`, or `GET/collections/*/records/*` alone.
     texts: Vec<String>,
-    /// The routes whose requests the texts match although they are others, by index.
+    /// The indexes of the other routes whose requests the texts match as well.
     covers: Vec<usize>,
 }
 
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| patterns(ROUTES));
 
 fn patterns(routes: &[Route]) -> Vec<Pattern> {
-    // What a parameter may be: a text that no literal segment equals, without a `/`.
+    // The control character stands for a parameter's value: it equals no literal segment and has no `/`.
     let requests: Vec<[String; 2]> = routes.iter().map(|route| with_slash(spell(route, "\u{1}"))).collect();
     let covers = |texts: &[String], own: usize| {
         let matched =
@@ -45,7 +45,7 @@ fn patterns(routes: &[Route]) -> Vec<Pattern> {
     routes.iter().enumerate().map(pattern).collect()
 }
 
-/// A path as it is, and with a slash at its end.
+/// A path, without and with a trailing slash.
 fn with_slash(path: String) -> [String; 2] {
     let with_slash = format!("{path}/");
     [path, with_slash]
@@ -66,14 +66,14 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The part of a method ARN that is the API's and the stage's:
+/// The part of a method ARN that identifies the API and the stage:
 /// `arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1`.
 pub(crate) fn api_of(method_arn: &str) -> Option<&str> {
     let (after_api, _) = method_arn.match_indices('/').nth(1)?;
     method_arn.starts_with("arn:").then(|| &method_arn[..after_api])
 }
 
-/// The policy of a token with these scopes: all the routes that they allow, and nothing else.
+/// Returns the policy of a token with these scopes, which allows all of their routes and nothing else.
 #[must_use]
 pub fn policy(api: &str, scopes: &[String]) -> ApiGatewayCustomAuthorizerPolicy {
     let granted = |pattern: &Pattern| scopes.iter().any(|scope| scope == pattern.scope);
@@ -95,7 +95,7 @@ pub fn policy(api: &str, scopes: &[String]) -> ApiGatewayCustomAuthorizerPolicy 
     document(statements)
 }
 
-/// The policy that allows nothing.
+/// Returns the policy that allows nothing.
 pub(crate) fn deny_all(api: &str) -> ApiGatewayCustomAuthorizerPolicy {
     document(vec![statement(IamPolicyEffect::Deny, vec![format!("{api}/*")])])
 }
@@ -122,7 +122,7 @@ mod tests {
     const API: &str = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1";
 
     #[test]
-    fn the_api_is_what_stands_before_the_method() {
+    fn the_api_is_the_part_before_the_method() {
         assert_eq!(api_of(&format!("{API}/GET/collections")), Some(API));
         assert_eq!(api_of(&format!("{API}/GET/")), Some(API));
         for arn in ["", "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5", "a/b/c", "arn:x/v1"] {
@@ -178,16 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_at_the_end_makes_no_other_route_of_a_path() {
+    fn a_trailing_slash_is_part_of_the_same_route() {
         let route = |method, path, scope| Route { method, path, scope };
         let patterns = patterns(&[route("GET", "/a", "list"), route("GET", "/a/{x}", "one")]);
         assert_eq!(patterns[0].texts, ["GET/a", "GET/a/"]);
         assert_eq!(patterns[1].texts, ["GET/a/*"]);
-        // `GET/a/` is a request for the list, and would be allowed by the pattern of the other.
+        // `GET/a/` is a request for the list, and the other pattern would allow it.
         assert_eq!((&patterns[0].covers[..], &patterns[1].covers[..]), (&[][..], &[0][..]));
     }
 
-    /// Then a denial of the one would refuse the other, which may be allowed.
+    /// Otherwise the denial of one route would deny the other one, which may be allowed.
     #[test]
     fn no_two_routes_of_the_contract_cover_each_other() {
         for (index, pattern) in PATTERNS.iter().enumerate() {

@@ -1,32 +1,32 @@
-//! Tenants' rows, by their ids and by the opaque keys that stand for them.
+//! The tenants' rows, by tenant id and by tenant key.
 
 use service::domain::machine_token::Digest;
 use service::domain::tenant::{Tenant, TenantId};
 use service::domain::time::{Expiry, Timestamp};
 use service::store::{Fault, Store};
 
-use crate::rows::Rows;
+use crate::cache::Cache;
 
 #[derive(Debug)]
 pub(crate) struct Tenants {
     store: Store,
-    rows: Rows<TenantId, Tenant>,
-    keys: Rows<Digest, (TenantId, Option<Expiry>)>,
+    by_id: Cache<TenantId, Tenant>,
+    by_key: Cache<Digest, (TenantId, Option<Expiry>)>,
 }
 
 impl Tenants {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, rows: Rows::default(), keys: Rows::default() }
+        Self { store, by_id: Cache::default(), by_key: Cache::default() }
     }
 
-    /// The tenant's row, or `None` if there is no such tenant.
+    /// Returns the tenant's row, or `None` if the tenant does not exist.
     pub(crate) async fn get(&self, id: &TenantId) -> Result<Option<Tenant>, Fault> {
-        self.rows.get(id, self.store.tenant_get(id)).await
+        self.by_id.get(id, self.store.tenant_get(id)).await
     }
 
-    /// The row of the tenant that has this opaque key, or `None` if it is nobody's, or has ended.
-    pub(crate) async fn of_key(&self, digest: &Digest) -> Result<Option<Tenant>, Fault> {
-        match self.keys.get(digest, self.store.tenant_key_get(digest)).await? {
+    /// Returns the row of the tenant with this tenant key, or `None` if the tenant key does not exist or is expired.
+    pub(crate) async fn get_by_key(&self, digest: &Digest) -> Result<Option<Tenant>, Fault> {
+        match self.by_key.get(digest, self.store.tenant_key_get(digest)).await? {
             Some((tenant, expiry)) if expiry.is_none_or(|expiry| !expiry.is_past(Timestamp::now())) => {
                 self.get(&tenant).await
             }

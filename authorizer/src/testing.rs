@@ -1,4 +1,4 @@
-//! What stands in for an issuer and for DynamoDB in unit tests: keys to sign with, and answers to HTTP requests.
+//! A replacement for issuers and DynamoDB in unit tests: signing keys, and responses to HTTP requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -51,7 +51,7 @@ pub(crate) static EC_384: LazyLock<Signer> =
 static RSA_PAIR: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 static OTHER_RSA_PAIR: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
 
-/// A signer for each algorithm. Those of RSA share the key of [`RSA`].
+/// A signer for each algorithm. The RSA signers share the key of [`RSA`].
 pub(crate) fn every_signer() -> [&'static Signer; 9] {
     static OF_RSA: LazyLock<[Signer; 5]> = LazyLock::new(|| {
         ["RS384", "RS512", "PS256", "PS384", "PS512"].map(|algorithm| rsa(&RSA_PAIR, "rsa", algorithm))
@@ -113,14 +113,14 @@ impl Signer {
         self.token_of(&header.to_string(), &claims.to_string())
     }
 
-    /// The same of texts, which need not be what a library would write.
+    /// The same for texts, which may differ from what a library would write.
     pub(crate) fn token_of(&self, header: &str, claims: &str) -> String {
         let input = format!("{}.{}", encode(header), encode(claims));
         let signature = (self.sign)(input.as_bytes());
         format!("{input}.{}", encode(signature))
     }
 
-    /// The public key as a PEM file would have it, for attacks with it as a secret.
+    /// The public key as in a PEM file, for attacks that use it as a shared secret.
     pub(crate) fn public_der(&self) -> Vec<u8> {
         let bytes = |name: &str| URL_SAFE_NO_PAD.decode(self.public[name].as_str().unwrap()).unwrap();
         let components = aws_lc_rs::signature::RsaPublicKeyComponents { n: bytes("n"), e: bytes("e") };
@@ -129,32 +129,32 @@ impl Signer {
     }
 }
 
-/// The world outside, as the authorizer's one connector reaches it.
+/// The services that the authorizer reaches through its connector.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// The issuer's keys; without any it fails.
+    /// The issuer's keys. Without any, the issuer fails.
     pub(crate) keys: Option<Vec<Value>>,
-    /// The tenant's row; without one there is no such tenant.
+    /// The tenant's row. Without one, the tenant does not exist.
     pub(crate) tenant: Option<Value>,
-    /// The issuers and opaque keys of tenants, by partition.
+    /// The single tenants' issuers and the tenant keys, by partition key.
     pub(crate) issuers: HashMap<String, Value>,
-    /// The keys of issuers of tenants, by address.
+    /// The keys of single tenants' issuers, by JWKS URI.
     pub(crate) other_keys: HashMap<String, Vec<Value>>,
-    /// The addresses of issuers that never answer.
+    /// The JWKS URIs of issuers that never respond.
     pub(crate) hanging: Vec<String>,
-    /// The grants of machine tokens, by partition.
+    /// The grants of machine tokens, by partition key.
     pub(crate) grants: HashMap<String, Value>,
     /// The updates of items, as DynamoDB gets them.
     pub(crate) updates: Vec<Value>,
-    /// Whether DynamoDB does not answer an update.
+    /// Whether DynamoDB does not respond to an update.
     pub(crate) updates_stall: bool,
     /// Whether DynamoDB fails.
     pub(crate) table_fails: bool,
-    /// Every address that was asked for, in order.
-    pub(crate) asked: Vec<String>,
+    /// Every URI that was requested, in order.
+    pub(crate) requested: Vec<String>,
 }
 
 impl World {
@@ -162,14 +162,14 @@ impl World {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often the issuer was asked for its keys.
+    /// The number of requests for the issuer's JWKS.
     pub(crate) fn key_fetches(&self) -> usize {
-        self.state().asked.iter().filter(|uri| *uri == JWKS_URI).count()
+        self.state().requested.iter().filter(|uri| *uri == JWKS_URI).count()
     }
 
-    /// How often the table was asked, retries included.
+    /// The number of requests to the table, including retries.
     pub(crate) fn table_reads(&self) -> usize {
-        self.state().asked.iter().filter(|uri| uri.contains("dynamodb")).count()
+        self.state().requested.iter().filter(|uri| uri.contains("dynamodb")).count()
     }
 
     pub(crate) fn connector(&self) -> SharedHttpConnector {
@@ -181,7 +181,7 @@ impl World {
         Store::new(aws::dynamodb(&config, self.connector()), "table")
     }
 
-    /// An authorizer in this world, with changes to the one issuer's settings.
+    /// An authorizer in this world, with changes to the settings of its only issuer.
     pub(crate) fn authorizer(&self, settings: &Value) -> Authorizer {
         let mut issuer = json!({"issuer": ISSUER, "jwksUri": JWKS_URI, "audiences": ["tenantry"]});
         let changes = settings.as_object().cloned().unwrap_or_default();
@@ -193,7 +193,7 @@ impl World {
 impl HttpConnector for World {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut state = self.state();
-        state.asked.push(request.uri().to_owned());
+        state.requested.push(request.uri().to_owned());
         if state.hanging.iter().any(|uri| uri == request.uri()) {
             return HttpConnectorFuture::new(std::future::pending());
         }
@@ -247,7 +247,7 @@ pub(crate) fn row(status: &str, issuer: &str) -> Value {
     })
 }
 
-/// Makes an issuer the tenant's alone, with a key of its own.
+/// Adds an issuer of a single tenant, with a key of its own.
 pub(crate) fn add_issuer(world: &World, tenant: &str, iss: &str, signer: &Signer, changes: &Value) {
     let mut config = json!({"issuer": iss, "audiences": ["tenantry"]});
     config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -262,7 +262,7 @@ pub(crate) fn add_issuer(world: &World, tenant: &str, iss: &str, signer: &Signer
     state.other_keys.insert(format!("{iss}/.well-known/jwks.json"), vec![signer.public.clone()]);
 }
 
-/// A machine token of the tenant, which the world knows, and its grant's partition.
+/// Adds a machine token of the tenant. Returns the token and the partition key of its grant.
 pub(crate) fn machine_token(world: &World, changes: &Value) -> (String, String) {
     let secret = Secret::generate();
     let partition = format!("TOKEN#{}", secret.digest());
@@ -278,8 +278,8 @@ pub(crate) fn machine_token(world: &World, changes: &Value) -> (String, String) 
     (secret.expose().to_owned(), partition)
 }
 
-/// A world in which all is well.
-pub(crate) fn fine_world() -> World {
+/// A world without faults, with an active tenant.
+pub(crate) fn healthy_world() -> World {
     let world = World::default();
     world.state().keys = Some([&RSA, &EC, &EC_384, &ED].map(|signer| signer.public.clone()).to_vec());
     world.state().tenant = Some(row("active", ISSUER));

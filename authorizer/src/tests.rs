@@ -1,4 +1,5 @@
-//! Tokens, good and bad, through the whole authorizer. The rejections are the table of `docs/reference/tokens.md`.
+//! Tests of valid and invalid tokens with the whole authorizer. `docs/reference/tokens.md` has a table of the
+//! rejections.
 
 mod providers;
 
@@ -13,12 +14,12 @@ use serde_json::{Value, json};
 mod algorithms;
 mod issuers;
 mod kinds;
-mod machine;
+mod machine_tokens;
 mod responses;
 mod tenants;
 
 use super::*;
-use crate::testing::{ACME, EC, ED, ISSUER, JWKS_URI, OTHER_RSA, RSA, Signer, World, fine_world, row};
+use crate::testing::{ACME, EC, ED, ISSUER, JWKS_URI, OTHER_RSA, RSA, Signer, World, healthy_world, row};
 
 const API: &str = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1";
 
@@ -26,12 +27,12 @@ fn now() -> u64 {
     jsonwebtoken::get_current_timestamp()
 }
 
-/// The header of a good token, with changes. Null takes a member away.
+/// The header of a valid token, with changes. Null removes a member.
 fn header(signer: &Signer, changes: &Value) -> Value {
     merged(json!({"alg": signer.algorithm, "typ": "at+jwt", "kid": signer.kid()}), changes)
 }
 
-/// The claims of a good token, with changes. Null takes a member away.
+/// The claims of a valid token, with changes. Null removes a member.
 fn claims(changes: &Value) -> Value {
     let good = json!({
         "iss": ISSUER, "sub": "user-1", "aud": "tenantry", "iat": now(), "exp": now() + 60,
@@ -55,28 +56,29 @@ fn good_token() -> String {
     RSA.token(&header(&RSA, &json!({})), &claims(&json!({})))
 }
 
-async fn authorize(authorizer: &Authorizer, authorization: &str) -> Result<Answer, Refusal> {
+async fn authorize(authorizer: &Authorizer, authorization: &str) -> Result<Response, AuthorizeError> {
     let event = json!({"type": "TOKEN", "authorizationToken": authorization, "methodArn": format!("{API}/GET/x")});
     authorizer.authorize(serde_json::from_value(event).unwrap()).await
 }
 
-fn allows(answer: &Answer) -> bool {
-    answer.policy_document.statement[0].effect == IamPolicyEffect::Allow
+fn allows(response: &Response) -> bool {
+    response.policy_document.statement[0].effect == IamPolicyEffect::Allow
 }
 
 async fn rejection(authorizer: &Authorizer, authorization: &str) -> Option<Rejection> {
     let whole = authorize(authorizer, authorization).await;
     let rejection = authorizer.verify(authorization).await.err();
-    assert_eq!(rejection.is_some(), matches!(whole, Err(Refusal::Unauthorized)), "{rejection:?} {whole:?}");
+    assert_eq!(rejection.is_some(), matches!(whole, Err(AuthorizeError::Unauthorized)), "{rejection:?} {whole:?}");
     rejection
 }
 
 #[tokio::test]
-async fn a_good_token_is_answered_with_policy_context_and_key() {
-    let answer = authorize(&fine_world().authorizer(&json!({})), &format!("Bearer {}", good_token())).await.unwrap();
-    assert!(allows(&answer));
-    assert_eq!(answer.principal_id.as_deref(), Some("user-1"));
-    assert_eq!(answer.usage_identifier_key.as_deref(), Some("the-key-of-acme-0000"));
+async fn a_valid_token_gets_policy_context_and_api_key() {
+    let response =
+        authorize(&healthy_world().authorizer(&json!({})), &format!("Bearer {}", good_token())).await.unwrap();
+    assert!(allows(&response));
+    assert_eq!(response.principal_id.as_deref(), Some("user-1"));
+    assert_eq!(response.usage_identifier_key.as_deref(), Some("the-key-of-acme-0000"));
     let context = [
         ("challenge", "Bearer error=\"insufficient_scope\""),
         ("issuer", ISSUER),
@@ -86,34 +88,34 @@ async fn a_good_token_is_answered_with_policy_context_and_key() {
         ("subject", "user-1"),
         ("tenant", ACME),
     ];
-    assert_eq!(answer.context.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>(), context);
+    assert_eq!(response.context.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>(), context);
 }
 
 #[tokio::test]
 async fn a_quota_of_the_tenants_own_is_in_the_context() {
-    let world = fine_world();
+    let world = healthy_world();
     let mut row = row("active", ISSUER);
     row["quota"] = json!({"N": "1000"});
     world.state().tenant = Some(row);
-    let answer = authorize(&world.authorizer(&json!({})), &format!("Bearer {}", good_token())).await.unwrap();
-    assert_eq!(answer.context["quota"], "1000");
+    let response = authorize(&world.authorizer(&json!({})), &format!("Bearer {}", good_token())).await.unwrap();
+    assert_eq!(response.context["quota"], "1000");
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_refused() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn a_malformed_token_is_rejected() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     let good = good_token();
     let (input, _) = good.rsplit_once('.').unwrap();
     for (authorization, why) in [
-        (String::new(), Rejection::NoBearer),
-        ("Bearer ".into(), Rejection::NoBearer),
-        (good.clone(), Rejection::NoBearer),
-        (format!("Basic {good}"), Rejection::NoBearer),
-        ("Bearer junk".into(), Rejection::NoJwt),
-        ("Bearer a.b".into(), Rejection::NoJwt),
-        ("Bearer a.b.c.d.e".into(), Rejection::NoJwt),
-        ("Bearer !.!.!".into(), Rejection::NoJwt),
-        (format!("Bearer {good}.x"), Rejection::NoJwt),
+        (String::new(), Rejection::MissingBearer),
+        ("Bearer ".into(), Rejection::MissingBearer),
+        (good.clone(), Rejection::MissingBearer),
+        (format!("Basic {good}"), Rejection::MissingBearer),
+        ("Bearer junk".into(), Rejection::NotJwt),
+        ("Bearer a.b".into(), Rejection::NotJwt),
+        ("Bearer a.b.c.d.e".into(), Rejection::NotJwt),
+        ("Bearer !.!.!".into(), Rejection::NotJwt),
+        (format!("Bearer {good}.x"), Rejection::NotJwt),
         (format!("Bearer {input}."), Rejection::BadSignature),
         (format!("Bearer {good}{}", "A".repeat(8 * 1024)), Rejection::TooLong),
     ] {
@@ -122,8 +124,8 @@ async fn what_is_no_token_is_refused() {
 }
 
 #[tokio::test]
-async fn headers_that_are_not_allowed_are_refused() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn headers_that_are_not_allowed_are_rejected() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     for (changes, why) in [
         (json!({"alg": "none"}), Rejection::AlgorithmNotAllowed),
         (json!({"alg": "HS256"}), Rejection::AlgorithmNotAllowed),
@@ -132,9 +134,9 @@ async fn headers_that_are_not_allowed_are_refused() {
         (json!({"alg": "rs256"}), Rejection::AlgorithmNotAllowed),
         (json!({"alg": "RS512"}), Rejection::OtherAlgorithm),
         (json!({"alg": "ES256"}), Rejection::OtherAlgorithm),
-        (json!({"alg": 7}), Rejection::NoJwt),
-        (json!({"kid": null}), Rejection::NoKeyId),
-        (json!({"kid": 7}), Rejection::NoJwt),
+        (json!({"alg": 7}), Rejection::NotJwt),
+        (json!({"kid": null}), Rejection::MissingKeyId),
+        (json!({"kid": 7}), Rejection::NotJwt),
         (json!({"kid": "unknown"}), Rejection::UnknownKey),
         (json!({"kid": "ec"}), Rejection::OtherAlgorithm),
         (json!({"crit": ["exp"]}), Rejection::Critical),
@@ -145,10 +147,10 @@ async fn headers_that_are_not_allowed_are_refused() {
     }
 }
 
-/// To a parser that takes the last one, and to one that takes the first, such a token says two things.
+/// Parsers that use the first and the last duplicate would understand such a token differently.
 #[tokio::test]
-async fn a_member_that_is_named_twice_is_refused_wherever_it_is() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn a_duplicate_member_is_rejected_wherever_it_is() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     let (header, claims) = (header(&RSA, &json!({})).to_string(), claims(&json!({})).to_string());
     let with = |text: &str, member: &str| format!("{},{member}}}", text.strip_suffix('}').unwrap());
     assert_eq!(rejection(&authorizer, &format!("Bearer {}", RSA.token_of(&header, &claims))).await, None);
@@ -174,8 +176,8 @@ async fn a_member_that_is_named_twice_is_refused_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn an_unsigned_token_is_refused() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn an_unsigned_token_is_rejected() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     for alg in ["none", "None", "NONE", ""] {
         let [header, claims] = [header(&RSA, &json!({"alg": alg})), claims(&json!({}))]
             .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
@@ -185,8 +187,8 @@ async fn an_unsigned_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_public_key_is_no_secret_to_sign_with() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn a_public_key_is_not_accepted_as_a_shared_secret() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     for alg in ["HS256", "RS256"] {
         let [header, claims] = [header(&RSA, &json!({"alg": alg})), claims(&json!({}))]
             .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
@@ -199,15 +201,15 @@ async fn a_public_key_is_no_secret_to_sign_with() {
 }
 
 #[tokio::test]
-async fn another_key_under_a_known_id_is_refused() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn another_key_with_a_known_id_is_rejected() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     let token = OTHER_RSA.token(&header(&RSA, &json!({})), &claims(&json!({})));
     assert_eq!(rejection(&authorizer, &format!("Bearer {token}")).await, Some(Rejection::BadSignature));
 }
 
 #[tokio::test]
-async fn a_tampered_token_is_refused() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn a_tampered_token_is_rejected() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     let good = good_token();
     let mut parts: Vec<String> = good.split('.').map(ToOwned::to_owned).collect();
     parts[1] = URL_SAFE_NO_PAD.encode(claims(&json!({"scope": "records:read records:write"})).to_string());
@@ -215,8 +217,8 @@ async fn a_tampered_token_is_refused() {
 }
 
 #[tokio::test]
-async fn keys_that_a_token_brings_along_are_ignored_and_never_fetched() {
-    let world = fine_world();
+async fn keys_that_a_token_contains_or_refers_to_are_ignored_and_never_fetched() {
+    let world = healthy_world();
     let authorizer = world.authorizer(&json!({}));
     let changes = json!({
         "jwk": OTHER_RSA.public, "jku": "https://evil.example/jwks.json",
@@ -226,12 +228,12 @@ async fn keys_that_a_token_brings_along_are_ignored_and_never_fetched() {
     assert_eq!(rejection(&authorizer, &format!("Bearer {theirs}")).await, Some(Rejection::BadSignature));
     let ours = RSA.token(&header(&RSA, &changes), &claims(&json!({})));
     assert!(allows(&authorize(&authorizer, &format!("Bearer {ours}")).await.unwrap()));
-    assert!(world.state().asked.iter().all(|uri| uri == JWKS_URI || uri.contains("dynamodb")));
+    assert!(world.state().requested.iter().all(|uri| uri == JWKS_URI || uri.contains("dynamodb")));
 }
 
 #[tokio::test]
-async fn claims_that_do_not_hold_are_refused() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn invalid_claims_are_rejected() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     let bad = |name: &str| Rejection::BadClaim(name.into());
     for (changes, why) in [
         (json!({"iss": "https://other.example"}), Rejection::UnknownIssuer),
@@ -250,7 +252,7 @@ async fn claims_that_do_not_hold_are_refused() {
         (json!({"tenant": [ACME]}), bad("tenant")),
         (json!({"tenant": {"id": ACME}}), bad("tenant")),
         (json!({"sub": null}), bad("client_id")),
-        (json!({"token_use": "id"}), Rejection::NoAccessToken),
+        (json!({"token_use": "id"}), Rejection::NotAccessToken),
     ] {
         let token = RSA.token(&header(&RSA, &json!({})), &claims(&changes));
         assert_eq!(rejection(&authorizer, &format!("Bearer {token}")).await, Some(why), "{changes}");
@@ -260,8 +262,8 @@ async fn claims_that_do_not_hold_are_refused() {
 const THUMBPRINT: &str = "hpdHm1dLE56IsyCXHs3HEkntTTNq490SU_3EX3eHbHM";
 
 #[tokio::test]
-async fn a_token_that_is_bound_to_what_cannot_be_checked_is_refused() {
-    let authorizer = fine_world().authorizer(&json!({"operatorClients": ["console"]}));
+async fn a_token_with_a_binding_that_cannot_be_checked_is_rejected() {
+    let authorizer = healthy_world().authorizer(&json!({"operatorClients": ["console"]}));
     let operator = json!({"tenant": null, "client_id": "console"});
     for confirmation in [
         json!({}),
@@ -292,22 +294,22 @@ async fn a_token_that_is_bound_to_what_cannot_be_checked_is_refused() {
 }
 
 #[tokio::test]
-async fn functions_are_told_which_certificate_a_token_is_bound_to() {
-    let authorizer = fine_world().authorizer(&json!({"operatorClients": ["console"]}));
+async fn the_context_has_the_certificate_to_which_a_token_is_bound() {
+    let authorizer = healthy_world().authorizer(&json!({"operatorClients": ["console"]}));
     let bound = json!({"cnf": {"x5t#S256": THUMBPRINT}});
     let operator = json!({"tenant": null, "client_id": "console", "scope": "tenants:admin"});
     for changes in [json!({}), operator] {
         let claims = merged(claims(&changes), &bound);
         let token = RSA.token(&header(&RSA, &json!({})), &claims);
-        let answer = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
-        assert!(allows(&answer));
-        assert_eq!(answer.context["certificate"], THUMBPRINT);
+        let response = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
+        assert!(allows(&response));
+        assert_eq!(response.context["certificate"], THUMBPRINT);
     }
 }
 
 #[tokio::test]
-async fn claims_that_hold_are_accepted() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn valid_claims_are_accepted() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     for changes in [
         json!({"aud": ["other", "tenantry"]}),
         json!({"exp": now() - 25}),
@@ -324,7 +326,7 @@ async fn claims_that_hold_are_accepted() {
 #[tokio::test]
 async fn an_access_token_of_cognito_is_accepted_by_its_client() {
     let settings = json!({"audiences": [], "clientIds": ["app"], "scopePrefix": "tenantry/"});
-    let authorizer = fine_world().authorizer(&settings);
+    let authorizer = healthy_world().authorizer(&settings);
     let cognito = json!({"aud": null, "client_id": "app", "token_use": "access", "scope": "tenantry/records:read x/y"});
     for (changes, why) in [
         (json!({}), None),
@@ -370,47 +372,53 @@ async fn scopes_come_from_where_the_issuer_puts_them() {
             "records:write",
         ),
     ] {
-        let authorizer = fine_world().authorizer(&settings);
+        let authorizer = healthy_world().authorizer(&settings);
         let token = RSA.token(&header(&RSA, &json!({})), &claims(&changes));
-        let answer = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
-        assert_eq!(answer.context["scopes"], scopes, "{settings} {changes}");
-        assert_eq!(allows(&answer), !scopes.is_empty());
+        let response = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
+        assert_eq!(response.context["scopes"], scopes, "{settings} {changes}");
+        assert_eq!(allows(&response), !scopes.is_empty());
     }
 }
 
 #[tokio::test]
-async fn while_the_issuer_fails_a_token_with_a_new_key_is_not_wrong() {
-    let world = fine_world();
+async fn while_the_issuer_fails_a_token_with_a_new_key_is_not_rejected() {
+    let world = healthy_world();
     let authorizer = world.authorizer(&json!({}));
     let new = format!("Bearer {}", RSA.token(&header(&RSA, &json!({"kid": "new"})), &claims(&json!({}))));
     world.state().keys = None;
     authorizer.fetch_keys().await;
-    assert!(matches!(authorize(&authorizer, &new).await, Err(Refusal::Unavailable)));
+    assert!(matches!(authorize(&authorizer, &new).await, Err(AuthorizeError::Unavailable)));
 }
 
 #[tokio::test]
-async fn a_method_arn_that_is_none_is_refused() {
+async fn an_invalid_method_arn_is_unauthorized() {
     let event = json!({"authorizationToken": format!("Bearer {}", good_token()), "methodArn": "junk"});
-    let authorizer = fine_world().authorizer(&json!({}));
-    assert!(matches!(authorizer.authorize(serde_json::from_value(event).unwrap()).await, Err(Refusal::Unauthorized)));
-    assert!(matches!(authorizer.authorize(serde_json::from_str("{}").unwrap()).await, Err(Refusal::Unauthorized)));
+    let authorizer = healthy_world().authorizer(&json!({}));
+    assert!(matches!(
+        authorizer.authorize(serde_json::from_value(event).unwrap()).await,
+        Err(AuthorizeError::Unauthorized)
+    ));
+    assert!(matches!(
+        authorizer.authorize(serde_json::from_str("{}").unwrap()).await,
+        Err(AuthorizeError::Unauthorized)
+    ));
 }
 
-/// API Gateway looks for this very text.
+/// API Gateway compares this text.
 #[test]
-fn a_refusal_is_worded_as_api_gateway_wants_it() {
-    assert_eq!(Diagnostic::from(Refusal::Unauthorized).error_message, "Unauthorized");
-    assert_ne!(Diagnostic::from(Refusal::Unavailable).error_message, "Unauthorized");
+fn an_error_has_the_message_that_api_gateway_expects() {
+    assert_eq!(Diagnostic::from(AuthorizeError::Unauthorized).error_message, "Unauthorized");
+    assert_ne!(Diagnostic::from(AuthorizeError::Unavailable).error_message, "Unauthorized");
 }
 
 #[tokio::test]
 async fn the_event_of_sam_local_is_authorized() {
-    let world = fine_world();
+    let world = healthy_world();
     let keys: Value = serde_json::from_str(include_str!("../testdata/jwks.json")).unwrap();
     world.state().keys = keys["keys"].as_array().cloned();
     let event = serde_json::from_str(include_str!("../../events/authorizer.json")).unwrap();
-    let answer = world.authorizer(&json!({})).authorize(event).await.unwrap();
-    assert_eq!(answer.context["scopes"], "records:read records:write");
-    let resources = &answer.policy_document.statement[0].resource;
+    let response = world.authorizer(&json!({})).authorize(event).await.unwrap();
+    assert_eq!(response.context["scopes"], "records:read records:write");
+    let resources = &response.policy_document.statement[0].resource;
     assert!(resources.contains(&format!("{API}/DELETE/collections/*/records/*")), "{resources:?}");
 }

@@ -1,4 +1,4 @@
-//! Access tokens: JWTs (RFC 7519) as RFC 8725 and RFC 9068 want them checked.
+//! The verification of access tokens: JWTs (RFC 7519), checked as RFC 8725 and RFC 9068 require.
 
 mod claims;
 mod kind;
@@ -15,52 +15,53 @@ use service::domain::tenant::TenantId;
 use tracing::warn;
 
 use crate::issuers::TenantIssuers;
-use crate::json::{NoObject, object};
-use crate::keys::{Keys, NoKey};
+use crate::json::{ObjectError, object};
+use crate::keys::{KeyError, Keys};
 use claims::text;
 
-/// The longest token, in bytes. API Gateway takes 10,240 bytes of headers in all.
+/// The length limit of a token, in bytes. API Gateway accepts 10,240 bytes of headers in total.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// What a valid token says.
+/// The contents of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verified {
     pub(crate) issuer: String,
-    /// The tenant whose alone the issuer is, if it is not one of the stack's.
+    /// The tenant to which the issuer belongs, unless the issuer is the stack's.
     pub(crate) owner: Option<TenantId>,
-    /// Whether the issuer, which is one of the stack's, speaks for tenants that list no issuers.
+    /// Whether the issuer is accepted for tenants that list no issuers. Only an issuer of the stack can be.
     pub(crate) by_default: bool,
     pub(crate) party: Party,
-    /// `sub`, or the client's id where a token has none.
+    /// The token's `sub`, or its `client_id` if it has no `sub`.
     pub(crate) subject: String,
-    /// The scopes that the contract knows, each once, sorted.
+    /// The scopes that are in the contract, sorted and without duplicates.
     pub(crate) scopes: Vec<String>,
-    /// Of a machine token, what it is known by. It has no issuer that its tenant would have to be bound to.
-    pub(crate) machine: Option<Digest>,
-    /// The client certificate without which it is not valid. Functions check it: it is not known here.
+    /// The digest of a machine token. A machine token has no issuer that its tenant has to list.
+    pub(crate) machine_token: Option<Digest>,
+    /// The client certificate to which the token is bound. Functions compare it, because the authorizer does not get
+    /// it.
     pub(crate) certificate: Option<Thumbprint>,
 }
 
-/// Whom a token speaks for.
+/// The party for which a token acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Party {
-    /// A tenant; `None` where the claim is no tenant's id.
+    /// A tenant, or `None` if the claim is not a valid tenant id.
     Tenant(Option<TenantId>),
-    /// The tenant that has the opaque key of this digest.
-    Key(Digest),
+    /// The tenant with the tenant key of this digest.
+    TenantKey(Digest),
     /// The operator of the stack.
     Operator,
 }
 
-/// Why a token is not valid. The texts are for the log: a caller is told only that it is not.
+/// The reason why a token is invalid. The texts are for the log: the response contains no reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     #[error("the Authorization header has no Bearer token")]
-    NoBearer,
+    MissingBearer,
     #[error("the token is longer than {MAX_BYTES} bytes")]
     TooLong,
     #[error("the token is not a JWT")]
-    NoJwt,
+    NotJwt,
     #[error("the token's header or claims have a duplicate member")]
     DuplicateMember,
     #[error("the token's typ is not that of an access token")]
@@ -70,7 +71,7 @@ pub(crate) enum Rejection {
     #[error("the token has critical header parameters")]
     Critical,
     #[error("the token has no kid")]
-    NoKeyId,
+    MissingKeyId,
     #[error("the issuer is unknown")]
     UnknownIssuer,
     #[error("issuers cannot be looked up")]
@@ -96,9 +97,9 @@ pub(crate) enum Rejection {
     #[error("the token is bound to something that cannot be verified")]
     UnknownBinding,
     #[error("the token is not an access token")]
-    NoAccessToken,
+    NotAccessToken,
     #[error("the token does not have the form of a machine token")]
-    NoMachineToken,
+    NotMachineToken,
     #[error("the checksum of the machine token is wrong")]
     BadChecksum,
     #[error("the machine token does not exist")]
@@ -107,8 +108,8 @@ pub(crate) enum Rejection {
     TokensUnavailable,
 }
 
-/// The header parameters that are looked at (RFC 7515, section 4.1). Keys that a token brings along or points to (`jwk`,
-/// `jku`, `x5c`, `x5u`) are not: they would be the attacker's.
+/// The header parameters that are used (RFC 7515, section 4.1). Keys that a token contains or refers to (`jwk`, `jku`,
+/// `x5c`, `x5u`) are ignored, because they could be an attacker's.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -116,7 +117,7 @@ struct Header {
     typ: Option<String>,
 }
 
-/// Checks a JWT.
+/// Verifies a JWT.
 pub(crate) async fn verify(token: &str, keys: &Keys, tenants: &TenantIssuers) -> Result<Verified, Rejection> {
     if token.len() > MAX_BYTES {
         return Err(Rejection::TooLong);
@@ -125,17 +126,17 @@ pub(crate) async fn verify(token: &str, keys: &Keys, tenants: &TenantIssuers) ->
     let (Some(header), Some(payload), Some(_), None) =
         (segments.next(), segments.next(), segments.next(), segments.next())
     else {
-        return Err(Rejection::NoJwt);
+        return Err(Rejection::NotJwt);
     };
     let header = json(header)?;
     let is_critical = header.contains_key("crit");
-    let header: Header = serde_json::from_value(Value::Object(header)).map_err(|_| Rejection::NoJwt)?;
+    let header: Header = serde_json::from_value(Value::Object(header)).map_err(|_| Rejection::NotJwt)?;
     let algorithm = Algorithm::of_name(&header.alg).ok_or(Rejection::AlgorithmNotAllowed)?;
     if is_critical {
         return Err(Rejection::Critical);
     }
-    let kid = header.kid.ok_or(Rejection::NoKeyId)?;
-    // Not verified yet: until it is, the claims only say whose keys to verify them with.
+    let kid = header.kid.ok_or(Rejection::MissingKeyId)?;
+    // The claims are not verified yet. Until then, they only select the issuer whose JWKS verifies them.
     let claims = json(payload)?;
     let iss = text(&claims, "iss")?;
     let found;
@@ -153,9 +154,9 @@ pub(crate) async fn verify(token: &str, keys: &Keys, tenants: &TenantIssuers) ->
     if !issuer.algorithms.is_empty() && !issuer.algorithms.contains(&algorithm) {
         return Err(Rejection::AlgorithmNotAllowed);
     }
-    let key = keys.key(issuer, &kid).await.map_err(|none| match none {
-        NoKey::Unknown => Rejection::UnknownKey,
-        NoKey::Unavailable => Rejection::KeysUnavailable,
+    let key = keys.key(issuer, &kid).await.map_err(|error| match error {
+        KeyError::Unknown => Rejection::UnknownKey,
+        KeyError::Unavailable => Rejection::KeysUnavailable,
     })?;
     if !key.is_for(algorithm, issuer) {
         return Err(Rejection::OtherAlgorithm);
@@ -169,22 +170,22 @@ pub(crate) async fn verify(token: &str, keys: &Keys, tenants: &TenantIssuers) ->
     let party = claims::party(issuer, owner, &claims)?;
     let scopes = claims::scopes(issuer, &claims, party == Party::Operator);
     let (owner, by_default) = (owner.cloned(), issuer.default_for_tenants);
-    Ok(Verified { issuer: iss, owner, by_default, party, subject, scopes, machine: None, certificate })
+    Ok(Verified { issuer: iss, owner, by_default, party, subject, scopes, machine_token: None, certificate })
 }
 
-/// The token of a `Bearer` header (RFC 6750, section 2.1); the scheme's case does not matter, nor how many spaces follow
-/// it (RFC 9110, section 11.4).
+/// Returns the token of a `Bearer` header (RFC 6750, section 2.1). The scheme may be in any case, and be followed by
+/// any number of spaces (RFC 9110, section 11.4).
 pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     let token = token.trim_start_matches(' ');
     (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
 }
 
-/// The object of a segment, in which no member may be named twice.
+/// Parses the JSON object of a segment, which must not have duplicate members.
 fn json(segment: &str) -> Result<Map<String, Value>, Rejection> {
-    let bytes = URL_SAFE_NO_PAD.decode(segment).map_err(|_| Rejection::NoJwt)?;
-    object(&bytes).map_err(|none| match none {
-        NoObject::NotJson => Rejection::NoJwt,
-        NoObject::Duplicate => Rejection::DuplicateMember,
+    let bytes = URL_SAFE_NO_PAD.decode(segment).map_err(|_| Rejection::NotJwt)?;
+    object(&bytes).map_err(|error| match error {
+        ObjectError::NotJson => Rejection::NotJwt,
+        ObjectError::Duplicate => Rejection::DuplicateMember,
     })
 }

@@ -1,4 +1,4 @@
-//! The verdict on a token, from which the response to API Gateway and the log line are made.
+//! The verdict on a token, from which the response to API Gateway and the log line are derived.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,42 +11,42 @@ use service::store::Fault;
 
 use crate::policy::{deny_all, policy};
 use crate::token::{Rejection, Verified};
-use crate::{Answer, Refusal};
+use crate::{AuthorizeError, Response};
 
-/// Who is let in by a valid token, or why nobody is.
+/// The party that gets access with a valid token, or the reason why access is denied.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// A tenant, to the routes that the token's scopes allow.
+    /// A tenant gets access to the routes of the token's scopes.
     Tenant(Tenant),
-    /// The operator. There is no tenant, and no API key, because no plan limits an operator.
+    /// The operator gets access, without a tenant and without an API key, because plans do not apply to operators.
     Operator,
-    /// Nobody.
+    /// Every request is denied.
     Denied(Reason),
 }
 
-/// Why a request is denied: the code of the problem that API Gateway responds with (`docs/reference/problems.md`).
+/// The reason for a denial, which becomes the code of API Gateway's problem document (`docs/reference/problems.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     InsufficientScope,
     TenantSuspended,
-    /// Also for a tenant that the issuer does not serve: an issuer learns nothing about the tenants of others.
+    /// The tenant does not exist, or does not list the issuer: an issuer learns nothing about other tenants.
     TenantUnknown,
 }
 
 /// A valid token with its verdict.
 #[derive(Debug)]
 pub(crate) struct Judged<'a> {
-    /// The API and the stage that the policy is for.
+    /// The API and the stage to which the policy applies.
     pub(crate) api: &'a str,
     pub(crate) verified: Verified,
     pub(crate) verdict: Verdict,
 }
 
-/// Why there is no verdict on a token. Only the log sees more than the refusal.
+/// The reason why there is no verdict on a token. The details are for the log only.
 #[derive(Debug)]
-pub(crate) struct NoVerdict {
-    pub(crate) refusal: Refusal,
-    /// Who made the token, if that was verified.
+pub(crate) struct VerdictError {
+    pub(crate) error: AuthorizeError,
+    /// The token's issuer, if it is verified.
     issuer: Option<String>,
     cause: Option<String>,
 }
@@ -60,8 +60,8 @@ impl Reason {
         }
     }
 
-    /// The `WWW-Authenticate` that goes with the code (RFC 6750, section 3.1). No error is defined for a valid token of a
-    /// tenant that is denied.
+    /// The `WWW-Authenticate` header for the reason (RFC 6750, section 3.1). The RFC defines no error code for a valid
+    /// token of a tenant without access.
     fn challenge(self) -> &'static str {
         match self {
             Self::InsufficientScope => "Bearer error=\"insufficient_scope\"",
@@ -71,9 +71,9 @@ impl Reason {
 }
 
 impl Verdict {
-    /// The verdict on a tenant's token. `tenant` is the one that the token names, if there is one.
+    /// Returns the verdict on a tenant's token. `tenant` is the tenant that the token names, if it exists.
     pub(crate) fn on_tenant(verified: &Verified, tenant: Option<Tenant>) -> Self {
-        match tenant.filter(|tenant| may_speak_for(verified, tenant)) {
+        match tenant.filter(|tenant| accepts_issuer(tenant, verified)) {
             None => Self::Denied(Reason::TenantUnknown),
             Some(tenant) => match tenant.status {
                 Status::Active => Self::Tenant(tenant),
@@ -84,12 +84,13 @@ impl Verdict {
     }
 }
 
-/// Whether the token's issuer may speak for the tenant. A machine token is the tenant's own, whoever its issuers are. An
-/// issuer of one tenant speaks for this tenant alone, as long as the tenant lists it. An issuer of the stack speaks for
-/// tenants that list it, and for those that list none only if its entry says so: its tokens could name every one of these.
-fn may_speak_for(verified: &Verified, tenant: &Tenant) -> bool {
+/// Whether the token's issuer is accepted for the tenant. A machine token belongs to the tenant, whatever issuers the
+/// tenant lists. The issuer of a single tenant is accepted for this tenant alone, as long as the tenant lists it. An
+/// issuer of the stack is accepted for tenants that list it. It is accepted for tenants that list none only if its
+/// settings allow that, because its tokens could name any of these tenants.
+fn accepts_issuer(tenant: &Tenant, verified: &Verified) -> bool {
     let listed = tenant.issuers.contains(&verified.issuer);
-    match (&verified.machine, &verified.owner) {
+    match (&verified.machine_token, &verified.owner) {
         (Some(_), _) => true,
         (None, Some(owner)) => *owner == tenant.id && listed,
         (None, None) => listed || (tenant.issuers.is_empty() && verified.by_default),
@@ -97,10 +98,10 @@ fn may_speak_for(verified: &Verified, tenant: &Tenant) -> bool {
 }
 
 impl Judged<'_> {
-    /// The response to API Gateway.
-    pub(crate) fn response(&self) -> Answer {
+    /// Returns the response to API Gateway.
+    pub(crate) fn response(&self) -> Response {
         let Self { api, verified, verdict } = self;
-        let mut response = Answer::default();
+        let mut response = Response::default();
         response.principal_id = Some(verified.subject.clone());
         (response.policy_document, response.usage_identifier_key) = match verdict {
             Verdict::Tenant(tenant) => (policy(api, &verified.scopes), Some(tenant.api_key.clone())),
@@ -111,7 +112,7 @@ impl Judged<'_> {
         response
     }
 
-    /// What functions and gateway responses are told. A denial tells nobody whom it is for.
+    /// The context, which functions and gateway responses read. A denial's context does not identify the caller.
     fn context(&self) -> BTreeMap<String, String> {
         let caller = || {
             let Verified { subject, scopes, issuer, certificate, .. } = &self.verified;
@@ -119,7 +120,7 @@ impl Judged<'_> {
                 (context::SUBJECT, Some(subject.clone())),
                 (context::SCOPES, Some(scopes.join(" "))),
                 (context::ISSUER, Some(issuer.clone())),
-                // Functions see the request's client certificate, and compare.
+                // Functions compare it with the request's client certificate.
                 (context::CERTIFICATE, certificate.as_ref().map(ToString::to_string)),
             ]
         };
@@ -130,49 +131,49 @@ impl Judged<'_> {
                 (context::QUOTA, tenant.quota.map(|quota| quota.to_string())),
             ]
         };
-        // A policy that lets somebody in denies requests only for a missing scope.
-        let (reason, told) = match &self.verdict {
+        // If the token has access, its policy denies a request only for a missing scope.
+        let (reason, values) = match &self.verdict {
             Verdict::Tenant(row) => (Reason::InsufficientScope, [&caller()[..], &tenant(row)].concat()),
             Verdict::Operator => (Reason::InsufficientScope, caller().to_vec()),
             Verdict::Denied(reason) => (*reason, Vec::new()),
         };
         let denial = [(context::REASON, reason.code()), (context::CHALLENGE, reason.challenge())];
         let denial = denial.map(|(name, value)| (name, Some(value.to_owned())));
-        told.into_iter().chain(denial).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        values.into_iter().chain(denial).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 }
 
-impl NoVerdict {
-    /// The event names no API.
-    pub(crate) const NO_API: Self = Self { refusal: Refusal::Unauthorized, issuer: None, cause: None };
+impl VerdictError {
+    /// The event has no valid method ARN.
+    pub(crate) const NO_API: Self = Self { error: AuthorizeError::Unauthorized, issuer: None, cause: None };
 
     /// The tenant of a valid token cannot be looked up.
     pub(crate) fn fault(verified: &Verified, fault: &Fault) -> Self {
         let issuer = Some(verified.issuer.clone());
-        Self { refusal: Refusal::Unavailable, issuer, cause: Some(fault.to_string()) }
+        Self { error: AuthorizeError::Unavailable, issuer, cause: Some(fault.to_string()) }
     }
 }
 
-impl From<Rejection> for NoVerdict {
+impl From<Rejection> for VerdictError {
     fn from(rejection: Rejection) -> Self {
-        let refusal = match rejection {
+        let error = match rejection {
             Rejection::KeysUnavailable | Rejection::TokensUnavailable | Rejection::IssuersUnavailable => {
-                Refusal::Unavailable
+                AuthorizeError::Unavailable
             }
-            _ => Refusal::Unauthorized,
+            _ => AuthorizeError::Unauthorized,
         };
-        Self { refusal, issuer: None, cause: Some(rejection.to_string()) }
+        Self { error, issuer: None, cause: Some(rejection.to_string()) }
     }
 }
 
-/// Writes the line of an event.
-pub(crate) fn write(result: &Result<Judged<'_>, NoVerdict>, units: Units, elapsed: Duration) {
+/// Writes the log line of an event.
+pub(crate) fn write(result: &Result<Judged<'_>, VerdictError>, units: Units, elapsed: Duration) {
     let (status, entry) = line(result);
     log::write(&entry, &Measured { status, units, elapsed, bytes_in: 0, bytes_out: 0 });
 }
 
-/// The status that stands for the result, and what the line says about it.
-pub(crate) fn line<'a>(result: &'a Result<Judged<'_>, NoVerdict>) -> (u16, Entry<'a>) {
+/// The status and the log line of a result.
+pub(crate) fn line<'a>(result: &'a Result<Judged<'_>, VerdictError>) -> (u16, Entry<'a>) {
     let entry = Entry { route: "authorize", ..Entry::default() };
     match result {
         Ok(Judged { verified, verdict, .. }) => {
@@ -185,10 +186,10 @@ pub(crate) fn line<'a>(result: &'a Result<Judged<'_>, NoVerdict>) -> (u16, Entry
                 Verdict::Denied(reason) => (403, Entry { code: Some(reason.code()), ..entry }),
             }
         }
-        Err(NoVerdict { refusal, issuer, cause }) => {
-            let (status, code) = match refusal {
-                Refusal::Unauthorized => (401, "unauthorized"),
-                Refusal::Unavailable => (503, "unavailable"),
+        Err(VerdictError { error, issuer, cause }) => {
+            let (status, code) = match error {
+                AuthorizeError::Unauthorized => (401, "unauthorized"),
+                AuthorizeError::Unavailable => (503, "unavailable"),
             };
             (status, Entry { code: Some(code), issuer: issuer.as_deref(), cause: cause.as_deref(), ..entry })
         }

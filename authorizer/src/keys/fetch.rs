@@ -1,4 +1,4 @@
-//! One request for an issuer's keys.
+//! The request for an issuer's JWKS.
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -6,7 +6,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt, Limited};
 use service::domain::issuer::{AddressError, PlainHttp, check_address};
 
-/// The most bytes of a key set.
+/// The size limit of a JWKS, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +27,8 @@ pub(super) enum FetchError {
     NotJwks,
 }
 
-/// What the issuer answers. The address is checked here as well as where it is configured: a tenant's row may be older
-/// than the rules, and nothing else stands between it and the Runtime API of this machine.
+/// Fetches an issuer's JWKS. The URI is checked here as well as where it is configured: a tenant's row may be older
+/// than the rules, and no other check would stop a request to the Lambda Runtime API of this execution environment.
 pub(super) async fn fetch(
     connector: &SharedHttpConnector,
     uri: &str,

@@ -1,4 +1,4 @@
-//! Which keys of a key set verify tokens, and for which algorithms (RFC 7517, RFC 7518).
+//! The keys of a JWKS that can verify tokens, with their algorithms (RFC 7517, RFC 7518).
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use serde_json::Value;
 use service::domain::issuer::{Algorithm, Issuer};
 use tracing::warn;
 
-/// The bits of an RSA modulus that verify a signature here. RFC 7518, section 3.3, wants 2048 at least.
+/// The accepted sizes of an RSA modulus, in bits. RFC 7518, section 3.3, requires at least 2048.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// A public key that verifies tokens.
 #[derive(Clone)]
 pub(crate) struct Key {
     kind: Kind,
-    /// The one algorithm that the issuer says it is for.
+    /// The key's `alg`.
     named: Option<Algorithm>,
     pub(crate) decoding: DecodingKey,
 }
@@ -36,7 +36,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// The algorithms of keys of this kind, the usual one first.
+    /// The algorithms for keys of this kind, starting with the usual one.
     fn algorithms(self) -> &'static [Algorithm] {
         use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
         match self {
@@ -49,9 +49,9 @@ impl Kind {
 }
 
 impl Key {
-    /// Whether a token of this issuer may be signed with the algorithm and this key. A key is for one algorithm (RFC 8725,
-    /// section 3.1): the one that it names, or the usual one of its kind. Only an issuer whose setting lists algorithms
-    /// may use a key that names none for several.
+    /// Whether a token of this issuer may be signed with this algorithm and key. A key is for one algorithm (RFC 8725,
+    /// section 3.1): its `alg`, or the usual algorithm of its kind. A key without `alg` is for several only if the
+    /// issuer's settings list several.
     pub(crate) fn is_for(&self, algorithm: Algorithm, issuer: &Issuer) -> bool {
         let listed = issuer.algorithms.contains(&algorithm);
         self.kind.algorithms().contains(&algorithm)
@@ -63,13 +63,13 @@ impl Key {
     }
 }
 
-/// Why a key of a set is not used.
+/// The reason why a key of a JWKS is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Unusable {
     #[error("its type or curve is not supported")]
     Kind,
     #[error("it has no `kid`")]
-    NoId,
+    MissingId,
     #[error("its `use` or `key_ops` is not verification")]
     OtherUse,
     #[error("its `alg` is not one that verifies tokens with a key of its type")]
@@ -80,8 +80,8 @@ enum Unusable {
     Malformed,
 }
 
-/// The usable keys of a set, by id; `None` if it is not a key set. Others are left out, as RFC 7517, section 5, wants it,
-/// and named in the log, unless the issuer itself says that they are not for signatures.
+/// Returns the usable keys of a JWKS by id, or `None` if the value is not a JWKS. Other keys are ignored, as RFC 7517,
+/// section 5, recommends. Each of them is logged, unless its `use` or `key_ops` show that it is not for signatures.
 pub(super) fn usable(set: &Value, source: &str) -> Option<HashMap<String, Key>> {
     let mut keys = HashMap::new();
     for jwk in set.as_object()?.get("keys")?.as_array()? {
@@ -100,7 +100,7 @@ pub(super) fn usable(set: &Value, source: &str) -> Option<HashMap<String, Key>> 
 }
 
 fn key(jwk: &Value) -> Result<(String, Key), Unusable> {
-    // What its members mean depends on the type, so an unknown type is found first.
+    // The type decides which members a key has, so an unknown type is detected first.
     let known = ["RSA", "EC", "OKP"].map(Value::from);
     if !jwk.get("kty").is_some_and(|kty| known.contains(kty)) {
         return Err(Unusable::Kind);
@@ -122,25 +122,26 @@ fn key(jwk: &Value) -> Result<(String, Key), Unusable> {
     if named.is_some_and(|named| !kind.algorithms().contains(&named)) {
         return Err(Unusable::OtherAlgorithm);
     }
-    let id = jwk.common.key_id.clone().ok_or(Unusable::NoId)?;
+    let id = jwk.common.key_id.clone().ok_or(Unusable::MissingId)?;
     let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| Unusable::Malformed)?;
     check_size(kind, &decoding)?;
     Ok((id, Key { kind, named, decoding }))
 }
 
-/// The algorithm that a JWK names. The two libraries' enums spell the names alike.
+/// The algorithm of a JWK's `alg`. Both enums serialize to the names of RFC 7518.
 fn algorithm(named: &impl Serialize) -> Option<Algorithm> {
     Algorithm::of_name(serde_json::to_value(named).ok()?.as_str()?)
 }
 
-/// A key of another size verifies nothing. It is found here, so that the log says it, and not every token.
+/// Checks the size of a key, because a key of another size verifies nothing. The check is here, so that it is logged
+/// once per JWKS and not for every token.
 fn check_size(kind: Kind, key: &DecodingKey) -> Result<(), Unusable> {
     let is_valid = match (kind, key.kind()) {
         (Kind::Rsa, DecodingKeyKind::RsaModulusExponent { n, .. }) => {
             let bits = bits(n);
             return if RSA_BITS.contains(&bits) { Ok(()) } else { Err(Unusable::Size(bits)) };
         }
-        // A point without compression: a byte, and two coordinates.
+        // An uncompressed point has a leading byte and two coordinates.
         (Kind::P256, DecodingKeyKind::SecretOrDer(point)) => point.len() == 1 + 2 * 32,
         (Kind::P384, DecodingKeyKind::SecretOrDer(point)) => point.len() == 1 + 2 * 48,
         (Kind::Ed25519, DecodingKeyKind::SecretOrDer(point)) => point.len() == 32,
@@ -149,7 +150,7 @@ fn check_size(kind: Kind, key: &DecodingKey) -> Result<(), Unusable> {
     if is_valid { Ok(()) } else { Err(Unusable::Malformed) }
 }
 
-/// The bits of a number, which may have zeros in front.
+/// The number of bits of an integer, which may have leading zero bytes.
 fn bits(number: &[u8]) -> usize {
     let digits = number.iter().skip_while(|byte| **byte == 0);
     let first = digits.clone().next().map_or(0, |byte| byte.leading_zeros() as usize);

@@ -1,12 +1,12 @@
-//! Tokens of issuers that operators added for one tenant.
+//! Tests of tokens of single tenants' issuers, and of tenant keys.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{allows, authorize, claims, header, rejection};
-use crate::Refusal;
-use crate::testing::{ACME, EC, ISSUER, RSA, World, add_issuer, fine_world, row};
+use crate::AuthorizeError;
+use crate::testing::{ACME, EC, ISSUER, RSA, World, add_issuer, healthy_world, row};
 use crate::token::Rejection;
 
 const OWN: &str = "https://login.acme.example";
@@ -18,27 +18,27 @@ fn token(changes: &Value) -> String {
     format!("Bearer {}", EC.token(&header(&EC, &json!({})), &claims(&own)))
 }
 
-/// Acme is bound to its own issuer, which the table knows as this tenant's.
+/// A world in which Acme lists its own issuer, which belongs to the tenant `owner` in the table.
 fn world_of(owner: &str) -> World {
-    let world = fine_world();
+    let world = healthy_world();
     add_issuer(&world, owner, OWN, &EC, &json!({}));
     world.state().tenant = Some(row("active", OWN));
     world
 }
 
 async fn outcome(world: &World, token: &str) -> String {
-    let answer = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), token).await.unwrap();
-    if allows(&answer) { answer.context["tenant"].clone() } else { answer.context["reason"].clone() }
+    let response = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), token).await.unwrap();
+    if allows(&response) { response.context["tenant"].clone() } else { response.context["reason"].clone() }
 }
 
 #[tokio::test]
-async fn its_tokens_speak_for_its_tenant_whatever_they_name() {
+async fn its_tokens_act_for_its_tenant_whatever_they_name() {
     let world = world_of(ACME);
     for named in [json!({}), json!({"tenant": ACME}), json!({"tenant": GLOBEX}), json!({"tenant": 7})] {
         assert_eq!(outcome(&world, &token(&named)).await, ACME, "{named}");
     }
-    let answer = authorize(&world.authorizer(&json!({})), &token(&json!({}))).await.unwrap();
-    assert_eq!((&answer.context["issuer"][..], &answer.context["scopes"][..]), (OWN, "records:read"));
+    let response = authorize(&world.authorizer(&json!({})), &token(&json!({}))).await.unwrap();
+    assert_eq!((&response.context["issuer"][..], &response.context["scopes"][..]), (OWN, "records:read"));
 }
 
 #[tokio::test]
@@ -51,9 +51,9 @@ async fn with_a_tenant_claim_the_claim_has_to_name_its_tenant() {
     assert_eq!(missing, Some(Rejection::BadClaim("org".into())));
 }
 
-/// The row that the world answers is Acme's, whoever is asked for.
+/// The world returns the row of Acme for every tenant id.
 #[tokio::test]
-async fn an_issuer_of_another_tenant_never_speaks_for_this_one() {
+async fn an_issuer_of_another_tenant_is_never_accepted_for_this_one() {
     let world = world_of(GLOBEX);
     add_issuer(&world, GLOBEX, OWN, &EC, &json!({"tenantClaim": "tenant"}));
     let theirs = token(&json!({"tenant": ACME}));
@@ -65,39 +65,39 @@ async fn an_issuer_of_another_tenant_never_speaks_for_this_one() {
 }
 
 #[tokio::test]
-async fn a_tenant_with_an_issuer_of_its_own_is_not_the_stacks_any_more() {
+async fn the_stacks_issuers_are_not_accepted_for_a_tenant_with_an_issuer_of_its_own() {
     let world = world_of(ACME);
     let stacks = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&json!({}))));
     assert_eq!(outcome(&world, &stacks).await, "tenant_unknown");
 }
 
 #[tokio::test]
-async fn an_issuer_that_the_tenant_dropped_is_out_with_the_tenants_row() {
+async fn an_issuer_that_the_tenant_no_longer_lists_is_not_accepted() {
     let world = world_of(ACME);
     world.state().tenant = Some(row("active", ISSUER));
     assert_eq!(outcome(&world, &token(&json!({}))).await, "tenant_unknown");
 }
 
 #[tokio::test]
-async fn it_makes_no_operators_even_if_the_table_says_so() {
+async fn it_never_has_operators_whatever_the_table_contains() {
     let world = world_of(ACME);
     let operators = token(&json!({"client_id": "ops", "scope": "tenants:admin records:read"}));
-    let answer = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), &operators).await.unwrap();
-    assert_eq!((&answer.context["tenant"][..], &answer.context["scopes"][..]), (ACME, "records:read"));
+    let response = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), &operators).await.unwrap();
+    assert_eq!((&response.context["tenant"][..], &response.context["scopes"][..]), (ACME, "records:read"));
     add_issuer(&world, ACME, OWN, &EC, &json!({"operatorClients": ["ops"]}));
-    assert!(matches!(authorize(&world.authorizer(&json!({})), &operators).await, Err(Refusal::Unavailable)));
+    assert!(matches!(authorize(&world.authorizer(&json!({})), &operators).await, Err(AuthorizeError::Unavailable)));
 }
 
 #[tokio::test]
-async fn the_stacks_issuer_is_the_stacks_whatever_the_table_says() {
-    let world = fine_world();
+async fn the_stacks_issuer_is_the_stacks_whatever_the_table_contains() {
+    let world = healthy_world();
     add_issuer(&world, GLOBEX, ISSUER, &EC, &json!({}));
     let theirs = format!("Bearer {}", EC.token(&header(&EC, &json!({"kid": "theirs"})), &claims(&json!({}))));
     assert_eq!(rejection(&world.authorizer(&json!({})), &theirs).await, Some(Rejection::UnknownKey));
 }
 
 #[tokio::test]
-async fn it_signs_with_its_own_keys_only() {
+async fn its_tokens_are_verified_with_its_own_keys_only() {
     let world = world_of(ACME);
     let by_the_stack = RSA.token(&header(&RSA, &json!({})), &claims(&json!({"iss": OWN})));
     let rejected = rejection(&world.authorizer(&json!({})), &format!("Bearer {by_the_stack}")).await;
@@ -105,8 +105,8 @@ async fn it_signs_with_its_own_keys_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_works_within_seconds_of_its_making_and_is_read_once_a_minute() {
-    let world = fine_world();
+async fn it_works_within_seconds_of_its_creation_and_is_read_once_a_minute() {
+    let world = healthy_world();
     world.state().tenant = Some(row("active", OWN));
     let authorizer = world.authorizer(&json!({}));
     assert_eq!(rejection(&authorizer, &token(&json!({}))).await, Some(Rejection::UnknownIssuer));
@@ -118,7 +118,7 @@ async fn it_works_within_seconds_of_its_making_and_is_read_once_a_minute() {
     }
     assert_eq!(world.table_reads() - before, 2, "the issuer and its tenant");
     let keys = format!("{OWN}/.well-known/jwks.json");
-    assert_eq!(world.state().asked.iter().filter(|uri| **uri == keys).count(), 1);
+    assert_eq!(world.state().requested.iter().filter(|uri| **uri == keys).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,26 +130,29 @@ async fn made_up_issuers_cannot_make_it_read_in_a_loop() {
     for n in 0..100 {
         let made_up = token(&json!({"iss": format!("https://{n}.example")}));
         assert!(authorize(&authorizer, &made_up).await.is_err());
-        assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()), "who is known is let in");
+        assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()), "a known issuer has access");
     }
     assert!(world.table_reads() - before <= 10, "{}", world.table_reads() - before);
-    // Not even that, for what no issuer is called.
+    // A value that cannot be an issuer causes no read at all.
     tokio::time::advance(Duration::from_secs(2)).await;
     let before = world.table_reads();
     for iss in ["x".to_owned(), "http://a.example".to_owned(), format!("https://{}", "a".repeat(200))] {
         assert_eq!(rejection(&authorizer, &token(&json!({"iss": iss}))).await, Some(Rejection::UnknownIssuer));
     }
     assert_eq!(world.table_reads(), before);
-    assert!(world.state().asked.iter().all(|uri| !uri.contains("://0.example")), "nor is a made-up issuer asked");
+    assert!(
+        world.state().requested.iter().all(|uri| !uri.contains("://0.example")),
+        "no JWKS is fetched from a made-up issuer"
+    );
 }
 
-/// Whoever makes up issuers keeps new ones waiting, but nobody who has signed in here before.
+/// Made-up issuers can delay the tokens of new issuers, but not those of issuers that were used before.
 #[tokio::test(start_paused = true)]
-async fn strangers_do_not_use_up_the_reads_of_issuers_that_are_known() {
+async fn unknown_issuers_do_not_use_up_the_reads_of_known_issuers() {
     let world = world_of(ACME);
     let authorizer = world.authorizer(&json!({}));
     assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()));
-    // Each time the row is due to be read again, a flood came first.
+    // Before each time that the row has to be read again, there is a flood of unknown issuers.
     for minute in 0..3 {
         tokio::time::advance(Duration::from_secs(61)).await;
         for n in 0..50 {
@@ -158,9 +161,9 @@ async fn strangers_do_not_use_up_the_reads_of_issuers_that_are_known() {
         }
         let before = world.table_reads();
         assert!(allows(&authorize(&authorizer, &token(&json!({}))).await.unwrap()));
-        assert_eq!(world.table_reads() - before, 2, "the issuer and its tenant are read, and not taken as they were");
+        assert_eq!(world.table_reads() - before, 2, "the issuer and its tenant are read again");
     }
-    // So a change of it is seen in time.
+    // So a change of the issuer takes effect in time.
     add_issuer(&world, ACME, OWN, &EC, &json!({"clientIds": ["another"]}));
     tokio::time::advance(Duration::from_secs(61)).await;
     for n in 0..50 {
@@ -180,26 +183,26 @@ async fn its_keys_may_be_pinned() {
     let pinned = format!("Bearer {}", EC.token(&header(&EC, &json!({"kid": "pinned"})), &claims));
     assert!(allows(&authorize(&authorizer, &pinned).await.unwrap()));
     assert_eq!(rejection(&authorizer, &token(&json!({}))).await, Some(Rejection::UnknownKey));
-    assert!(world.state().asked.iter().all(|uri| !uri.contains("login.acme.example")));
+    assert!(world.state().requested.iter().all(|uri| !uri.contains("login.acme.example")));
 }
 
 #[tokio::test]
-async fn it_is_never_the_default_of_tenants_even_if_the_table_says_so() {
+async fn it_is_never_the_default_of_tenants_whatever_the_table_contains() {
     let world = world_of(GLOBEX);
     add_issuer(&world, GLOBEX, OWN, &EC, &json!({"defaultForTenants": true, "tenantClaim": "tenant"}));
     let theirs = authorize(&world.authorizer(&json!({})), &token(&json!({"tenant": ACME}))).await;
-    assert!(matches!(theirs, Err(Refusal::Unavailable)), "{theirs:?}");
+    assert!(matches!(theirs, Err(AuthorizeError::Unavailable)), "{theirs:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_table_fails_it_is_not_the_token_that_is_wrong() {
+async fn while_the_table_fails_the_token_is_not_rejected() {
     let world = world_of(ACME);
     world.state().table_fails = true;
-    let answer = authorize(&world.authorizer(&json!({})), &token(&json!({}))).await;
-    assert!(matches!(answer, Err(Refusal::Unavailable)), "{answer:?}");
+    let response = authorize(&world.authorizer(&json!({})), &token(&json!({}))).await;
+    assert!(matches!(response, Err(AuthorizeError::Unavailable)), "{response:?}");
 }
 
-/// An opaque key of a tenant, which the table knows.
+/// Adds a tenant key to the table.
 fn add_key(world: &World, tenant: &str, expires_at: Option<u64>) -> String {
     let key = service::domain::tenant_key::generate();
     let partition = format!("TENANTKEY#{}", service::domain::tenant_key::digest(&key).unwrap());
@@ -216,28 +219,28 @@ fn naming(key: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_opaque_key_stands_for_the_tenant_where_the_issuer_says_so() {
-    let world = fine_world();
+async fn a_tenant_key_identifies_the_tenant_if_the_issuer_uses_tenant_keys() {
+    let world = healthy_world();
     let settings = json!({"tenantKeys": true});
     let old = add_key(&world, ACME, Some(super::now() + 60));
     for key in [&add_key(&world, ACME, None), &old] {
-        let answer = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
-        assert_eq!(answer.context["tenant"], ACME);
-        assert!(!format!("{answer:?}").contains(key.as_str()));
+        let response = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
+        assert_eq!(response.context["tenant"], ACME);
+        assert!(!format!("{response:?}").contains(key.as_str()));
         let by_id = authorize(&world.authorizer(&json!({})), &naming(key)).await.unwrap();
-        assert_eq!(by_id.context["reason"], "tenant_unknown", "elsewhere it is no tenant's id");
+        assert_eq!(by_id.context["reason"], "tenant_unknown", "for other issuers it is not a valid tenant id");
     }
-    let ended = add_key(&world, ACME, Some(super::now()));
-    for key in [ended.as_str(), &service::domain::tenant_key::generate(), ACME, "x"] {
-        let answer = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
-        assert_eq!(answer.context["reason"], "tenant_unknown", "{key}");
+    let expired = add_key(&world, ACME, Some(super::now()));
+    for key in [expired.as_str(), &service::domain::tenant_key::generate(), ACME, "x"] {
+        let response = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
+        assert_eq!(response.context["reason"], "tenant_unknown", "{key}");
     }
     world.state().table_fails = true;
-    assert!(matches!(authorize(&world.authorizer(&settings), &naming(&old)).await, Err(Refusal::Unavailable)));
+    assert!(matches!(authorize(&world.authorizer(&settings), &naming(&old)).await, Err(AuthorizeError::Unavailable)));
 }
 
 #[tokio::test]
-async fn an_issuer_of_a_tenant_cannot_use_the_key_of_another() {
+async fn an_issuer_of_a_tenant_cannot_use_the_tenant_key_of_another() {
     let world = world_of(GLOBEX);
     add_issuer(&world, GLOBEX, OWN, &EC, &json!({"tenantClaim": "tenant", "tenantKeys": true}));
     let key = add_key(&world, ACME, None);

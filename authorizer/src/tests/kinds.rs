@@ -1,4 +1,4 @@
-//! Tokens that are not access tokens, though signed by the same issuer.
+//! Tests of tokens that are not access tokens, although the same issuer signed them.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn token(typ: &Value, changes: &Value) -> String {
 
 #[tokio::test]
 async fn a_type_is_a_general_one_or_that_of_access_tokens() {
-    let authorizer = fine_world().authorizer(&json!({}));
+    let authorizer = healthy_world().authorizer(&json!({}));
     for typ in [
         json!(null),
         json!("JWT"),
@@ -36,12 +36,12 @@ async fn a_type_is_a_general_one_or_that_of_access_tokens() {
     ] {
         assert_eq!(rejection(&authorizer, &token(&json!(typ), &json!({}))).await, Some(Rejection::OtherType), "{typ}");
     }
-    assert_eq!(rejection(&authorizer, &token(&json!(7), &json!({}))).await, Some(Rejection::NoJwt));
+    assert_eq!(rejection(&authorizer, &token(&json!(7), &json!({}))).await, Some(Rejection::NotJwt));
 }
 
 #[tokio::test]
-async fn an_issuer_may_say_which_types_its_access_tokens_have() {
-    let authorizer = fine_world().authorizer(&json!({"tokenTypes": ["application/at+jwt", "our+jwt"]}));
+async fn the_settings_of_an_issuer_may_list_the_types_of_its_access_tokens() {
+    let authorizer = healthy_world().authorizer(&json!({"tokenTypes": ["application/at+jwt", "our+jwt"]}));
     for (typ, why) in [
         (json!("at+jwt"), None),
         (json!("application/AT+JWT"), None),
@@ -64,20 +64,20 @@ const ID_TOKENS: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn an_id_token_is_refused_unless_the_issuer_says_otherwise() {
+async fn an_id_token_is_rejected_unless_the_settings_accept_it() {
     let (strict, lenient) =
-        (fine_world().authorizer(&json!({})), fine_world().authorizer(&json!({"acceptIdTokens": true})));
+        (healthy_world().authorizer(&json!({})), healthy_world().authorizer(&json!({"acceptIdTokens": true})));
     for changes in ID_TOKENS {
         let token = token(&json!("JWT"), &serde_json::from_str(changes).unwrap());
-        assert_eq!(rejection(&strict, &token).await, Some(Rejection::NoAccessToken), "{changes}");
+        assert_eq!(rejection(&strict, &token).await, Some(Rejection::NotAccessToken), "{changes}");
         assert_eq!(rejection(&lenient, &token).await, None, "{changes}");
     }
 }
 
 #[tokio::test]
-async fn other_kinds_are_refused_in_any_case() {
+async fn other_kinds_are_always_rejected() {
     for settings in [json!({}), json!({"acceptIdTokens": true})] {
-        let authorizer = fine_world().authorizer(&settings);
+        let authorizer = healthy_world().authorizer(&settings);
         for changes in [
             json!({"token_use": "refresh"}),
             json!({"token_use": 7}),
@@ -87,15 +87,15 @@ async fn other_kinds_are_refused_in_any_case() {
             json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
         ] {
             let token = token(&json!("JWT"), &changes);
-            assert_eq!(rejection(&authorizer, &token).await, Some(Rejection::NoAccessToken), "{changes}");
+            assert_eq!(rejection(&authorizer, &token).await, Some(Rejection::NotAccessToken), "{changes}");
         }
     }
 }
 
-/// Keycloak before its version 25 put `nonce` into them.
+/// Keycloak put `nonce` into access tokens before version 25.
 #[tokio::test]
-async fn an_access_token_that_says_so_may_have_claims_of_id_tokens() {
-    let authorizer = fine_world().authorizer(&json!({}));
+async fn a_token_that_is_marked_as_an_access_token_may_have_claims_of_id_tokens() {
+    let authorizer = healthy_world().authorizer(&json!({}));
     for (typ, changes) in [
         (json!("JWT"), json!({"typ": "Bearer", "nonce": "n"})),
         (json!("JWT"), json!({"token_use": "access", "nonce": "n"})),

@@ -1,4 +1,4 @@
-//! The entries of `docs/reference/issuers.md`, with tokens as their providers document them.
+//! Tests of the entries in `docs/reference/issuers.md`, with tokens as their providers document them.
 
 use super::*;
 use crate::testing::stack;
@@ -10,7 +10,7 @@ fn entries() -> Vec<Value> {
     blocks.flat_map(|block| serde_json::from_str::<Vec<Value>>(block).unwrap()).collect()
 }
 
-/// The one entry of an issuer with this in its name.
+/// The only entry whose issuer contains this text.
 fn entry(of: &str) -> Value {
     let found: Vec<_> = entries().into_iter().filter(|entry| entry["issuer"].as_str().unwrap().contains(of)).collect();
     let [entry] = &found[..] else { panic!("{of}: {found:?}") };
@@ -23,7 +23,7 @@ fn every_entry_can_be_configured() {
 }
 
 #[tokio::test]
-async fn a_token_of_each_provider_says_tenant_and_scopes() {
+async fn a_token_of_each_provider_has_tenant_and_scopes() {
     let providers = [
         (
             "cognito-idp",
@@ -57,17 +57,17 @@ async fn a_token_of_each_provider_says_tenant_and_scopes() {
     ];
     for (provider, own) in providers {
         let mut settings = entry(provider);
-        // The issuer and the keys of the world that the tests have.
+        // The issuer and its JWKS are replaced by those of the test.
         let members = settings.as_object_mut().unwrap();
         members.retain(|name, _| !["issuer", "jwksUri"].contains(&name.as_str()));
         if !members.contains_key("audiences") {
             members.insert("audiences".to_owned(), json!([]));
         }
-        let authorizer = fine_world().authorizer(&settings);
+        let authorizer = healthy_world().authorizer(&settings);
         let token = RSA.token(&header(&RSA, &json!({"typ": "JWT"})), &claims(&own));
-        let answer = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
-        assert!(allows(&answer), "{provider}");
-        assert_eq!(answer.context["tenant"], ACME, "{provider}");
-        assert_eq!(answer.context["scopes"], "records:read records:write", "{provider}");
+        let response = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
+        assert!(allows(&response), "{provider}");
+        assert_eq!(response.context["tenant"], ACME, "{provider}");
+        assert_eq!(response.context["scopes"], "records:read records:write", "{provider}");
     }
 }

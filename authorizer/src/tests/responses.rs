@@ -1,9 +1,10 @@
-//! The responses to API Gateway, to the byte: it reads the policy, the context and the API key from them.
+//! Tests of the exact bytes of the responses to API Gateway, which reads the policy, the context and the API key from
+//! them.
 
 use serde_json::{Value, json};
 
 use super::{API, THUMBPRINT, authorize, claims, header, now};
-use crate::testing::{ACME, ISSUER, RSA, World, fine_world, machine_token, row};
+use crate::testing::{ACME, ISSUER, RSA, World, healthy_world, machine_token, row};
 use crate::verdict;
 
 /// The policy of `usage:read`.
@@ -34,8 +35,8 @@ async fn response_to(world: &World, authorization: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_tenant_is_let_in() {
-    let world = fine_world();
+async fn a_tenant_gets_access() {
+    let world = healthy_world();
     let context = r#"{"challenge":"Bearer error=\"insufficient_scope\"","issuer":"https://issuer.example","plan":"free","reason":"insufficient_scope","scopes":"usage:read","subject":"user-1","tenant":"01K0ACME000000000000000000"}"#;
     assert_eq!(response(&world, &json!({"scope": "usage:read"})).await, text("user-1", USAGE, context, KEY));
 
@@ -48,8 +49,8 @@ async fn a_tenant_is_let_in() {
 }
 
 #[tokio::test]
-async fn a_machine_token_is_let_in() {
-    let world = fine_world();
+async fn a_machine_token_gets_access() {
+    let world = healthy_world();
     let (token, _) = machine_token(&world, &json!({"scopes": {"SS": ["usage:read"]}}));
     let context = r#"{"challenge":"Bearer error=\"insufficient_scope\"","issuer":"tenantry","plan":"free","reason":"insufficient_scope","scopes":"usage:read","subject":"token:01K0T0KEN00000000000000000","tenant":"01K0ACME000000000000000000"}"#;
     let expected = text("token:01K0T0KEN00000000000000000", USAGE, context, KEY);
@@ -57,19 +58,19 @@ async fn a_machine_token_is_let_in() {
 }
 
 #[tokio::test]
-async fn an_operator_is_let_in_without_an_api_key() {
+async fn an_operator_gets_access_without_an_api_key() {
     let operator = json!({"tenant": null, "client_id": "console", "scope": ""});
     let context = r#"{"challenge":"Bearer error=\"insufficient_scope\"","issuer":"https://issuer.example","reason":"insufficient_scope","scopes":"","subject":"user-1"}"#;
-    assert_eq!(response(&fine_world(), &operator).await, text("user-1", NOTHING, context, "null"));
+    assert_eq!(response(&healthy_world(), &operator).await, text("user-1", NOTHING, context, "null"));
 
     let bound = json!({"tenant": null, "client_id": "console", "scope": "", "cnf": {"x5t#S256": THUMBPRINT}});
     let context = r#"{"certificate":"hpdHm1dLE56IsyCXHs3HEkntTTNq490SU_3EX3eHbHM","challenge":"Bearer error=\"insufficient_scope\"","issuer":"https://issuer.example","reason":"insufficient_scope","scopes":"","subject":"user-1"}"#;
-    assert_eq!(response(&fine_world(), &bound).await, text("user-1", NOTHING, context, "null"));
+    assert_eq!(response(&healthy_world(), &bound).await, text("user-1", NOTHING, context, "null"));
 }
 
 #[tokio::test]
-async fn a_denial_says_why_and_nothing_else() {
-    let world = fine_world();
+async fn a_denial_contains_the_reason_and_nothing_else() {
+    let world = healthy_world();
     for (status, reason) in [
         ("suspended", "tenant_suspended"),
         ("onboarding", "tenant_unknown"),
@@ -85,7 +86,7 @@ async fn a_denial_says_why_and_nothing_else() {
 
 #[tokio::test]
 async fn without_a_verdict_there_is_an_error() {
-    let world = fine_world();
+    let world = healthy_world();
     let expired = response(&world, &json!({"exp": now() - 60})).await;
     assert_eq!(expired, r#"{"errorType":"Refusal","errorMessage":"Unauthorized"}"#);
     world.state().table_fails = true;
@@ -93,7 +94,7 @@ async fn without_a_verdict_there_is_an_error() {
     assert_eq!(unavailable, r#"{"errorType":"Refusal","errorMessage":"Unavailable"}"#);
 }
 
-/// The status in the log line of such a token, and what the line says: tenant, plan, issuer, code and cause.
+/// The status in the log line of such a token, with its tenant, plan, issuer, code and cause.
 async fn line(world: &World, changes: &Value) -> (u16, [Option<String>; 5]) {
     let token = RSA.token(&header(&RSA, &json!({})), &claims(changes));
     let event =
@@ -102,25 +103,28 @@ async fn line(world: &World, changes: &Value) -> (u16, [Option<String>; 5]) {
     let authorizer = world.authorizer(&json!({"operatorClients": ["console"]}));
     let result = authorizer.judge(&event).await;
     let (status, entry) = verdict::line(&result);
-    (status, [entry.tenant, entry.plan, entry.issuer, entry.code, entry.cause].map(|said| said.map(ToOwned::to_owned)))
+    (
+        status,
+        [entry.tenant, entry.plan, entry.issuer, entry.code, entry.cause].map(|field| field.map(ToOwned::to_owned)),
+    )
 }
 
 #[tokio::test]
 async fn the_log_line_has_what_the_verdict_has() {
-    let world = fine_world();
-    let said = |said: [Option<&str>; 5]| said.map(|said| said.map(ToOwned::to_owned));
-    let tenant = said([Some(ACME), Some("free"), Some(ISSUER), None, None]);
+    let world = healthy_world();
+    let fields = |fields: [Option<&str>; 5]| fields.map(|field| field.map(ToOwned::to_owned));
+    let tenant = fields([Some(ACME), Some("free"), Some(ISSUER), None, None]);
     assert_eq!(line(&world, &json!({})).await, (200, tenant.clone()));
-    // Without a scope every request is denied, but that is not the verdict on the tenant.
+    // Without a scope, every request is denied, although the verdict is that the tenant has access.
     assert_eq!(line(&world, &json!({"scope": ""})).await, (200, tenant));
     let operator = json!({"tenant": null, "client_id": "console"});
-    assert_eq!(line(&world, &operator).await, (200, said([None, None, Some(ISSUER), None, None])));
+    assert_eq!(line(&world, &operator).await, (200, fields([None, None, Some(ISSUER), None, None])));
 
     world.state().tenant = Some(row("suspended", ISSUER));
-    let denied = said([None, None, Some(ISSUER), Some("tenant_suspended"), None]);
+    let denied = fields([None, None, Some(ISSUER), Some("tenant_suspended"), None]);
     assert_eq!(line(&world, &json!({})).await, (403, denied));
 
-    let expired = said([None, None, None, Some("unauthorized"), Some("the token is expired")]);
+    let expired = fields([None, None, None, Some("unauthorized"), Some("the token is expired")]);
     assert_eq!(line(&world, &json!({"exp": now() - 60})).await, (401, expired));
     world.state().table_fails = true;
     let (status, [tenant, plan, issuer, code, cause]) = line(&world, &json!({})).await;

@@ -1,4 +1,4 @@
-//! What the claims of a verified token say.
+//! The claims of a verified token.
 
 use serde_json::{Map, Value};
 use service::domain::certificate::Thumbprint;
@@ -18,7 +18,7 @@ pub(super) fn text(claims: &Claims, name: &str) -> Result<String, Rejection> {
     }
 }
 
-/// Whom the claims name, or whom the issuer is there for.
+/// The party that the claims name, or to which the issuer belongs.
 pub(super) fn party(issuer: &Issuer, owner: Option<&TenantId>, claims: &Claims) -> Result<Party, Rejection> {
     match (&issuer.tenant_claim, owner) {
         (None, owner) => Ok(Party::Tenant(owner.cloned())),
@@ -27,7 +27,7 @@ pub(super) fn party(issuer: &Issuer, owner: Option<&TenantId>, claims: &Claims) 
             let text = text(claims, claim)?;
             Ok(match (issuer.tenant_keys, tenant_key::digest(&text)) {
                 (false, _) => Party::Tenant(TenantId::parse(&text).ok()),
-                (true, Some(digest)) => Party::Key(digest),
+                (true, Some(digest)) => Party::TenantKey(digest),
                 (true, None) => Party::Tenant(None),
             })
         }
@@ -38,8 +38,9 @@ fn is_operators(issuer: &Issuer, claims: &Claims) -> bool {
     client(claims).is_some_and(|client| issuer.operator_clients.iter().any(|one| one == client))
 }
 
-/// What the token is bound to (RFC 7800, section 3.1). A client certificate (RFC 8705, section 3.1) is all that can be
-/// checked: a token that is bound to anything else, or to more, must not pass as one that whoever holds it may use.
+/// The client certificate to which the token is bound (RFC 8705, section 3.1). Other bindings (RFC 7800, section 3.1)
+/// cannot be checked. A token with one, alone or in addition, is rejected, because it must not be accepted as a plain
+/// bearer token.
 pub(super) fn binding(claims: &Claims) -> Result<Option<Thumbprint>, Rejection> {
     let Some(confirmation) = claims.get("cnf") else { return Ok(None) };
     let members = confirmation.as_object().filter(|members| members.len() == 1);
@@ -48,8 +49,8 @@ pub(super) fn binding(claims: &Claims) -> Result<Option<Thumbprint>, Rejection> 
     thumbprint.map(Some).ok_or(Rejection::UnknownBinding)
 }
 
-/// A token has to be for this API: by its audience (RFC 9068, section 4), or, where it has none, as access tokens of
-/// Cognito, by a client that is only used for this API.
+/// Checks that the token is for this API: by its audience (RFC 9068, section 4), or, for tokens without one such as
+/// Cognito's access tokens, by a client that is used for this API only.
 pub(super) fn check_audience(issuer: &Issuer, claims: &Claims) -> Result<(), Rejection> {
     let listed = |list: &[String], value: &Value| value.as_str().is_some_and(|text| list.iter().any(|one| one == text));
     match claims.get("aud") {
@@ -67,12 +68,12 @@ pub(super) fn check_audience(issuer: &Issuer, claims: &Claims) -> Result<(), Rej
     }
 }
 
-/// The client that the token was issued to. `azp` is what some issuers call it.
+/// The client to which the token was issued. Some issuers use the claim `azp` for it.
 fn client(claims: &Claims) -> Option<&str> {
     claims.get("client_id").or_else(|| claims.get("azp"))?.as_str()
 }
 
-/// The scopes that the contract knows for operators or for tenants, from the scope claim and from roles.
+/// The scopes from the scope claim and from roles, as far as the contract has them for operators, or else for tenants.
 pub(super) fn scopes(issuer: &Issuer, claims: &Claims, operator: bool) -> Vec<String> {
     let direct = words(claims.get(&issuer.scope_claim));
     let direct = direct.into_iter().filter_map(|scope| scope.strip_prefix(&issuer.scope_prefix));
@@ -85,15 +86,15 @@ pub(super) fn scopes(issuer: &Issuer, claims: &Claims, operator: bool) -> Vec<St
     scopes
 }
 
-/// A claim by its name, or by a JSON Pointer (RFC 6901).
+/// Finds a claim by its name, or by a JSON Pointer (RFC 6901).
 fn pointed<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     let Some(path) = name.strip_prefix('/') else { return claims.get(name) };
     let (first, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
-    // As `Value::pointer` does it for the segments that follow.
+    // `Value::pointer` decodes the other segments in the same way.
     claims.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
 }
 
-/// The words of a string with spaces, or the strings of an array.
+/// The words of a space-separated string, or the strings of an array.
 fn words(claim: Option<&Value>) -> Vec<&str> {
     match claim {
         Some(Value::String(text)) => text.split(' ').filter(|word| !word.is_empty()).collect(),

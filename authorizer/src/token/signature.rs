@@ -1,4 +1,4 @@
-//! The signature of a token, and the times that it is valid.
+//! The signature of a token, and its period of validity.
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode};
@@ -8,17 +8,17 @@ use service::domain::issuer::Algorithm;
 use super::Rejection;
 use crate::keys::Key;
 
-/// How far clocks may differ, in seconds.
+/// The accepted difference between the clocks, in seconds.
 const LEEWAY: u64 = 30;
 
-/// Verifies a token with a key that is for this algorithm.
+/// Verifies a token's signature, issuer and period of validity. The key has to be for this algorithm.
 pub(super) fn verify(token: &str, key: &Key, algorithm: Algorithm, iss: &str) -> Result<(), Rejection> {
     let mut validation = Validation::new(named(algorithm));
     validation.leeway = LEEWAY;
     validation.validate_nbf = true;
     validation.set_issuer(&[iss]);
     validation.set_required_spec_claims(&["exp", "iss"]);
-    // `claims` checks it: where there is no `aud`, the client has to be one of ours.
+    // `claims` checks the audience: a token without `aud` has to be from one of our clients.
     validation.validate_aud = false;
     decode::<IgnoredAny>(token, &key.decoding, &validation).map_err(|error| rejection(error.kind()))?;
     Ok(())
@@ -48,6 +48,6 @@ fn rejection(kind: &ErrorKind) -> Rejection {
             Rejection::BadClaim(name.clone())
         }
         ErrorKind::InvalidAlgorithm => Rejection::OtherAlgorithm,
-        _ => Rejection::NoJwt,
+        _ => Rejection::NotJwt,
     }
 }

@@ -1,4 +1,4 @@
-//! Which keys of a set are used, and for what.
+//! Tests of which keys of a JWKS are used, and for which algorithms.
 
 use std::io::{Read as _, pipe};
 
@@ -57,7 +57,7 @@ fn a_key_is_for_one_algorithm_of_its_type_unless_the_issuer_lists_more() {
 }
 
 #[test]
-fn a_key_that_is_not_for_signatures_of_its_type_is_left_out() {
+fn a_key_that_is_not_for_signatures_of_its_type_is_ignored() {
     let rsa = &RSA.public;
     for (jwk, why) in [
         (with(rsa, json!({"use": "enc"})), Unusable::OtherUse),
@@ -87,14 +87,14 @@ fn a_key_that_is_not_for_signatures_of_its_type_is_left_out() {
     }
     let mut nameless = rsa.clone();
     nameless.as_object_mut().unwrap().remove("kid");
-    assert_eq!(key(&nameless).unwrap_err(), Unusable::NoId);
+    assert_eq!(key(&nameless).unwrap_err(), Unusable::MissingId);
     for good in [json!({"use": "sig", "alg": "RS256"}), json!({"key_ops": ["verify"]}), json!({"x5t": "a"})] {
         assert!(key(&with(rsa, good.clone())).is_ok(), "{good}");
     }
 }
 
 #[test]
-fn an_rsa_key_of_a_size_that_verifies_nothing_is_left_out_and_the_log_says_so() {
+fn an_rsa_key_of_a_size_that_verifies_nothing_is_ignored_and_logged() {
     let of_bits = |bits: usize| {
         let mut modulus = vec![0xff; bits / 8];
         if !bits.is_multiple_of(8) {
@@ -116,7 +116,7 @@ fn an_rsa_key_of_a_size_that_verifies_nothing_is_left_out_and_the_log_says_so() 
     for part in ["WARN", "https://a.example/keys", "small", "1024 bits"] {
         assert!(log.contains(part), "{part} in {log}");
     }
-    assert_eq!(log.lines().count(), 1, "a key for encryption is nothing to warn of: {log}");
+    assert_eq!(log.lines().count(), 1, "a key for encryption causes no warning: {log}");
 }
 
 fn log_of(work: impl FnOnce()) -> String {
@@ -129,7 +129,7 @@ fn log_of(work: impl FnOnce()) -> String {
 }
 
 #[test]
-fn a_set_keeps_what_is_usable_of_it() {
+fn the_usable_keys_of_a_jwks_remain() {
     let set = json!({"keys": [7, {"kty": "new"}, with(&RSA.public, json!({"use": "enc", "kid": "enc"})), RSA.public, EC.public]});
     let keys = usable(&set, "test").unwrap();
     let mut kids: Vec<_> = keys.keys().collect();
@@ -139,7 +139,7 @@ fn a_set_keeps_what_is_usable_of_it() {
 }
 
 #[test]
-fn what_is_not_an_object_with_an_array_of_keys_is_not_a_key_set() {
+fn a_jwks_is_an_object_with_an_array_of_keys() {
     for set in [json!(null), json!([]), json!({}), json!({"keys": {}}), json!({"keys": null}), json!("keys")] {
         assert!(usable(&set, "test").is_none(), "{set}");
     }

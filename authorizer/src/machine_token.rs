@@ -1,4 +1,4 @@
-//! Machine tokens: known by their digest, and looked up in the table as seldom as may be.
+//! Machine tokens, whose grants are looked up by the digest of the token and cached.
 
 use std::time::Duration;
 
@@ -8,39 +8,41 @@ use service::store::Store;
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::cache::Cache;
 use crate::contract;
-use crate::rows::Rows;
 use crate::token::{Party, Rejection, Verified};
 
-/// What stands for an issuer where there is none.
+/// The issuer in the context and in the log, because a machine token has none.
 pub(crate) const ISSUER: &str = "tenantry";
 
-/// How far apart two records of a token's use are at least.
+/// The shortest time between two writes of a token's last use.
 const USE_INTERVAL: Duration = Duration::from_hours(1);
-/// How long recording a use may hold up its request: once an hour and token, and only while the table is slow. It is not
-/// left to run on, because the environment stands still once the answer is out.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the write of a last use may delay its request. A delay happens at most once per hour and token, and only
+/// while the table is slow. The write cannot go on in the background, because Lambda freezes the execution environment
+/// after the response.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(crate) struct Machines {
+pub(crate) struct MachineTokens {
     store: Store,
-    grants: Rows<Digest, Grant>,
+    grants: Cache<Digest, Grant>,
 }
 
-/// Whether a token claims to be a machine token. A JWT starts with a JSON object in base64, and so with another letter.
-pub(crate) fn is_one(token: &str) -> bool {
+/// Whether a token has the prefix of machine tokens. A JWT starts with a JSON object in base64, and so with another
+/// letter.
+pub(crate) fn has_prefix(token: &str) -> bool {
     token.starts_with(PREFIX)
 }
 
-impl Machines {
+impl MachineTokens {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, grants: Rows::default() }
+        Self { store, grants: Cache::default() }
     }
 
-    /// Checks a machine token: first all that can be seen without the table.
+    /// Verifies a machine token. Its form and checksum are checked before the table is read.
     pub(crate) async fn verify(&self, token: &str) -> Result<Verified, Rejection> {
         let secret = Secret::parse(token).map_err(|invalid| match invalid {
-            InvalidSecret::Shape => Rejection::NoMachineToken,
+            InvalidSecret::Shape => Rejection::NotMachineToken,
             InvalidSecret::Checksum => Rejection::BadChecksum,
         })?;
         let digest = secret.digest();
@@ -59,28 +61,28 @@ impl Machines {
             party: Party::Tenant(Some(tenant)),
             subject: format!("token:{}", token.as_str()),
             scopes: scopes.as_slice().iter().filter(|scope| contract::is_known(scope, false)).cloned().collect(),
-            machine: Some(digest),
+            machine_token: Some(digest),
             certificate: None,
         })
     }
 
-    /// Records that a token was used, if it was not for an hour. It is for information only, so a failure is not the
-    /// token's; the next try is when its grant is read again.
+    /// Records the use of a token, unless one was recorded in the last hour. The record is for information only, so a
+    /// failure does not affect the token. The next attempt follows after the grant is read again.
     pub(crate) async fn record_use(&self, digest: &Digest) {
         let now = Timestamp::now();
         let interval = i64::try_from(USE_INTERVAL.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(interval));
-        let noted = self.grants.change(digest, |grant| {
+        let is_due = self.grants.change(digest, |grant| {
             let due = grant.last_used_at.is_none_or(|last| last <= before);
             if due {
                 grant.last_used_at = Some(now);
             }
             due
         });
-        if noted.await != Some(true) {
+        if is_due.await != Some(true) {
             return;
         }
-        match timeout(PATIENCE, self.store.token_touch(digest, now, before)).await {
+        match timeout(TIMEOUT, self.store.token_touch(digest, now, before)).await {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => warn!(%fault, "the use of a machine token was not recorded"),
             Err(_) => warn!("the use of a machine token was not recorded in time"),

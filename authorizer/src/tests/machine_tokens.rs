@@ -1,4 +1,4 @@
-//! Machine tokens through the whole authorizer.
+//! Tests of machine tokens with the whole authorizer.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use service::domain::machine_token::Secret;
 
 use super::{allows, authorize, good_token, now, rejection};
-use crate::Refusal;
-use crate::testing::{ACME, fine_world, machine_token, row};
+use crate::AuthorizeError;
+use crate::testing::{ACME, healthy_world, machine_token, row};
 use crate::token::Rejection;
 
 fn bearer(token: &str) -> String {
@@ -15,43 +15,43 @@ fn bearer(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_good_machine_token_is_answered_as_a_jwt_is() {
-    let world = fine_world();
-    // No issuer speaks for it, so whichever serve the tenant do not matter.
+async fn a_valid_machine_token_gets_the_response_of_a_jwt() {
+    let world = healthy_world();
+    // A machine token has no issuer, so the issuers that the tenant lists do not matter.
     world.state().tenant = Some(row("active", "https://other.example"));
     let (token, _) = machine_token(&world, &json!({}));
-    let answer = authorize(&world.authorizer(&json!({})), &bearer(&token)).await.unwrap();
-    assert!(allows(&answer));
-    assert_eq!(answer.principal_id.as_deref(), Some("token:01K0T0KEN00000000000000000"));
-    assert_eq!(answer.usage_identifier_key.as_deref(), Some("the-key-of-acme-0000"));
+    let response = authorize(&world.authorizer(&json!({})), &bearer(&token)).await.unwrap();
+    assert!(allows(&response));
+    assert_eq!(response.principal_id.as_deref(), Some("token:01K0T0KEN00000000000000000"));
+    assert_eq!(response.usage_identifier_key.as_deref(), Some("the-key-of-acme-0000"));
     let context = [
         ("challenge", "Bearer error=\"insufficient_scope\""),
         ("issuer", "tenantry"),
         ("plan", "free"),
         ("reason", "insufficient_scope"),
-        // Without the scope that the contract does not know, or no longer.
+        // The grant has another scope, which is not in the contract any more.
         ("scopes", "records:read"),
         ("subject", "token:01K0T0KEN00000000000000000"),
         ("tenant", ACME),
     ];
-    assert_eq!(answer.context.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>(), context);
-    assert!(!format!("{answer:?}").contains(&token));
+    assert_eq!(response.context.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>(), context);
+    assert!(!format!("{response:?}").contains(&token));
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_machine_token_is_refused_without_a_look_at_the_table() {
-    let world = fine_world();
+async fn a_malformed_machine_token_is_rejected_without_a_read_of_the_table() {
+    let world = healthy_world();
     let authorizer = world.authorizer(&json!({}));
     let (good, _) = machine_token(&world, &json!({}));
     let mut mistyped = good.clone().into_bytes();
     mistyped[20] = if mistyped[20] == b'x' { b'y' } else { b'x' };
     for (token, why) in [
-        ("tnt_".to_owned(), Rejection::NoMachineToken),
-        (good[..52].to_owned(), Rejection::NoMachineToken),
-        (format!("{good}0"), Rejection::NoMachineToken),
-        (format!("tnt_{}", good_token()), Rejection::NoMachineToken),
-        (good.replace("tnt_", "tnt-"), Rejection::NoJwt),
-        (good.replace("tnt_", "TNT_"), Rejection::NoJwt),
+        ("tnt_".to_owned(), Rejection::NotMachineToken),
+        (good[..52].to_owned(), Rejection::NotMachineToken),
+        (format!("{good}0"), Rejection::NotMachineToken),
+        (format!("tnt_{}", good_token()), Rejection::NotMachineToken),
+        (good.replace("tnt_", "tnt-"), Rejection::NotJwt),
+        (good.replace("tnt_", "TNT_"), Rejection::NotJwt),
         (String::from_utf8(mistyped).unwrap(), Rejection::BadChecksum),
     ] {
         assert_eq!(rejection(&authorizer, &bearer(&token)).await, Some(why), "{token}");
@@ -60,8 +60,8 @@ async fn what_cannot_be_a_machine_token_is_refused_without_a_look_at_the_table()
 }
 
 #[tokio::test]
-async fn an_unknown_and_an_expired_token_are_refused() {
-    let world = fine_world();
+async fn an_unknown_and_an_expired_token_are_rejected() {
+    let world = healthy_world();
     let authorizer = world.authorizer(&json!({}));
     let unknown = Secret::generate();
     assert_eq!(rejection(&authorizer, &bearer(unknown.expose())).await, Some(Rejection::UnknownToken));
@@ -69,12 +69,12 @@ async fn an_unknown_and_an_expired_token_are_refused() {
     assert_eq!(rejection(&authorizer, &bearer(&token)).await, Some(Rejection::Expired));
     let (token, _) = machine_token(&world, &json!({"expiresAt": {"N": (now() + 60).to_string()}}));
     assert!(allows(&authorize(&authorizer, &bearer(&token)).await.unwrap()));
-    assert_eq!(world.state().updates.len(), 1, "the use of the one that was let in");
+    assert_eq!(world.state().updates.len(), 1, "only the use of the valid token is recorded");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_token_is_refused_after_a_minute() {
-    let world = fine_world();
+async fn a_revoked_token_is_rejected_after_a_minute() {
+    let world = healthy_world();
     let authorizer = world.authorizer(&json!({}));
     let (token, partition) = machine_token(&world, &json!({}));
     assert!(allows(&authorize(&authorizer, &bearer(&token)).await.unwrap()));
@@ -85,7 +85,7 @@ async fn a_revoked_token_is_refused_after_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_token_is_known_within_seconds() {
-    let world = fine_world();
+    let world = healthy_world();
     let authorizer = world.authorizer(&json!({}));
     let (token, partition) = machine_token(&world, &json!({}));
     let grant = world.state().grants.remove(&partition).unwrap();
@@ -96,22 +96,22 @@ async fn a_new_token_is_known_within_seconds() {
 }
 
 #[tokio::test]
-async fn a_token_of_a_tenant_that_may_not_is_denied_with_a_reason() {
+async fn a_token_of_a_tenant_without_access_is_denied_with_a_reason() {
     for (tenant, reason) in [(Some(row("suspended", "x")), "tenant_suspended"), (None, "tenant_unknown")] {
-        let world = fine_world();
+        let world = healthy_world();
         world.state().tenant = tenant;
         let (token, _) = machine_token(&world, &json!({}));
-        let answer = authorize(&world.authorizer(&json!({})), &bearer(&token)).await.unwrap();
-        assert!(!allows(&answer));
+        let response = authorize(&world.authorizer(&json!({})), &bearer(&token)).await.unwrap();
+        assert!(!allows(&response));
         let context = [("challenge", "Bearer"), ("reason", reason)];
-        assert_eq!(answer.context.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>(), context);
-        assert_eq!(world.state().updates, [Value::Null; 0], "it was not let in");
+        assert_eq!(response.context.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>(), context);
+        assert_eq!(world.state().updates, [Value::Null; 0], "no use is recorded");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_known_token_is_let_in_while_the_table_fails_and_others_are_told_to_wait() {
-    let world = fine_world();
+async fn while_the_table_fails_a_known_token_has_access_and_others_are_unavailable() {
+    let world = healthy_world();
     let authorizer = world.authorizer(&json!({}));
     let (known, _) = machine_token(&world, &json!({}));
     let (other, _) = machine_token(&world, &json!({}));
@@ -119,14 +119,14 @@ async fn a_known_token_is_let_in_while_the_table_fails_and_others_are_told_to_wa
     world.state().table_fails = true;
     tokio::time::advance(Duration::from_mins(55)).await;
     assert!(allows(&authorize(&authorizer, &bearer(&known)).await.unwrap()));
-    assert!(matches!(authorize(&authorizer, &bearer(&other)).await, Err(Refusal::Unavailable)));
+    assert!(matches!(authorize(&authorizer, &bearer(&other)).await, Err(AuthorizeError::Unavailable)));
     tokio::time::advance(Duration::from_mins(6)).await;
-    assert!(matches!(authorize(&authorizer, &bearer(&known)).await, Err(Refusal::Unavailable)));
+    assert!(matches!(authorize(&authorizer, &bearer(&known)).await, Err(AuthorizeError::Unavailable)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_use_is_recorded_once_an_hour() {
-    let world = fine_world();
+    let world = healthy_world();
     let authorizer = world.authorizer(&json!({}));
     let (now, minute) = (now() * 1000, 60_000);
     for (last_used_at, writes) in [(None, 1), (Some(now - 59 * minute), 0), (Some(now - 61 * minute), 1)] {
@@ -139,15 +139,15 @@ async fn a_use_is_recorded_once_an_hour() {
         assert_eq!(updates.len(), writes, "{last_used_at:?}");
         for update in updates {
             assert_eq!(update["Key"]["pk"]["S"], partition);
-            // A token that was revoked meanwhile does not come back by it.
+            // The update must not create the grant of a token that was revoked meanwhile.
             assert!(update["ConditionExpression"].as_str().unwrap().starts_with("attribute_exists(#pk)"), "{update}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_use_that_cannot_be_recorded_holds_nobody_up() {
-    let world = fine_world();
+async fn a_use_that_cannot_be_recorded_delays_requests_only_briefly() {
+    let world = healthy_world();
     world.state().updates_stall = true;
     let authorizer = world.authorizer(&json!({}));
     let (token, _) = machine_token(&world, &json!({}));
