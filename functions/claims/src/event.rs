@@ -1,11 +1,11 @@
-//! The trigger's event, as far as it is looked at, and the part of it that is answered.
+//! The parts of the trigger's event that are used, and its response.
 //!
-//! Own types, because those of `aws_lambda_events` refuse the trigger source of a machine client (version 3).
+//! These types replace those of `aws_lambda_events`, which reject the trigger source of a machine client (version 3).
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-pre-token-generation.html>
 
 use serde::{Deserialize, Serialize};
 
-/// Of version 2 or 3; they differ in the trigger sources only.
+/// An event of version 2 or 3, which differ in the trigger sources only.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Event {
@@ -20,7 +20,7 @@ pub(crate) struct CallerContext {
     pub(crate) client_id: String,
 }
 
-/// `clientMetadata` is left out on purpose: it is the caller's own word.
+/// The request of the event. `clientMetadata` is left out on purpose, because the caller chooses it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Request {
@@ -42,8 +42,8 @@ struct GroupConfiguration {
 }
 
 impl Event {
-    /// Whether the token is for a client that acts for itself, with no user.
-    pub(crate) fn is_machine(&self) -> bool {
+    /// Whether the token is for a machine client, without a user.
+    pub(crate) fn is_machine_client(&self) -> bool {
         self.trigger_source == "TokenGeneration_ClientCredentials"
     }
 }
@@ -65,7 +65,7 @@ impl Request {
     }
 }
 
-/// What the event's `response` is set to. The ID token stays as it is.
+/// The value of the event's `response`. The ID token is not changed.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Response {

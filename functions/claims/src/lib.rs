@@ -1,9 +1,9 @@
-//! The user pool's pre-token-generation trigger: it puts the tenant and its scopes into each access token.
+//! The user pool's pre-token-generation trigger, which adds the tenant and its scopes to each access token.
 //!
 //! A user's tenant is the attribute `custom:tenant`, which only an operator can set, and only once. A machine client's
-//! is a row of the table. Neither is ever what a caller says. Of the API's scopes a token gets those that its user's
-//! groups stand for, or those that its client was given, and no others: a scope that was asked for beyond them is taken
-//! out. A token with a tenant never has the operator's scope, and one without a tenant has no other.
+//! tenant is a row of the table. The caller can choose neither. A user's token gets the API's scopes of the user's
+//! groups, and a machine client's token those that the client is allowed: any other scope of the API that was requested
+//! is removed. A token with a tenant never has the operator's scope, and a token without a tenant has no other.
 
 mod event;
 pub mod scopes;
@@ -20,20 +20,21 @@ use service::store::{Fault, Store};
 
 use event::{AccessToken, AddedClaims, Event, OverrideDetails, Request, Response};
 
-/// Why there is no token. Cognito shows the text to the one who asked for it.
+/// The reason why no token is issued. Cognito shows the text to the client.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The event is not of the form of version 2 or 3.
+pub enum ClaimsError {
+    /// The event does not have the form of version 2 or 3.
     #[error("Unexpected event")]
     Unexpected,
-    /// The client's tenant cannot be read now.
+    /// The client's tenant cannot be read right now.
     #[error("Unavailable")]
     Unavailable(#[from] Fault),
 }
 
-impl From<Refusal> for Diagnostic {
-    fn from(refusal: Refusal) -> Self {
-        Self { error_type: "Refusal".into(), error_message: refusal.to_string() }
+impl From<ClaimsError> for Diagnostic {
+    fn from(error: ClaimsError) -> Self {
+        // The type is part of the function's interface, and does not follow the name of the enum.
+        Self { error_type: "Refusal".into(), error_message: error.to_string() }
     }
 }
 
@@ -44,14 +45,14 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// A function that looks up machine clients in this store.
+    /// Creates the function, which looks up machine clients in this store.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store }
     }
 
-    /// Answers an event with itself, its `response` filled in, and leaves its line.
-    pub async fn answer(&self, mut event: Map<String, Value>) -> Result<Value, Refusal> {
+    /// Returns the event with its `response`, and writes the event's log line.
+    pub async fn respond(&self, mut event: Map<String, Value>) -> Result<Value, ClaimsError> {
         let started = Instant::now();
         let (result, units) = measured(self.grant(&event)).await;
         let measured = |status| Measured { status, units, elapsed: started.elapsed(), bytes_in: 0, bytes_out: 0 };
@@ -62,24 +63,24 @@ impl Claims {
                 event.insert("response".to_owned(), response);
                 Ok(Value::Object(event))
             }
-            Err(refusal) => {
-                let (status, code, cause) = match &refusal {
-                    // Not the error's text, which may quote an attribute.
-                    Refusal::Unexpected => (500, "unexpected_event", None),
-                    Refusal::Unavailable(fault) => (503, "unavailable", Some(fault.to_string())),
+            Err(error) => {
+                let (status, code, cause) = match &error {
+                    // The text of the parse error is not logged, because it may quote an attribute.
+                    ClaimsError::Unexpected => (500, "unexpected_event", None),
+                    ClaimsError::Unavailable(fault) => (503, "unavailable", Some(fault.to_string())),
                 };
                 let entry = Entry { route: ROUTE, code: Some(code), cause: cause.as_deref(), ..Entry::default() };
                 log::write(&entry, &measured(status));
-                Err(refusal)
+                Err(error)
             }
         }
     }
 
-    async fn grant(&self, event: &Map<String, Value>) -> Result<Granted, Refusal> {
-        let unexpected = |_: serde_json::Error| Refusal::Unexpected;
+    async fn grant(&self, event: &Map<String, Value>) -> Result<Granted, ClaimsError> {
+        let unexpected = |_: serde_json::Error| ClaimsError::Unexpected;
         let read = Event::deserialize(event).map_err(unexpected)?;
         let request = &read.request;
-        let (tenant, granted) = if read.is_machine() {
+        let (tenant, granted) = if read.is_machine_client() {
             let tenant = self.store.client_tenant_get(&read.caller_context.client_id).await?;
             let granted = of_client(tenant.as_ref(), request);
             (tenant, granted)
@@ -91,18 +92,18 @@ impl Claims {
     }
 }
 
-/// What the line calls an event of the user pool.
+/// The route in the log line of an event of the user pool.
 const ROUTE: &str = "claims";
 
-/// What a token gets.
+/// The tenant and the scopes of a token.
 struct Granted {
     tenant: Option<TenantId>,
     scopes: String,
     response: Value,
 }
 
-/// A user's tenant and scopes: both or neither. Without a tenant there is nothing for a group to stand for, and who is
-/// in no group is not let into the tenant yet.
+/// A user's tenant and scopes, which are both present or both missing. Without a tenant a group has no meaning, and a
+/// user without a group has no access to the tenant yet.
 fn of_user(request: &Request) -> (Option<TenantId>, Vec<&str>) {
     let granted = scopes::of_groups(request.groups());
     match request.tenant().and_then(|text| TenantId::parse(text).ok()) {
@@ -111,21 +112,21 @@ fn of_user(request: &Request) -> (Option<TenantId>, Vec<&str>) {
     }
 }
 
-/// A client's scopes: those that it asked for, which Cognito has held to those that it may have.
+/// A machine client's scopes. Cognito has checked that the client may have those that it requested.
 fn of_client<'a>(tenant: Option<&TenantId>, request: &'a Request) -> Vec<&'a str> {
-    let asked = request.scopes().iter().filter_map(|scope| scope.strip_prefix(scopes::PREFIX));
-    asked.filter(|scope| tenant.is_some() != (*scope == scopes::OPERATOR)).collect()
+    let requested = request.scopes().iter().filter_map(|scope| scope.strip_prefix(scopes::PREFIX));
+    requested.filter(|scope| tenant.is_some() != (*scope == scopes::OPERATOR)).collect()
 }
 
-/// The changes that leave a token with the granted scopes of ours, and with those of others as they are.
+/// The changes that give a token the granted scopes of this API. The scopes of other APIs are not changed.
 fn response(tenant: Option<TenantId>, granted: &[&str], request: &Request) -> Response {
     let present = request.scopes();
     let prefixed = granted.iter().map(|scope| format!("{}{scope}", scopes::PREFIX));
-    let refused = |scope: &&String| scope.strip_prefix(scopes::PREFIX).is_some_and(|own| !granted.contains(&own));
+    let not_granted = |scope: &&String| scope.strip_prefix(scopes::PREFIX).is_some_and(|own| !granted.contains(&own));
     let access_token_generation = AccessToken {
         claims_to_add_or_override: AddedClaims { tenant: tenant.map(|id| id.to_string()) },
         scopes_to_add: prefixed.filter(|scope| !present.contains(scope)).collect(),
-        scopes_to_suppress: present.iter().filter(refused).cloned().collect(),
+        scopes_to_suppress: present.iter().filter(not_granted).cloned().collect(),
     };
     Response { claims_and_scope_override_details: OverrideDetails { access_token_generation } }
 }

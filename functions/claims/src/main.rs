@@ -13,5 +13,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
     let store = Store::new(aws::dynamodb(&config.aws, aws::connector()), config.table);
     let claims = &Claims::new(store);
-    run(service_fn(move |event: LambdaEvent<_>| claims.answer(event.payload))).await
+    run(service_fn(move |event: LambdaEvent<_>| claims.respond(event.payload))).await
 }

@@ -1,19 +1,19 @@
-//! The scopes of the resource server, and which of them a user's groups stand for.
+//! The scopes of the resource server, and those of each group of users.
 
-/// What stands before each scope in the user pool: the resource server's identifier and a slash.
+/// The prefix of each scope in the user pool: the resource server's identifier and a slash.
 pub const PREFIX: &str = "tenantry/";
 
-/// The scopes that can be a tenant's.
+/// The scopes for tenants.
 pub const TENANT: [&str; 4] = ["records:read", "records:write", "tokens:manage", "usage:read"];
 
-/// The operator's scope, which no token of a tenant has.
+/// The operator's scope, which a tenant's token never has.
 pub const OPERATOR: &str = "tenants:admin";
 
-/// The groups, from the least to the most.
+/// The groups, from the fewest scopes to the most.
 pub const GROUPS: [&str; 3] = ["viewer", "member", "admin"];
 
-/// The scopes that a member of these groups has in a tenant: to read for a viewer, to write as well for a member, all
-/// of them for an admin. The rule goes by a scope's name, so a new scope needs no entry of its own here.
+/// The scopes of a user in these groups. A viewer can read, a member can also write, and an admin has all scopes. The
+/// rule depends on a scope's name, so a new scope needs no entry for the groups.
 #[must_use]
 pub fn of_groups(groups: &[String]) -> Vec<&'static str> {
     let has = |name: &str| groups.iter().any(|group| group == name);
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn other_groups_stand_for_nothing() {
+    fn other_groups_have_no_scopes() {
         assert!(of(&[]).is_empty());
         assert!(of(&["Admin", "admins", "operator", "tenants:admin", "eu-central-1_Abc_Google"]).is_empty());
     }

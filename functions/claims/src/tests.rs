@@ -1,4 +1,5 @@
-//! The rules, on the events of `events/` and on changed ones. `tests/api/claims.rs` has them with a table.
+//! Tests of the rules with the events of `events/` and variations of them. `tests/api/claims.rs` has tests with a
+//! table.
 
 use serde_json::{Value, json};
 
@@ -18,19 +19,19 @@ fn request(event: &Value) -> Request {
     Event::deserialize(event).unwrap().request
 }
 
-/// The answer's part about the access token.
+/// The part of the response about the access token.
 fn access_token(response: Response) -> Value {
     let mut response = serde_json::to_value(response).unwrap();
     response["claimsAndScopeOverrideDetails"]["accessTokenGeneration"].take()
 }
 
-fn answer_to_user(event: &Value) -> Value {
+fn response_to_user(event: &Value) -> Value {
     let request = request(event);
     let (tenant, granted) = of_user(&request);
     access_token(response(tenant, &granted, &request))
 }
 
-fn answer_to_client(event: &Value, tenant: Option<&str>) -> Value {
+fn response_to_client(event: &Value, tenant: Option<&str>) -> Value {
     let request = request(event);
     let tenant = tenant.map(|id| TenantId::parse(id).unwrap());
     let granted = of_client(tenant.as_ref(), &request);
@@ -40,7 +41,7 @@ fn answer_to_client(event: &Value, tenant: Option<&str>) -> Value {
 #[test]
 fn a_user_gets_the_tenant_and_the_scopes_of_the_groups() {
     assert_eq!(
-        answer_to_user(&user()),
+        response_to_user(&user()),
         json!({
             "claimsToAddOrOverride": {"tenant": ACME},
             "scopesToAdd": ["tenantry/records:read", "tenantry/records:write", "tenantry/usage:read"],
@@ -50,13 +51,13 @@ fn a_user_gets_the_tenant_and_the_scopes_of_the_groups() {
 }
 
 #[test]
-fn a_user_gets_no_scope_by_asking_for_it() {
+fn a_user_gets_no_scope_by_requesting_it() {
     let mut event = user();
     event["request"]["scopes"] =
         json!(["openid", "tenantry/records:read", "tenantry/tokens:manage", "tenantry/tenants:admin", "other/x"]);
-    let answer = answer_to_user(&event);
-    assert_eq!(answer["scopesToAdd"], json!(["tenantry/records:write", "tenantry/usage:read"]));
-    assert_eq!(answer["scopesToSuppress"], json!(["tenantry/tokens:manage", "tenantry/tenants:admin"]));
+    let response = response_to_user(&event);
+    assert_eq!(response["scopesToAdd"], json!(["tenantry/records:write", "tenantry/usage:read"]));
+    assert_eq!(response["scopesToSuppress"], json!(["tenantry/tokens:manage", "tenantry/tenants:admin"]));
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn a_user_without_a_tenant_has_no_scopes_whatever_the_groups() {
         event["request"]["groupConfiguration"]["groupsToOverride"] = json!(["admin"]);
         event["request"]["scopes"] = json!(["tenantry/records:read"]);
         assert_eq!(
-            answer_to_user(&event),
+            response_to_user(&event),
             json!({
                 "claimsToAddOrOverride": {},
                 "scopesToAdd": [],
@@ -90,7 +91,7 @@ fn a_user_without_a_group_has_neither_scopes_nor_a_tenant() {
         let mut event = user();
         event["request"]["groupConfiguration"] = groups;
         assert_eq!(
-            answer_to_user(&event),
+            response_to_user(&event),
             json!({"claimsToAddOrOverride": {}, "scopesToAdd": [], "scopesToSuppress": []})
         );
     }
@@ -100,11 +101,11 @@ fn a_user_without_a_group_has_neither_scopes_nor_a_tenant() {
 fn a_client_of_a_tenant_keeps_its_scopes_but_never_the_operators() {
     let mut event = machine();
     assert_eq!(
-        answer_to_client(&event, Some(ACME)),
+        response_to_client(&event, Some(ACME)),
         json!({"claimsToAddOrOverride": {"tenant": ACME}, "scopesToAdd": [], "scopesToSuppress": []})
     );
     event["request"]["scopes"] = json!(["tenantry/records:read", "tenantry/tenants:admin"]);
-    assert_eq!(answer_to_client(&event, Some(ACME))["scopesToSuppress"], json!(["tenantry/tenants:admin"]));
+    assert_eq!(response_to_client(&event, Some(ACME))["scopesToSuppress"], json!(["tenantry/tenants:admin"]));
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn a_client_without_a_tenant_keeps_the_operators_scope_only() {
     let mut event = machine();
     event["request"]["scopes"] = json!(["tenantry/records:read", "tenantry/tenants:admin"]);
     assert_eq!(
-        answer_to_client(&event, None),
+        response_to_client(&event, None),
         json!({
             "claimsToAddOrOverride": {},
             "scopesToAdd": [],
@@ -122,11 +123,11 @@ fn a_client_without_a_tenant_keeps_the_operators_scope_only() {
 }
 
 #[test]
-fn an_event_knows_whether_it_is_a_machines() {
-    assert!(Event::deserialize(&machine()).unwrap().is_machine());
+fn only_the_event_of_a_machine_client_is_recognized_as_one() {
+    assert!(Event::deserialize(&machine()).unwrap().is_machine_client());
     for source in ["HostedAuth", "Authentication", "NewPasswordChallenge", "AuthenticateDevice", "RefreshTokens"] {
         let mut event = user();
         event["triggerSource"] = json!(format!("TokenGeneration_{source}"));
-        assert!(!Event::deserialize(&event).unwrap().is_machine());
+        assert!(!Event::deserialize(&event).unwrap().is_machine_client());
     }
 }

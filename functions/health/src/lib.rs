@@ -1,7 +1,7 @@
-//! `/health`: whether this region can serve requests, for a DNS health check.
+//! `/health`, which shows a DNS health check whether this region can serve requests.
 //!
-//! Open to everybody, so it must not be a lever: whatever comes in, the table is looked at once in 5 seconds and
-//! environment.
+//! The route is public, so it must not let anybody cause load: each execution environment reads the table at most once
+//! in 5 seconds, however many requests it gets.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,48 +13,48 @@ use service::http::{Handler, Inbound, Problem, Reply};
 use service::store::Store;
 use tokio::time::{Instant, timeout};
 
-/// How long a finding is answered again.
-const KEPT: Duration = Duration::from_secs(5);
+/// How long the result of a check is used.
+const FRESH: Duration = Duration::from_secs(5);
 
-/// How long the table may take. Route 53 waits 2 seconds for an answer once it is connected.
+/// How long the table may take. Route 53 waits 2 seconds for a response after it has connected.
 /// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html>
-const PATIENCE: Duration = Duration::from_millis(1500);
+const TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The function's state.
 #[derive(Debug)]
 pub struct Health {
     store: Store,
-    last: Mutex<Option<Finding>>,
+    last: Mutex<Option<Check>>,
 }
 
 #[derive(Debug, Clone)]
-struct Finding {
+struct Check {
     at: Instant,
     result: Result<(), String>,
 }
 
 impl Health {
-    /// A function on this store.
+    /// Creates the function for this store.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store, last: Mutex::new(None) }
     }
 
-    async fn look(&self) -> Result<(), String> {
-        match timeout(PATIENCE, self.store.health_check()).await {
+    async fn check(&self) -> Result<(), String> {
+        match timeout(TIMEOUT, self.store.health_check()).await {
             Ok(result) => result.map_err(|fault| fault.to_string()),
             Err(_) => Err("the table is too slow".to_owned()),
         }
     }
 
-    async fn finding(&self) -> Result<(), String> {
+    async fn result(&self) -> Result<(), String> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(last) = last.filter(|last| last.at.elapsed() < KEPT) {
+        if let Some(last) = last.filter(|last| last.at.elapsed() < FRESH) {
             return last.result;
         }
-        let result = self.look().await;
+        let result = self.check().await;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Finding { at: Instant::now(), result: result.clone() });
+            Some(Check { at: Instant::now(), result: result.clone() });
         result
     }
 }
@@ -64,7 +64,7 @@ impl Handler for Health {
         if request.route() != ("GET", "/health") {
             return Err(request.unknown_route());
         }
-        match self.finding().await {
+        match self.result().await {
             Ok(()) => Ok(Reply::json(StatusCode::OK, &json!({"status": "ok"}))?.header(CACHE_CONTROL, "no-store")),
             Err(cause) => Err(Problem::unavailable(cause)),
         }

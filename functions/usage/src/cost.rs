@@ -1,4 +1,4 @@
-//! What a tenant's month cost, by the price table: what metering saw, and an estimate of what it did not.
+//! The cost of a tenant's month, by the price table: a measured part from metering, and an estimate of the rest.
 
 use serde::Serialize;
 use service::domain::quota::Row;
@@ -7,15 +7,15 @@ use service::domain::usage::Usage;
 use crate::money::Money;
 use crate::prices::Prices;
 
-/// Bytes of an answer beside its body: the status line and the headers, as they go out.
+/// The bytes of a response in addition to its body: the status line and the headers.
 const BYTES_BESIDE_BODY: u64 = 700;
-/// Bytes that a request leaves in the logs: a line of API Gateway's and one of the function's.
+/// The bytes that a request adds to the logs: a line of API Gateway and a line of the function.
 const LOGGED_BYTES: u64 = 1000;
-/// Bytes of a GB of transfer, storage and logs. The larger GB would make an estimate smaller.
+/// The bytes in a GB of transfer, storage and logs. With 2^30 bytes, the estimates would be lower.
 const GB: u64 = 1_000_000_000;
-/// MB times milliseconds in a GB-second. A function's memory has 1024 MB to the GB.
+/// The MB-milliseconds in a GB-second. A GB of a function's memory has 1024 MB.
 const MB_MS_IN_GB_S: u64 = 1024 * 1000;
-/// The most bytes that a write unit stores.
+/// The bytes that a write unit stores at most.
 const BYTES_OF_A_WRITE_UNIT: u64 = 1024;
 
 /// A month's cost, at list prices.
@@ -28,18 +28,18 @@ pub(crate) struct Cost {
     pub(crate) total: Money,
 }
 
-/// From figures that were counted.
+/// The costs of figures that were counted.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Measured {
     pub(crate) lambda_duration: Money,
     pub(crate) lambda_requests: Money,
     pub(crate) reads: Money,
-    /// With the writes that counting made itself.
+    /// The cost includes the writes of metering itself.
     pub(crate) writes: Money,
 }
 
-/// From figures that stand for others.
+/// The costs of figures that are estimated from those that were counted.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Estimated {
@@ -50,7 +50,7 @@ pub(crate) struct Estimated {
 }
 
 impl Cost {
-    /// The cost of a month.
+    /// Computes the cost of a month.
     pub(crate) fn of(row: &Row, prices: &Prices) -> Self {
         let Row { usage, updates, leased: _, terms: _, closed: _, marks: _ } = row;
         let Usage { requests, errors: _, bytes_in: _, bytes_out, units, memory_ms } = usage;
@@ -68,7 +68,7 @@ impl Cost {
             storage: prices.storage_gb_month.times(half_writes.saturating_mul(BYTES_OF_A_WRITE_UNIT / 2), GB),
             logs: prices.logs_gb.times(beside(LOGGED_BYTES), GB),
         };
-        // Of the rounded parts, so that a bill adds up.
+        // The total is the sum of the rounded parts, so that a bill adds up.
         let total = measured.parts().into_iter().chain(estimated.parts()).sum();
         Self { currency: "USD", measured, estimated, total }
     }
@@ -89,7 +89,7 @@ impl Estimated {
 }
 
 /// Capacity units, which are multiples of 0.5, as a whole number.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and `as` keeps within the range")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and `as` saturates")]
 fn halves(units: f64) -> u64 {
     (units * 2.0).round() as u64
 }
@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    /// Prices that tell the parts apart.
+    /// Prices that make the parts distinguishable.
     fn prices() -> Prices {
         let arm_and_x86 = r#""lambdaGbSecondArm64": "1", "lambdaGbSecondX86": "1""#;
         let others = r#""lambdaRequest": "0.01", "readUnit": "2", "writeUnit": "4", "gatewayRequest": "0.1",

@@ -1,4 +1,4 @@
-//! `/usage` and `/admin/usage`: what tenants used in a month, for themselves and, with its cost, for operators.
+//! `/usage` and `/admin/usage`: the usage of tenants by month, for themselves and, with its cost, for operators.
 
 mod cost;
 mod money;
@@ -24,8 +24,8 @@ use view::{OfTenant, Own};
 
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv";
-/// Tells a spreadsheet that a file is in UTF-8. Only on request, because a CSV reader that does not know it takes it for
-/// a part of the first column's name.
+/// Marks a file as UTF-8 for spreadsheets. It is sent only on request, because a CSV reader that does not support it
+/// takes it for a part of the first column's name.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The function's state.
@@ -37,7 +37,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// A function on this store, with the plans' quotas and the prices of what tenants use.
+    /// Creates the function for this store, with the quotas of the plans, and the prices.
     #[must_use]
     pub fn new(store: Store, quotas: Quotas, prices: Prices) -> Self {
         Self { store, quotas, prices }
@@ -82,7 +82,8 @@ impl Usage {
                 }
                 None => Row::default(),
             };
-            // It was gone before the month. Its offboarding may have made a row for the month all the same.
+            // The tenant was offboarded before the month. Its offboarding may have created a row for the month
+            // nevertheless.
             if tenant.status == Status::Offboarded && row.usage.is_empty() {
                 continue;
             }
@@ -103,7 +104,7 @@ impl Usage {
     }
 }
 
-/// The month to tell of: this one, or the one that is asked for, which has to have begun.
+/// The month of the `period` parameter, which must have begun, or else the current month.
 fn period(query: &Query) -> Result<Month, Problem> {
     let invalid = |detail: &str| Problem::invalid_parameter(detail);
     let this = Month::of(Timestamp::now());

@@ -1,38 +1,37 @@
-//! Money, in whole numbers: no sum of prices may come out with a binary fraction's crumbs.
+//! Prices and amounts of money as integers, so that sums have no rounding errors of binary fractions.
 
 use std::fmt;
 use std::iter::Sum;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Digits after the point of a price: millionths of a millionth of a dollar.
+/// The digits after the decimal point of a price, which is in millionths of a millionth of a dollar.
 const PRICE_DIGITS: usize = 12;
 /// The highest price, in dollars. It keeps products within 128 bits.
-const MOST: u128 = 1000;
+const MAX: u128 = 1000;
 const PICOS: u128 = 1_000_000_000_000;
 const PICOS_IN_A_MICRO: u128 = 1_000_000;
 
-/// A price of one unit of something, in US dollars. In JSON a string: `"0.0000133334"`.
+/// The price of one unit, in US dollars. In JSON, it is a string such as `"0.0000133334"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Price {
     picos: u128,
 }
 
-/// The text is no price.
+/// The error of a text that is not a valid price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a price is a decimal number in a string, from 0 to {MOST}, with at most {PRICE_DIGITS} digits after the point"
-)]
+#[error("a price is a decimal number in a string, from 0 to {MAX}, with at most {PRICE_DIGITS} digits after the point")]
 pub(crate) struct InvalidPrice;
 
-/// An amount in millionths of a US dollar. In JSON a string with six digits after the point: `"0.001234"`.
+/// An amount in millionths of a US dollar. In JSON, it is a string with six digits after the point, such as
+/// `"0.001234"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Money {
     micros: u128,
 }
 
 impl Price {
-    /// Reads a decimal number without a sign or an exponent.
+    /// Parses a decimal number without a sign or an exponent.
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidPrice> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
@@ -40,12 +39,12 @@ impl Price {
             return Err(InvalidPrice);
         }
         let number = |digits: &str| digits.parse::<u128>().map_err(|_| InvalidPrice);
-        let whole = number(whole).ok().filter(|whole| *whole <= MOST).ok_or(InvalidPrice)?;
+        let whole = number(whole).ok().filter(|whole| *whole <= MAX).ok_or(InvalidPrice)?;
         let picos = whole * PICOS + number(&format!("{fraction:0<PRICE_DIGITS$}"))?;
-        if picos > MOST * PICOS { Err(InvalidPrice) } else { Ok(Self { picos }) }
+        if picos > MAX * PICOS { Err(InvalidPrice) } else { Ok(Self { picos }) }
     }
 
-    /// What `amount / per` units cost, to the nearest millionth of a dollar; halves go up.
+    /// Returns the cost of `amount / per` units, rounded to the nearest millionth of a dollar, with halves rounded up.
     pub(crate) fn times(self, amount: u64, per: u64) -> Money {
         let divisor = u128::from(per).max(1) * PICOS_IN_A_MICRO;
         Money { micros: (u128::from(amount) * self.picos + divisor / 2) / divisor }
@@ -54,7 +53,7 @@ impl Price {
 
 impl<'de> Deserialize<'de> for Price {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Not a JSON number, which would come as a binary fraction.
+        // A JSON number is not accepted, because it would be parsed as a binary fraction.
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
@@ -106,7 +105,7 @@ mod tests {
         assert_eq!(of("0.0000035", 1, 1), "0.000004");
         assert_eq!(of("0.0000004", 1, 1), "0.000000");
         assert_eq!(of("0.0000005", 1, 1), "0.000001");
-        // A dollar tenth is none in binary.
+        // A tenth of a dollar has no exact binary fraction.
         assert_eq!(of("0.1", 3, 1), "0.300000");
         assert_eq!(of("0.09", 10_000_000_000, 1_000_000_000), "0.900000");
         assert_eq!(of("0.25", 1, 2), "0.125000");
@@ -122,7 +121,7 @@ mod tests {
         #[test]
         fn an_amount_is_the_nearest_one(picos in 0..=1000 * PICOS, amount: u64, per in 1..=u64::from(u32::MAX)) {
             let micros = Price { picos }.times(amount, per).micros;
-            // In picos times `per`, where nothing is rounded.
+            // The comparison is in picos times `per`, which needs no rounding.
             let (exact, found) = (u128::from(amount) * picos, micros * PICOS_IN_A_MICRO * u128::from(per));
             prop_assert!(exact.abs_diff(found) * 2 <= PICOS_IN_A_MICRO * u128::from(per));
         }
@@ -137,7 +136,7 @@ mod tests {
         }
 
         #[test]
-        fn a_price_is_what_its_digits_say(whole in 0..1000_u32, fraction in "[0-9]{1,12}") {
+        fn a_price_has_the_value_of_its_digits(whole in 0..1000_u32, fraction in "[0-9]{1,12}") {
             let digits = format!("{whole}{fraction:0<12}").parse::<u128>().unwrap();
             prop_assert_eq!(price(&format!("{whole}.{fraction}")).picos, digits);
         }

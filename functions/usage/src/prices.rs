@@ -1,37 +1,37 @@
-//! The price table: `prices.json`, and what an operator puts in its place.
+//! The price table: `prices.json`, and the prices with which an operator overrides it.
 
 use serde::Deserialize;
 
 use crate::money::Price;
 
-/// The table, as it is built in.
+/// The built-in table.
 const FILE: &str = include_str!("../prices.json");
 
 /// Prices in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prices {
-    /// Of a GB-second of Lambda on Graviton.
+    /// The price of a GB-second of Lambda on Graviton.
     lambda_gb_second_arm64: Price,
-    /// Of a GB-second of Lambda on x86-64.
+    /// The price of a GB-second of Lambda on x86-64.
     lambda_gb_second_x86: Price,
-    /// Of an invocation.
+    /// The price of an invocation.
     pub(crate) lambda_request: Price,
-    /// Of a read request unit, on demand.
+    /// The price of an on-demand read request unit.
     pub(crate) read_unit: Price,
-    /// Of a write request unit, on demand.
+    /// The price of an on-demand write request unit.
     pub(crate) write_unit: Price,
-    /// Of a request to a REST API.
+    /// The price of a request to a REST API.
     pub(crate) gateway_request: Price,
-    /// Of a GB that goes out to the internet.
+    /// The price of a GB that is transferred to the internet.
     pub(crate) transfer_out_gb: Price,
-    /// Of a GB in the table for a month.
+    /// The price of a GB in the table for a month.
     pub(crate) storage_gb_month: Price,
-    /// Of a GB that CloudWatch takes in as logs.
+    /// The price of a GB of logs that CloudWatch ingests.
     pub(crate) logs_gb: Price,
 }
 
-/// The prices that an operator knows better. Those that are not given stay.
+/// The prices that an operator overrides.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Changes {
@@ -51,24 +51,24 @@ struct File {
     prices: Prices,
 }
 
-/// There are no prices to go by.
+/// The error of prices that cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidPrices {
-    /// The variable is not what it has to be.
+    /// The environment variable is not valid.
     #[error("PRICES is not a JSON object with prices, as in functions/usage/prices.json: {0}")]
     Variable(serde_json::Error),
-    /// The table that is built in is not, which its test does not let happen.
+    /// The built-in table is not valid, which a test rules out.
     #[error("prices.json: {0}")]
     File(serde_json::Error),
 }
 
 impl Prices {
-    /// The table, with the prices of the variable `PRICES` in the place of its own. An empty text changes none.
+    /// Returns the built-in table with the prices of the environment variable `PRICES`. An empty text overrides none.
     pub fn parse(variable: &str) -> Result<Self, InvalidPrices> {
         let File { prices } = serde_json::from_str(FILE).map_err(InvalidPrices::File)?;
         let changes = match variable.trim_ascii() {
             "" => Changes::default(),
-            // `serde` would read an array as well, price by price.
+            // `serde` would accept an array as well, with one price after the other.
             json if json.starts_with('[') => {
                 return Err(InvalidPrices::Variable(serde::de::Error::custom("an array")));
             }
@@ -98,7 +98,8 @@ impl Prices {
         })
     }
 
-    /// Of a GB-second of Lambda. One parameter of the template decides for all functions, this one too.
+    /// The price of a GB-second of Lambda. All functions have the architecture of this one, by a parameter of the
+    /// template.
     pub(crate) fn lambda_gb_second(&self) -> Price {
         if cfg!(target_arch = "aarch64") { self.lambda_gb_second_arm64 } else { self.lambda_gb_second_x86 }
     }
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_whole_and_says_where_it_is_from() {
+    fn the_table_is_complete_and_names_its_sources() {
         let prices = Prices::parse("").unwrap();
         assert_eq!(prices.read_unit, Price::parse("0.000000125").unwrap());
         let file: Value = serde_json::from_str(FILE).unwrap();
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_changes_single_prices() {
+    fn an_operator_overrides_single_prices() {
         let changed = Prices::parse(r#" {"readUnit": "0.5", "logsGb": "0"} "#).unwrap();
         let (half, nothing) = (Price::parse("0.5").unwrap(), Price::parse("0").unwrap());
         assert_eq!(changed, Prices { read_unit: half, logs_gb: nothing, ..Prices::parse("{}").unwrap() });
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_or_not_exact_is_refused() {
+    fn an_unknown_or_inexact_price_is_rejected() {
         for text in [
             "readUnit",
             "[]",

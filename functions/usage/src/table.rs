@@ -1,4 +1,4 @@
-//! The figures as CSV (RFC 4180), for spreadsheets.
+//! Usage and cost as CSV (RFC 4180), for spreadsheets.
 
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use service::domain::page::{Page, Unreadable};
@@ -7,7 +7,7 @@ use service::http::Problem;
 use crate::cost::{Cost, Estimated, Measured};
 use crate::view::{Counted, OfTenant};
 
-/// The columns; costs are in US dollars.
+/// The columns. Costs are in US dollars.
 const COLUMNS: [&str; 25] = [
     "tenant",
     "name",
@@ -36,13 +36,13 @@ const COLUMNS: [&str; 25] = [
     "total",
 ];
 
-/// What stands for the status of a tenant whose figures cannot be read.
+/// The status of a tenant whose figures cannot be read.
 const UNREADABLE: &str = "unreadable";
 
-/// A header and a line for each tenant. One whose figures cannot be read has a line without any, so that nobody takes
-/// the sum of the others for all.
+/// Returns a header and a line for each tenant. A tenant whose figures cannot be read has a line without figures, so
+/// that the sum of the others is not mistaken for the total.
 pub(crate) fn csv(page: &Page<OfTenant<'_>>) -> Result<String, Problem> {
-    // All texts in quotes: a spreadsheet that parts cells by a semicolon keeps a name with one in it whole.
+    // All texts are in quotes, so that a spreadsheet with semicolons as separators does not split a name at one.
     let mut writer =
         WriterBuilder::new().terminator(Terminator::CRLF).quote_style(QuoteStyle::NonNumeric).from_writer(Vec::new());
     writer.write_record(COLUMNS).map_err(defect)?;
@@ -69,15 +69,15 @@ fn cells(row: &OfTenant<'_>) -> [String; COLUMNS.len()] {
     let Cost { currency, measured, estimated, total } = cost;
     let Measured { lambda_duration, lambda_requests, reads, writes } = measured;
     let Estimated { gateway_requests, transfer_out, storage, logs } = estimated;
-    let perhaps = |number: &Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let optional = |number: &Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     [
         (*tenant).to_owned(),
         harmless(name),
         (*status).to_owned(),
         harmless(plan),
         period.to_string(),
-        perhaps(limit),
-        perhaps(remaining),
+        optional(limit),
+        optional(remaining),
         requests.to_string(),
         errors.to_string(),
         bytes_in.to_string(),
@@ -99,11 +99,11 @@ fn cells(row: &OfTenant<'_>) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// A text that no spreadsheet takes for a formula: one that looks like it gets an apostrophe.
+/// Returns a text that a spreadsheet does not run as a formula: a text that looks like a formula gets an apostrophe.
 /// <https://owasp.org/www-community/attacks/CSV_Injection>
 fn harmless(text: &str) -> String {
     const DANGEROUS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-    // A reader may trim what it reads, so blanks hide nothing.
+    // A spreadsheet may trim the text, so leading blanks are ignored.
     let starts = text.starts_with(DANGEROUS) || text.trim_start().starts_with(DANGEROUS);
     if starts { format!("'{text}") } else { text.to_owned() }
 }
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_no_formula() {
+    fn a_name_is_not_a_formula() {
         for name in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "＝1", "\u{a0}-2+3"] {
             assert!(line(name, None).contains(&format!(",\"'{name}\",")), "{name}");
         }
         for name in ["Acme = 1", "a-b", "O'Neill", "名前"] {
             assert!(line(name, None).contains(&format!(",\"{name}\",")), "{name}");
         }
-        // Neither does a separator of another locale begin a cell.
+        // A separator of another locale does not start a new cell either.
         assert!(line("a;=1+1", None).contains(",\"a;=1+1\","));
     }
 }

@@ -1,4 +1,4 @@
-//! A month's figures as they are shown.
+//! The JSON of a month's usage.
 
 use serde::Serialize;
 use service::domain::month::Month;
@@ -9,11 +9,11 @@ use service::domain::usage::Usage;
 use crate::cost::Cost;
 use crate::prices::Prices;
 
-/// What was counted, and what may still be.
+/// The counted usage, and the remaining quota.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Counted {
-    /// Requests in the month; none where the plan is not known any more.
+    /// The quota of the month, or `None` if the plan no longer exists.
     pub(crate) limit: Option<u64>,
     pub(crate) remaining: Option<u64>,
     pub(crate) requests: u64,
@@ -43,13 +43,13 @@ impl Counted {
     }
 }
 
-/// To the nearest millionth.
-#[expect(clippy::cast_precision_loss, reason = "a figure to look at; cost is made from whole numbers")]
+/// Converts to GB-seconds, rounded to the nearest millionth.
+#[expect(clippy::cast_precision_loss, reason = "the figure is for display; the cost is computed from integers")]
 fn gb_seconds(memory_ms: u64) -> f64 {
     (memory_ms as f64 / 1.024).round() / 1_000_000.0
 }
 
-/// The caller's own month.
+/// The month of the caller's tenant.
 #[derive(Debug, Serialize)]
 pub(crate) struct Own<'a> {
     period: Month,
@@ -64,7 +64,7 @@ impl<'a> Own<'a> {
     }
 }
 
-/// A tenant's month, for operators.
+/// The month of a tenant, for operators.
 #[derive(Debug, Serialize)]
 pub(crate) struct OfTenant<'a> {
     pub(crate) tenant: &'a str,
@@ -74,7 +74,7 @@ pub(crate) struct OfTenant<'a> {
     pub(crate) period: Month,
     #[serde(flatten)]
     pub(crate) counted: Counted,
-    /// Writes that counting made, one unit each.
+    /// The writes of metering itself, with one write unit each.
     pub(crate) updates: u64,
     pub(crate) cost: Cost,
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gb_seconds_have_no_crumbs() {
+    fn gb_seconds_have_no_rounding_errors() {
         for (memory_ms, shown) in
             [(0, "0.0"), (256, "0.00025"), (1_024_000, "1.0"), (307_200_000, "300.0"), (1, "1e-6")]
         {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_remains_is_never_less_than_nothing() {
+    fn the_remaining_quota_is_never_negative() {
         let row = Row { leased: 11, ..Row::default() };
         let remaining = |limit| Counted::of(limit, &row).remaining;
         assert_eq!([remaining(Some(12)), remaining(Some(10)), remaining(None)], [Some(1), Some(0), None]);
