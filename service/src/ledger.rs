@@ -1,4 +1,4 @@
-//! An environment's accounts: the units that it holds of tenants' quotas, and what it has to report.
+//! The accounts of an execution environment: the units of tenants' quotas that it holds, and the usage that it has to report.
 
 mod closing;
 
@@ -18,19 +18,19 @@ use crate::domain::usage::Usage;
 use crate::runtime::config::MeterConfig;
 use crate::store::{Fault, Store};
 
-/// How long a request waits for a unit at most: two tries (`aws`). It is a part of the request's time (`http::serve`), and
-/// leaves the handler the rest.
+/// The longest time that a request waits for a unit: two attempts of a write (`runtime::aws`). It is a part of the request's
+/// time (`http::serve`), and leaves the rest to the handler.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often a request asks at most. Each time it knows the row better, and takes less.
+/// The most updates that a request makes to get a unit. Each outcome shows the row as it is, and each further lease is smaller.
 const ROUNDS: usize = 8;
-/// Accounts above this are settled before they are overdue, one for each account that is opened.
+/// The number of accounts above which accounts are settled before they are overdue, one for each account that is opened.
 const ACCOUNTS: usize = 256;
 
 type Key = (Payer, Month);
-/// Locked while the row is asked, so that an account makes one update at a time.
+/// The lock is held during an update, so that an account makes one update at a time.
 type Shared = Arc<tokio::sync::Mutex<Account>>;
 
-/// The accounts.
+/// The accounts of an execution environment, by tenant and month.
 #[derive(Debug)]
 pub struct Ledger {
     store: Store,
@@ -40,24 +40,24 @@ pub struct Ledger {
     accounts: Mutex<HashMap<Key, Shared>>,
 }
 
-/// A request that may be served. To be [recorded](Ledger::record).
+/// The proof that a request may be served. Its usage has to be [recorded](Ledger::record) when it has ended.
 #[derive(Debug)]
 pub struct Admission {
     account: Shared,
-    /// What the client is told of the quota.
+    /// The quota as the response shows it.
     pub window: Window,
 }
 
-/// A month's quota as a client sees it.
+/// A month's quota as a client sees it in the `RateLimit` fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// The requests that it allows.
+    /// The number of requests that the quota allows.
     pub limit: u64,
-    /// Those that remain, as far as this environment sees.
+    /// The number of requests that remain, as far as this execution environment can see.
     pub remaining: u64,
-    /// How long the month is.
+    /// The length of the month.
     pub length: Duration,
-    /// How long until it ends.
+    /// The time until the month ends.
     pub left: Duration,
 }
 
@@ -70,33 +70,33 @@ pub enum SpendError {
     /// The tenant is being offboarded.
     #[error("the tenant is being offboarded")]
     Closed,
-    /// The row cannot be asked, and no unit is held.
+    /// No unit is held, and the usage row could not be updated.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// Nobody knows the limit: a defect in the deployment.
+    /// The tenant's plan has no quota, which is a defect of the deployment.
     #[error(transparent)]
     UnknownPlan(#[from] UnknownPlan),
 }
 
 impl Ledger {
-    /// The accounts of a new environment: none.
+    /// Creates the ledger of a new execution environment, which holds no units.
     #[must_use]
     pub fn new(store: Store, config: MeterConfig) -> Self {
         let (environment, sequence) = (Environment::generate(), Sequence::default());
         Self { store, config, environment, sequence, accounts: Mutex::default() }
     }
 
-    /// Spends a unit for a request. Most of them find one here; others ask the row for a block, and wait for that until
-    /// the request's deadline at most. `now` decides which month pays.
+    /// Spends a unit of the caller's quota for a request. Most requests find a unit in memory. Others lease a block, and wait
+    /// for it until `deadline`, or 3 seconds, whichever is sooner. `now` decides from which month the unit is taken.
     pub async fn spend(&self, caller: &Caller, now: Timestamp, deadline: Instant) -> Result<Admission, SpendError> {
         let until = deadline.min(Instant::now() + PATIENCE);
         let month = Month::of(now);
         let key = (caller.payer(), month);
         let shared = self.account(&key, now);
         let Ok(mut account) = timeout_at(until, shared.lock()).await else {
-            return Err(Fault::Unavailable("another request is still asking for a unit".to_owned()).into());
+            return Err(Fault::Unavailable("another request is still waiting for a lease".to_owned()).into());
         };
-        let mut asked = false;
+        let mut is_first = true;
         for _ in 0..ROUNDS {
             let limit = self.config.quotas.limit(account.terms(), caller.plan(), caller.quota())?;
             let update = match account.spend(now, limit, &self.sequence) {
@@ -109,12 +109,12 @@ impl Ledger {
                 Step::Closed => return Err(SpendError::Closed),
                 Step::Send(update) => update,
             };
-            let asking = self.send(&key, &mut account, &update, now, until);
-            // Who has to wait for the table takes the time to settle what lies about.
-            let outcome =
-                if asked { asking.await } else { tokio::join!(asking, self.settle_another(&key, now, until)).0 };
-            asked = true;
-            match outcome {
+            let sending = self.send(&key, &mut account, &update, now, until);
+            // While this request waits for DynamoDB anyway, settle one other overdue account.
+            let sent =
+                if is_first { tokio::join!(sending, self.settle_another(&key, now, until)).0 } else { sending.await };
+            is_first = false;
+            match sent {
                 Ok(()) => {}
                 Err(Fault::Unavailable(_)) if self.config.when_unavailable == WhenUnavailable::Allow => {
                     account.owe();
@@ -125,15 +125,15 @@ impl Ledger {
                 Err(fault) => return Err(fault.into()),
             }
         }
-        Err(Fault::Unavailable("the quota is changed by too many at once".to_owned()).into())
+        Err(Fault::Unavailable("too many concurrent updates of the quota".to_owned()).into())
     }
 
-    /// Notes what a request took, for the next report.
+    /// Records the usage of a request, for the next report.
     pub async fn record(&self, admission: Admission, usage: Usage) {
         admission.account.lock().await.record(usage);
     }
 
-    /// The memory of a function's environment, in MB.
+    /// Returns the function's memory, in MB.
     #[must_use]
     pub fn memory_mb(&self) -> u64 {
         self.config.memory_mb
@@ -145,7 +145,7 @@ impl Ledger {
             return Arc::clone(shared);
         }
         if accounts.len() >= ACCOUNTS {
-            // Those that are held by somebody else as well are in use.
+            // An account with another reference to it is in use.
             accounts.retain(|_, one| Arc::strong_count(one) > 1 || !one.try_lock().is_ok_and(|one| one.is_idle()));
         }
         let shared = Shared::new(Account::open(self.environment.clone(), now).into());
@@ -158,7 +158,7 @@ impl Ledger {
         accounts.iter().map(|(key, shared)| (key.clone(), Arc::clone(shared))).collect()
     }
 
-    /// Sends an update, and has the account hear of it.
+    /// Sends an update, and applies its outcome to the account.
     async fn send(
         &self,
         key: &Key,
@@ -169,20 +169,14 @@ impl Ledger {
     ) -> Result<(), Fault> {
         let (payer, month) = key;
         let sending = self.store.usage_update(payer, *month, &self.environment, update);
-        let outcome = timeout_at(until, sending).await;
-        let heard =
-            match outcome.unwrap_or_else(|_| Err(Fault::Unavailable("there was no response in time".to_owned()))) {
-                Ok(outcome) => {
-                    account.apply_outcome(update, outcome, now);
-                    Ok(())
-                }
-                Err(fault) => Err(fault),
-            };
+        let response = timeout_at(until, sending).await;
+        let outcome = response.unwrap_or_else(|_| Err(Fault::Unavailable("there was no response in time".to_owned())));
+        let result = outcome.map(|outcome| account.apply_outcome(update, outcome, now));
         log_given_up(key, account);
-        heard
+        result
     }
 
-    /// Settles one account that waits for it: of a month that is over, or overdue; or, where there are many, any.
+    /// Settles one other account that is of another month or overdue, or any other where there are many accounts.
     async fn settle_another(&self, but: &Key, now: Timestamp, until: Instant) {
         let all = self.all();
         let many = all.len() > ACCOUNTS;
@@ -200,9 +194,9 @@ impl Ledger {
         }
     }
 
-    /// Has the row know everything that an account has to say.
+    /// Reports everything that an account has to report, and gives back its units.
     async fn settle(&self, key: &Key, account: &mut Account, now: Timestamp, until: Instant) -> Result<(), Fault> {
-        // The first update may only find out what became of the one before it.
+        // The first report may only reveal whether an earlier update was applied.
         for _ in 0..2 {
             if account.is_settled() {
                 break;
@@ -214,11 +208,11 @@ impl Ledger {
     }
 }
 
-/// Writes to the log what an account has given up, if it has.
+/// Logs what an account has given up, if anything.
 fn log_given_up((payer, month): &Key, account: &mut Account) {
     if let Some(Loss { units, owed, requests }) = account.take_given_up() {
         let (tenant, month) = (payer.tenant().as_str(), month.to_string());
-        warn!(tenant, month, units, owed, requests, "what is not known to be reported is given up");
+        warn!(tenant, month, units, owed, requests, "an update without a known outcome was given up");
     }
 }
 

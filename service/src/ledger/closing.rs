@@ -1,11 +1,11 @@
-//! The end of an environment: its accounts give back what they hold, and report what they have not.
+//! The shutdown of an execution environment: its accounts give back the units that they hold, and report the rest.
 //!
-//! Lambda leaves half a second for it, and an environment of 256 MB has a seventh of a processor. With a request for each
-//! account at once, each on a connection that has to be opened first, none of many would be done in time. So a few requests
-//! are under way at a time, and the accounts with most at stake come first. The largest have an update each, which depends
-//! on no other row. The others share transactions, which take two write units for each row instead of one, but one round
-//! trip for many rows. A transaction is cancelled for all its rows if one of them is written by somebody else at the same
-//! moment, so whatever a transaction does not settle has an update of its own afterwards.
+//! Lambda leaves half a second for it, and a function with 256 MB has a seventh of a processor. With a request for each
+//! account at once, each on a connection that has to be opened first, none of many would end in time. So a few requests are
+//! in progress at a time, and the accounts with most at stake come first. The largest get an update each, which depends on no
+//! other row. The others share transactions, which take two write capacity units for each row instead of one, but one round
+//! trip for many rows. A transaction is cancelled for all its rows if another request writes one of them at the same moment,
+//! so accounts that a transaction does not settle get an update of their own afterwards.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 
 use std::cmp::Reverse;
@@ -22,24 +22,24 @@ use crate::domain::quota::{Account, Loss, UsageUpdate};
 use crate::domain::time::Timestamp;
 use crate::store::Fault;
 
-/// How long the last words of an environment may take: less than the 500 ms after which Lambda kills it.
-const LAST_WORDS: Duration = Duration::from_millis(400);
-/// How many requests are under way at a time.
+/// The time that the shutdown may take: less than the 500 ms after which Lambda kills the execution environment.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// The most requests in progress at a time.
 const LANES: usize = 4;
-/// How many accounts have an update each: with one transaction beside them, all lanes are in use.
+/// The number of accounts that get an update each. With one transaction beside them, all lanes are in use.
 const ALONE: usize = LANES - 1;
-/// How many rows a transaction has at most. `DynamoDB` takes 100, but the more there are, the likelier it is that one of
-/// them is just being written.
+/// The most rows of a transaction. `DynamoDB` accepts 100, but with each row it becomes more likely that another request is
+/// writing one of them.
 const TOGETHER: usize = 25;
-/// How often an account is asked about with others. The first update may only find out what became of the one before it.
+/// The most transactions for an account. The first report may only reveal whether an earlier update was applied.
 const ROUNDS: usize = 2;
-/// How many of the accounts that have something left are named in the log.
+/// The most unsettled accounts that get a log line each.
 const NAMED: usize = 5;
 
 impl Ledger {
-    /// Gives back and reports everything, as far as Lambda leaves time for it, and says what was left.
+    /// Gives back all units and reports all usage, as far as Lambda leaves time for it, and logs what was left.
     pub async fn close(self: Arc<Self>) {
-        let until = Instant::now() + LAST_WORDS;
+        let until = Instant::now() + PATIENCE;
         let closing = Closing {
             ledger: &self,
             now: Timestamp::now(),
@@ -56,9 +56,9 @@ struct Closing<'a> {
     ledger: &'a Ledger,
     now: Timestamp,
     until: Instant,
-    /// A permit for each request under way. They are given in the order of asking.
+    /// A permit for each request in progress. Permits are granted in the order in which they are requested.
     lanes: Semaphore,
-    /// Why something was left, if it was not for the time alone.
+    /// The first fault, if there was one.
     fault: OnceLock<Fault>,
 }
 
@@ -72,7 +72,7 @@ impl Closing<'_> {
     async fn settle_all(&self) {
         let (free, in_use) = self.accounts();
         let (alone, together) = shares(free);
-        // Polled in this order, so the lanes are given in this order.
+        // The futures are polled in this order, so the lanes are granted in this order.
         tokio::join!(
             join_all(alone.into_iter().map(|held| self.settle(held))),
             join_all(together.into_iter().map(|batch| self.settle_together(batch))),
@@ -80,7 +80,7 @@ impl Closing<'_> {
         );
     }
 
-    /// The accounts with something to say, those with most at stake first; and those that a request uses.
+    /// Returns the accounts with something to report, those with most at stake first, and the accounts that a request uses.
     fn accounts(&self) -> (Vec<Held>, Vec<(Key, Shared)>) {
         let (mut free, mut in_use) = (Vec::new(), Vec::new());
         for (key, shared) in self.ledger.all() {
@@ -102,12 +102,12 @@ impl Closing<'_> {
         }
     }
 
-    /// Settles an account as soon as the request that uses it leaves it alone.
+    /// Settles an account as soon as the request that uses it releases it.
     async fn settle_later(&self, key: Key, shared: Shared) {
         self.settle(Held { key, account: shared.lock_owned().await }).await;
     }
 
-    /// Settles several accounts by transactions, and whatever is left of them by updates.
+    /// Settles several accounts by transactions, and those that remain by an update each.
     async fn settle_together(&self, mut batch: Vec<Held>) {
         for _ in 0..ROUNDS {
             if batch.len() < 2 {
@@ -124,7 +124,7 @@ impl Closing<'_> {
         join_all(batch.into_iter().map(|held| self.settle(held))).await;
     }
 
-    /// Sends the reports of several accounts in one transaction, and has the accounts hear of it.
+    /// Sends the reports of several accounts in one transaction, and applies the outcomes to the accounts.
     async fn report(&self, batch: &mut [Held]) -> Result<(), Fault> {
         let Ledger { store, environment, sequence, .. } = self.ledger;
         let update = |Held { key, account }: &mut Held| {
@@ -146,11 +146,11 @@ impl Closing<'_> {
     }
 
     fn note(&self, fault: Fault) {
-        // The first is enough: the others mostly say the same.
+        // The first fault is enough, because the others mostly have the same cause.
         let _another = self.fault.set(fault);
     }
 
-    /// Writes to the log what was not given back or not reported. Nobody can tell it afterwards.
+    /// Logs what was not given back or not reported, which cannot be found out afterwards.
     fn log_unsettled(&self) {
         let (mut left, mut in_use) = (Vec::new(), 0_u64);
         for (key, shared) in self.ledger.all() {
@@ -173,12 +173,17 @@ impl Closing<'_> {
         let accounts = left.len();
         warn!(
             accounts,
-            units, owed, requests, in_use, cause, "the environment ends before all was given back and reported"
+            units,
+            owed,
+            requests,
+            in_use,
+            cause,
+            "the execution environment ends before all was given back and reported"
         );
     }
 }
 
-/// Which accounts have an update each, and which share a transaction. They come with the largest first.
+/// Divides accounts, largest first, into those that get an update each, and batches that share a transaction.
 fn shares<T>(mut sorted: Vec<T>) -> (Vec<T>, Vec<Vec<T>>) {
     let mut rest = sorted.split_off(ALONE.min(sorted.len()));
     let mut together = Vec::new();
@@ -194,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_have_an_update_each_and_the_others_share_transactions() {
+    fn the_largest_get_an_update_each_and_the_others_share_transactions() {
         let sizes = |accounts: usize| {
             let (alone, together) = shares((0..accounts).collect());
             let all: Vec<usize> = alone.iter().chain(together.iter().flatten()).copied().collect();

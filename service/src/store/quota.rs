@@ -1,5 +1,5 @@
-//! The rows of tenants' usage: what was handed out of a month's quota, what the tenant used, and the terms that an operator
-//! set.
+//! Usage rows, one for each month of a tenant: the units of the quota that were handed out, the tenant's usage, and the
+//! terms that an operator set.
 
 mod report;
 mod rows;

@@ -1,4 +1,6 @@
-//! Tenants' rows, which the authorizer reads and operators write.
+//! Tenants' rows, and the items that belong to the operator: a tenant's name, issuers, opaque keys and machine clients.
+//!
+//! This module reads the part of a row that the authorizer needs. [`lifecycle`] has the whole row.
 
 mod clients;
 mod export;
@@ -24,8 +26,9 @@ const ISSUERS: &str = "issuers";
 const API_KEY: &str = "apiKey";
 const QUOTA: &str = "quota";
 
-/// The attribute that puts a row into the index `Tenants`, and its one value.
+/// The attribute that puts a row into the index `Tenants`.
 const LISTED: &str = "listed";
+/// The only value of the partition keys of the indexes.
 const IN_INDEX: &str = "TENANT";
 
 impl Store {
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_with_a_hole_is_no_tenant() {
+    fn a_row_with_a_missing_or_wrong_attribute_is_corrupt() {
         for name in [NAME, PLAN, STATUS, ISSUERS, API_KEY, QUOTA] {
             let mut item = to_item(&tenant());
             item.insert(name.into(), AttributeValue::Bool(true));

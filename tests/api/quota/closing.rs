@@ -104,7 +104,7 @@ async fn what_an_environment_cannot_return_is_in_its_log_with_figures() {
     let lines: Vec<_> = lines.map(|line| (line["level"].clone(), line["fields"].clone())).collect();
     let [named @ .., (level, last)] = &lines[..] else { panic!("it wrote nothing") };
     let expected = json!({
-        "message": "the environment ends before all was given back and reported",
+        "message": "the execution environment ends before all was given back and reported",
         "accounts": 7, "units": 7, "owed": 0, "requests": 7, "in_use": 0, "cause": last["cause"],
     });
     assert_eq!((level, last), (&json!("WARN"), &expected));

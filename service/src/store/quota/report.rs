@@ -1,4 +1,4 @@
-//! What many tenants used in a month, for operators.
+//! The usage of many tenants in a month, for operators.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ use crate::store::table::Consistency;
 use crate::store::{Fault, Store};
 
 impl Store {
-    /// What some tenants used in a month, eventually consistent; without those that have no row, and `None` for one whose
-    /// row cannot be read. One request takes as many as a page of a list has.
+    /// Reads the usage rows of some tenants in a month, eventually consistent. Tenants without a row are left out, and a row
+    /// that cannot be read is `None`. One request reads up to 100 rows, which is as many as a page of a list has.
     pub async fn usage_get_many(
         &self,
         _: &Operator,

@@ -1,4 +1,4 @@
-//! A tenant's months: what was handed out of the quota, and what the tenant used. `quota` says why it is safe.
+//! The updates of usage rows, as expressions of DynamoDB. The protocol is described in [`domain::quota`](crate::domain::quota).
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -13,7 +13,7 @@ use crate::store::item::{Item, number, optional_number};
 use crate::store::table::{Consistency, Doubt, Failure, ItemWrite, Outcome, Verdict};
 use crate::store::{Fault, Store, keys};
 
-/// Set once the tenant is being offboarded.
+/// The attribute that is set once the tenant is being offboarded.
 pub(super) const CLOSED: &str = "closed";
 const LEASED: &str = "leased";
 const REQUESTS: &str = "requests";
@@ -24,16 +24,16 @@ const READ_UNITS: &str = "readUnits";
 const WRITE_UNITS: &str = "writeUnits";
 const MEMORY_MS: &str = "memoryMs";
 const UPDATES: &str = "updates";
-/// Before an environment's id: its mark.
+/// The prefix of an execution environment's mark. The rest of the attribute's name is the id of the execution environment.
 const MARK: &str = "e#";
 
-/// Everything that a report says, and the mark that says that it is in.
+/// The update expression of every usage update: its mark, its expiry, and the figures.
 const UPDATE: &str = "SET #mark = :mark, #expiresAt = :expiresAt \
     ADD #leased :leased, #requests :requests, #errors :errors, #bytesIn :bytesIn, #bytesOut :bytesOut, \
     #readUnits :readUnits, #writeUnits :writeUnits, #memoryMs :memoryMs, #updates :one";
 
 impl Store {
-    /// Sends an update for a tenant's month. After a fault nobody knows whether it was applied.
+    /// Updates the usage row of a tenant's month. After a fault it is unknown whether the update was applied.
     pub async fn usage_update(
         &self,
         payer: &Payer,
@@ -41,7 +41,7 @@ impl Store {
         environment: &Environment,
         update: &UsageUpdate,
     ) -> Result<UpdateOutcome, Fault> {
-        // Each update is applied once, however often it is sent: the mark that it is after is replaced with its own.
+        // An update is applied at most once, however often it is sent, because it replaces the mark that it comes after.
         let change = item_write(payer, month, environment, update).repeatable().returning_new();
         match self.table.write(change).await {
             Ok(item) => Ok(UpdateOutcome::Applied(row(&item.unwrap_or_default())?)),
@@ -51,9 +51,10 @@ impl Store {
         }
     }
 
-    /// Sends updates for up to 100 months in one transaction, which applies all of them or none. They take no units. There
-    /// is `None` for an update that could have been applied, but was not because of another one. After a fault nobody
-    /// knows whether they were applied; they may be sent again, one by one as well.
+    /// Updates up to 100 usage rows in one transaction, which applies all updates or none. The updates must not take units.
+    ///
+    /// The outcomes are in the order of the updates. An outcome is `None` where an update was not applied only because of
+    /// another one. After a fault it is unknown whether they were applied; they may be retried, also one by one.
     pub async fn usage_update_all(
         &self,
         environment: &Environment,
@@ -61,9 +62,9 @@ impl Store {
     ) -> Result<Vec<Option<UpdateOutcome>>, Fault> {
         let writes: Vec<_> =
             updates.map(|(payer, month, update)| item_write(payer, month, environment, update)).collect();
-        let sent = writes.len();
+        let count = writes.len();
         match self.table.transact(writes).await? {
-            Outcome::Written => Ok(vec![Some(UpdateOutcome::AppliedUnseen); sent]),
+            Outcome::Written => Ok(vec![Some(UpdateOutcome::AppliedUnseen); count]),
             Outcome::Rejected { verdicts, doubt } => {
                 let outcome = |verdict| match verdict {
                     Verdict::Held => Ok(None),
@@ -71,18 +72,18 @@ impl Store {
                 };
                 verdicts.into_iter().map(outcome).collect()
             }
-            Outcome::Conflict => Err(Fault::Unavailable("others are writing some of the rows".to_owned())),
+            Outcome::Conflict => Err(Fault::Unavailable("other requests are writing some of the rows".to_owned())),
         }
     }
 
-    /// What a tenant used in a month, as far as it was reported; nothing, of a month that nobody used.
+    /// Reads the usage row of a tenant's month, eventually consistent. A month without a row is the default, without usage.
     pub async fn usage_get(&self, access: &Access<UsageRead>, month: Month) -> Result<Row, Fault> {
         let item = self.table.get(keys::usage(access.tenant(), month), Consistency::Eventual).await?;
         row(&item.unwrap_or_default())
     }
 }
 
-/// The update that an update is.
+/// Returns the write that makes an update.
 fn item_write(payer: &Payer, month: Month, environment: &Environment, update: &UsageUpdate) -> ItemWrite {
     let condition = figures(month, update)
         .into_iter()
@@ -95,7 +96,7 @@ fn item_write(payer: &Payer, month: Month, environment: &Environment, update: &U
         .fold(change, |change, (index, silent)| change.name(format!("#silent{index}"), format!("{MARK}{silent}")))
 }
 
-/// What is heard of an update whose condition does not hold on this item.
+/// Returns the outcome of an update whose condition does not hold on this item.
 fn rejected(item: Option<Item>, certain: bool) -> Result<UpdateOutcome, Fault> {
     Ok(UpdateOutcome::Rejected { row: row(&item.unwrap_or_default())?, certain })
 }
@@ -118,7 +119,7 @@ fn condition(update: &UsageUpdate) -> Condition {
     let (Some(lease), Some(ceiling)) = (&update.lease, update.ceiling()) else { return condition };
     let Lease { terms, forget, silent_before, take: _, limit: _ } = lease;
     let Terms { plan, quota } = terms;
-    // What is not there is nothing, so it fits below any ceiling but one below zero.
+    // A row without `leased` has no units handed out, which is below any ceiling that is not negative.
     let room =
         if ceiling < 0 { "#leased <= :ceiling" } else { "(attribute_not_exists(#leased) OR #leased <= :ceiling)" };
     let mut condition = condition.and(room).value(":ceiling", number(ceiling));
@@ -154,7 +155,7 @@ fn figures(month: Month, update: &UsageUpdate) -> Item {
     values.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-/// Reads a row, which need not be there.
+/// Reads a row. The empty item stands for a row that does not exist.
 pub(super) fn row(item: &Item) -> Result<Row, Fault> {
     let count = |name| Ok::<u64, Fault>(optional_number(item, name)?.unwrap_or_default());
     let units = |name| Ok::<f64, Fault>(optional_number(item, name)?.unwrap_or_default());
@@ -255,7 +256,7 @@ mod tests {
             usage,
             lease,
         });
-        // Often as the row has it, so that it is often applied.
+        // Often adapt the update to the row, so that it is often applied.
         (prop::option::weighted(0.8, row), environment(), update, any::<[bool; 2]>()).prop_map(
             |(row, environment, mut update, [in_turn, on_terms])| {
                 let seen = row.clone().unwrap_or_default();
@@ -296,9 +297,9 @@ mod tests {
         item
     }
 
-    /// What the model's histories rest on: that the expression does to an item what the model does to a row.
+    /// The histories of the model rely on this: the expression does to an item what the model does to a row.
     #[test]
-    fn the_expression_is_what_the_model_takes_it_for() {
+    fn the_expression_agrees_with_the_model() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let store = runtime.block_on(store());
         let fields = HashMap::from([("tenant".to_owned(), Value::from("01K0ACME000000000000000000"))]);
@@ -354,13 +355,13 @@ mod tests {
         assert_eq!(condition(&update).into_values()[":ceiling"], number(92));
         assert!(update_expression(&update).ends_with(" #updates :one REMOVE #silent0, #silent1"));
 
-        // Nothing fits below zero, a row without the attribute included.
+        // Nothing is below a negative ceiling, not even a row without the attribute.
         let update = UsageUpdate { lease: Some(Lease { limit: 7, ..lease }), ..update };
         assert!(condition(&update).text().starts_with("#mark = :after AND #leased <= :ceiling AND "));
     }
 
     #[test]
-    fn a_row_that_is_broken_is_told() {
+    fn a_corrupt_row_is_a_fault() {
         assert_eq!(row(&Item::new()).unwrap(), Row::default());
         for name in [LEASED, REQUESTS, READ_UNITS, UPDATES, PLAN, QUOTA, "e#1"] {
             let item = Item::from([(name.to_owned(), AttributeValue::Bool(true))]);

@@ -1,6 +1,7 @@
-//! The plan and the quota that an operator gives a tenant, beside the tenant's row: on the row of the month's usage, which
-//! environments see with their next lease, whatever the authorizer and its caches tell them. There it also says that a
-//! tenant is being offboarded, and spends no more units.
+//! The terms of a usage row: the plan and the quota that an operator set, and whether the row is closed.
+//!
+//! Both are in the tenant's row as well. An execution environment reads them in the usage row with its next lease, whatever
+//! the authorizer and its caches return. A row is closed when the tenant is being offboarded: no more units are spent from it.
 
 use std::time::Duration;
 
@@ -17,16 +18,16 @@ use crate::store::table::ItemWrite;
 pub(super) const PLAN: &str = "plan";
 pub(super) const QUOTA: &str = "quota";
 
-/// How long the row of a month is kept after the month.
-const KEPT: Duration = Duration::from_hours(400 * 24);
+/// The time for which a usage row is retained after its month.
+const RETENTION: Duration = Duration::from_hours(400 * 24);
 
-/// Writes that make a tenant's plan and quota those of a month, which need not have a row yet, and of the one after: by its
-/// end nobody knows the old ones any more.
+/// Returns the writes that set the terms of a month, which need not have a row yet, and of the month after. By the end of that
+/// month no cache has the old plan and quota any more.
 pub(in crate::store) fn setting_terms(tenant: &Tenant, month: Month) -> [ItemWrite; 2] {
     [setting_terms_of(tenant, month), setting_terms_of(tenant, month.next())]
 }
 
-/// A write by which no more units of a tenant's month are spent. The month need not have a row yet.
+/// Returns the write that closes the row of a tenant's month, which need not exist yet.
 pub(in crate::store) fn closing(tenant: &TenantId, month: Month) -> ItemWrite {
     let update = format!("SET #{CLOSED} = :true, #{0} = :expiresAt", attribute::EXPIRES_AT);
     let values =
@@ -43,14 +44,14 @@ fn setting_terms_of(tenant: &Tenant, month: Month) -> ItemWrite {
             values = values.value(":quota", number(quota));
             format!("SET #{PLAN} = :plan, #{QUOTA} = :quota, #{0} = :expiresAt", attribute::EXPIRES_AT)
         }
-        // A quota that is absent beside a plan is the plan's.
+        // An absent quota beside a plan means that the plan's quota applies.
         None => format!("SET #{PLAN} = :plan, #{0} = :expiresAt REMOVE #{QUOTA}", attribute::EXPIRES_AT),
     };
     ItemWrite::update(keys::usage(id, month), update, values)
 }
 
-/// When the row of a month goes, in seconds since 1970.
+/// Returns when the row of a month expires, in seconds since 1970.
 pub(super) fn expiry(month: Month) -> i64 {
-    let kept = i64::try_from(KEPT.as_secs()).unwrap_or(i64::MAX);
-    month.end().as_millis().div_euclid(1000).saturating_add(kept)
+    let retention = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
+    month.end().as_millis().div_euclid(1000).saturating_add(retention)
 }

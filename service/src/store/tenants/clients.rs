@@ -1,4 +1,4 @@
-//! Machine clients of the user pool, and the tenant that each acts for.
+//! The machine clients of the user pool, and the tenant that each acts for.
 
 use crate::domain::tenant::TenantId;
 use crate::store::item::take_string;
@@ -8,7 +8,7 @@ use crate::store::{Fault, Store, keys};
 const TENANT: &str = "tenant";
 
 impl Store {
-    /// The tenant that a client acts for, eventually consistent. The row is the operator's: a client has no say in it.
+    /// Returns the tenant that a client acts for, eventually consistent. Operators write the row, and no client can.
     pub async fn client_tenant_get(&self, client: &str) -> Result<Option<TenantId>, Fault> {
         let found = self.table.get(keys::client(client), Consistency::Eventual).await?;
         let Some(mut item) = found else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! A tenant's records, one collection after the other, a page at a time.
+//! The export of a tenant's records, one collection after the other, a page at a time.
 
 use crate::domain::caller::Operator;
 use crate::domain::page::{Limit, Order, Page, PageRequest, Unreadable};
@@ -8,31 +8,31 @@ use crate::domain::time::Timestamp;
 use crate::store::query::{Partition, query};
 use crate::store::{ListError, Store, collections, keys, records};
 
-/// Between the parts of an export's cursor. No cursor has it in it.
+/// The separator between the two cursors in an export's cursor. No cursor contains it.
 const SEPARATOR: char = '.';
 
-/// A part of an export.
+/// A page of an export.
 #[derive(Debug)]
 pub struct Export {
     /// The records.
     pub records: Vec<Record>,
-    /// What cannot be read: a collection, by its name, or one of its records.
+    /// The items that cannot be read: a collection, by its name, or one of its records.
     pub unreadable: Vec<(String, Option<Unreadable>)>,
-    /// The cursor of the next part; `None` on the last.
+    /// The cursor of the next page. It is `None` on the last page.
     pub next: Option<String>,
 }
 
 impl Store {
-    /// Reads the next records of all collections. A page may be empty while there is more: `next` says so.
+    /// Reads a page of the records of all collections, strongly consistent. A page may be empty although `next` is set.
     ///
-    /// Expired records that the table still has are left out.
+    /// Expired records that DynamoDB has not removed yet are left out.
     pub async fn record_export(
         &self,
         _: &Operator,
         tenant: &TenantId,
         cursor: Option<&str>,
     ) -> Result<Export, ListError> {
-        // The collection that is being read, as the page of one that it is on, and the place in it.
+        // The cursor of the list of collections, of which each page has one, and the cursor within the collection.
         let (collection_cursor, record_cursor) = match cursor.map(|cursor| cursor.split_once(SEPARATOR)) {
             None => (None, None),
             Some(None) => return Err(ListError::InvalidCursor),
@@ -45,7 +45,7 @@ impl Store {
         let found = query(self, &listed, &page(Limit::ONE, collection_cursor.clone()), None, name).await?;
         let next_collection = found.next.map(|cursor| format!("{cursor}{SEPARATOR}"));
         let Some(collection) = found.items.into_iter().next() else {
-            // There is no collection any more, or one whose name cannot be one.
+            // There is no further collection, or its row has an invalid name.
             let unreadable = found.unreadable.into_iter().map(|Unreadable { id, .. }| (id, None)).collect();
             return Ok(Export { records: Vec::new(), unreadable, next: next_collection });
         };

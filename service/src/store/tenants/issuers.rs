@@ -1,4 +1,4 @@
-//! Issuers that operators add for one tenant, by their `iss`: each is one tenant's at most.
+//! The issuers that operators add for single tenants, by their `iss`. An issuer belongs to one tenant at most.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -13,13 +13,13 @@ const TENANT: &str = "tenant";
 const CONFIG: &str = "config";
 
 impl Store {
-    /// The issuer of that `iss`, if it is a tenant's, eventually consistent.
+    /// Returns the issuer with an `iss` and its tenant, eventually consistent, or `None` if no tenant has it.
     pub async fn issuer_get(&self, iss: &str) -> Result<Option<TenantIssuer>, Fault> {
         self.table.get(keys::issuer(iss), Consistency::Eventual).await?.map(from_item).transpose()
     }
 }
 
-/// A write that makes an issuer a tenant's, unless it is another's.
+/// Returns the write that gives an issuer to a tenant, unless another tenant has it.
 pub(super) fn taking_issuer(tenant: &TenantId, issuer: &Issuer) -> Result<ItemWrite, Fault> {
     let tenant = AttributeValue::S(tenant.to_string());
     let mut item = keys::issuer(&issuer.issuer).into_map();
@@ -33,7 +33,8 @@ pub(super) fn to_text(issuer: &Issuer) -> Result<String, Fault> {
     issuer.to_json().map_err(|_| Fault::corrupt(CONFIG))
 }
 
-/// Checked as it was when it was written: an item that somebody else wrote makes no operators.
+/// Reads an issuer's configuration, and checks it as before it was written. So an item that was not written by this service
+/// cannot make an issuer of operators.
 pub(super) fn from_text(text: &str) -> Result<Issuer, Fault> {
     let members = serde_json::from_str(text).map_err(|_| Fault::corrupt(CONFIG))?;
     Issuer::stored(members).map_err(|_| Fault::corrupt(CONFIG))

@@ -1,4 +1,4 @@
-//! Opaque keys of tenants: by a key's digest, whose it is.
+//! The opaque keys of tenants: the tenant of each, by the digest of the opaque key.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -15,7 +15,8 @@ const TENANT: &str = "tenant";
 const DIGEST: &str = "digest";
 
 impl Store {
-    /// Whose the key of this digest is, and when it ends, expired or not, eventually consistent.
+    /// Returns the tenant of the opaque key with this digest, and its expiry, eventually consistent. The opaque key may have
+    /// expired.
     pub async fn tenant_key_get(&self, digest: &Digest) -> Result<Option<(TenantId, Option<Expiry>)>, Fault> {
         let found = self.table.get(keys::tenant_key(digest), Consistency::Eventual).await?;
         let Some(mut item) = found else { return Ok(None) };
@@ -24,7 +25,7 @@ impl Store {
     }
 }
 
-/// A write that makes a key a tenant's, or says when it ends.
+/// Returns the write that gives an opaque key to a tenant, or sets its expiry.
 pub(super) fn putting_key(tenant: &TenantId, key: &TenantKey) -> ItemWrite {
     let mut item = keys::tenant_key(&key.digest).into_map();
     item.insert(TENANT.into(), AttributeValue::S(tenant.to_string()));
@@ -32,7 +33,7 @@ pub(super) fn putting_key(tenant: &TenantId, key: &TenantKey) -> ItemWrite {
     ItemWrite::put(item, Condition::default())
 }
 
-/// A key as it is with its tenant's row.
+/// Returns an opaque key as an element of its tenant's row.
 pub(super) fn to_value(key: &TenantKey) -> AttributeValue {
     let TenantKey { digest, created_at, expires_at } = key;
     let mut item = Item::from([
@@ -43,7 +44,7 @@ pub(super) fn to_value(key: &TenantKey) -> AttributeValue {
     AttributeValue::M(item)
 }
 
-/// The reverse of [`to_value`].
+/// Reads what [`to_value`] wrote.
 pub(super) fn from_value(value: AttributeValue) -> Result<TenantKey, Fault> {
     let AttributeValue::M(mut item) = value else { return Err(Fault::corrupt(DIGEST)) };
     Ok(TenantKey {
