@@ -1,4 +1,4 @@
-//! The table. Only this module builds keys and expressions.
+//! The DynamoDB table. Only this module builds primary keys and expressions.
 //!
 //! | item         | `pk`                             | `sk`                                 |
 //! |--------------|----------------------------------|--------------------------------------|
@@ -15,14 +15,14 @@
 //! | tenant key   | `TENANTKEY#<SHA-256 of the key>` | `TENANTKEY`                          |
 //! | (probe)      | `HEALTH`                         | `HEALTH`                             |
 //!
-//! Tenants' rows are listed by the index `Tenants`, and those with a change under way by the index `Changes`.
+//! The index `Tenants` lists the tenants' rows, and the index `Changes` those with a change in progress.
 //!
-//! Whatever a tenant owns starts with `T#<tenant>#`, so that IAM can enforce it (`dynamodb:LeadingKeys`). The tenant's own
-//! row does not: it is the operator's, as are those that say for whom a machine client acts, and the issuers and opaque
-//! keys of tenants. Nor does a machine token's grant, which says whose it is.
+//! The partition keys of a tenant's items start with `T#<tenant>#`, so that IAM can enforce it (`dynamodb:LeadingKeys`). The
+//! tenant's row does not belong to the tenant but to the operator, as do the rows of machine clients and of the issuers and
+//! opaque keys of tenants. A machine token's grant is read before its tenant is known, so it has a partition of its own.
 //!
-//! A method of [`Store`] has the resource first and the verb last (`record_get`, `token_touch`, `tenant_list`), so that what
-//! can be done with one kind of item stands together. Nothing but `table` calls DynamoDB.
+//! The name of a method of [`Store`] begins with the resource, and the verb follows (`record_get`, `token_touch`,
+//! `tenant_list`), so that the methods of one kind of item stand together. Only `table` calls DynamoDB.
 
 mod collections;
 mod cursor;

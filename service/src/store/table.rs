@@ -1,9 +1,9 @@
 //! The only door to DynamoDB: nothing else calls the SDK.
 //!
-//! There is one verb for each thing that can be asked of the table: [`get`](Table::get), [`get_many`](Table::get_many),
+//! There is one method for each kind of request: [`get`](Table::get), [`get_many`](Table::get_many),
 //! [`query`](Table::query), [`write`](Table::write), [`transact`](Table::transact) and [`delete_all`](Table::delete_all).
-//! Reads are retried by the SDK. Writes are retried by `attempts`, which alone knows which of them may be sent again, and
-//! `transaction` alone says what a cancelled transaction means.
+//! The SDK retries reads. `attempts` retries writes, because it alone decides which of them may be retried, and
+//! `transaction` alone decides what a cancelled transaction means.
 
 mod attempts;
 mod backoff;
@@ -26,44 +26,45 @@ use super::expression::{Condition, names};
 use super::item::Item;
 use super::keys::Key;
 
-/// The table, and the clients to reach it with.
+/// The table, and the clients that reach it.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    /// For reads, which the SDK retries.
+    /// The client for reads, which the SDK retries.
     reader: Client,
-    /// For writes, which it does not.
+    /// The client for writes, which the SDK does not retry.
     writer: Client,
     name: String,
 }
 
-/// Whether a read sees every write that was confirmed before it. A strongly consistent read costs twice as much.
+/// Whether a read sees every write that was confirmed before it. A strongly consistent read takes twice the read capacity
+/// units.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.ReadConsistency.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Consistency {
-    /// It may miss writes of the last moments.
+    /// The read may miss the latest writes.
     Eventual,
-    /// It sees them all.
+    /// The read sees all confirmed writes.
     Strong,
 }
 
-/// The items of one partition, of the table or of an index, in the order of their sort keys.
+/// A query for items of one partition, of the table or of an index, in the order of their sort keys.
 pub(super) struct Query<'a> {
     pub(super) index: Option<&'static str>,
     /// The partition key's name and its value.
     pub(super) hash: (&'static str, &'a str),
-    /// The key after which it begins.
+    /// The primary key of the item after which the result begins.
     pub(super) start: Option<Item>,
     pub(super) most: Option<usize>,
     pub(super) descending: bool,
     pub(super) consistency: Consistency,
-    /// Which items are left out although they are read.
+    /// The filter. Items that do not match are read, but left out of the result.
     pub(super) filter: Condition,
-    /// The attributes to read; empty: all.
+    /// The attributes to return. An empty list stands for all.
     pub(super) attributes: &'static [&'static str],
 }
 
 impl<'a> Query<'a> {
-    /// All items of a partition, eventually consistent.
+    /// Queries all items of a partition, eventually consistent.
     pub(super) fn of(name: &'static str, value: &'a str) -> Self {
         Self {
             index: None,
@@ -78,10 +79,10 @@ impl<'a> Query<'a> {
     }
 }
 
-/// What a query found.
+/// The result of a query.
 pub(super) struct Found {
     pub(super) items: Vec<Item>,
-    /// The key of the last item that was read, if there may be more after it.
+    /// The primary key of the last item that was read, if there may be more after it.
     pub(super) last: Option<Item>,
 }
 
@@ -91,17 +92,19 @@ impl Table {
         Self { writer: Client::from_conf(config.build()), reader: client, name }
     }
 
-    /// Reads an item.
+    /// Reads an item, or `None` if it does not exist.
     pub(super) async fn get(&self, key: Key, consistency: Consistency) -> Result<Option<Item>, Fault> {
         let get = self.reader.get_item().table_name(&self.name).set_key(Some(key.into_map()));
-        // On the heap, as every request: those of the SDK are large futures.
+        // The future is on the heap, as that of every request, because the SDK's futures are large.
         Ok(Box::pin(get.consistent_read(consistency == Consistency::Strong).send()).await?.item)
     }
 
-    /// Reads items by their keys: up to 100 with one request, unless the table leaves some out of its response. Of each item
-    /// these attributes; empty: all.
+    /// Reads up to 100 items by their primary keys, in any order, and without those that do not exist. An empty list of
+    /// attributes stands for all.
     ///
-    /// A response has 16 MB at most, and less where the table is throttled: then it can be without any of them.
+    /// A response has 16 MB at most, and less where the table is throttled, so it may leave out items, or all of them. Those are
+    /// read with further requests.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
     pub(super) async fn get_many(
         &self,
         keys: Vec<Key>,
@@ -123,20 +126,20 @@ impl Table {
         let mut backoff = Backoff::patient();
         let mut left = Some(keys);
         while let Some(keys) = left.filter(|keys| !keys.keys.is_empty()) {
-            let asked = keys.keys.len();
+            let requested = keys.keys.len();
             let request = self.reader.batch_get_item().request_items(&self.name, keys);
             let response = Box::pin(request.send()).await?;
             found.extend(response.responses.unwrap_or_default().remove(&self.name).unwrap_or_default());
             left = response.unprocessed_keys.unwrap_or_default().remove(&self.name);
-            let none_read = left.as_ref().is_some_and(|left| left.keys.len() == asked);
+            let none_read = left.as_ref().is_some_and(|left| left.keys.len() == requested);
             if none_read && !backoff.pause().await {
-                return Err(Fault::Unavailable("keys were left out of a batch again and again".to_owned()));
+                return Err(Fault::Unavailable("a batch of reads left out items too often".to_owned()));
             }
         }
         Ok(found)
     }
 
-    /// Reads items of a partition with one request, which reads 1 MB at most.
+    /// Reads items of a partition with one request, which reads at most 1 MB.
     pub(super) async fn query(&self, query: Query<'_>) -> Result<Found, Fault> {
         let Query { index, hash: (name, value), start, most, descending, consistency, filter, attributes } = query;
         let condition = format!("#{name} = :hash");
@@ -164,7 +167,8 @@ impl Table {
         Ok(Found { items: response.items.unwrap_or_default(), last: response.last_evaluated_key })
     }
 
-    /// Deletes up to 25 items by their keys. A table that is throttled leaves some of them over, which are then sent again.
+    /// Deletes up to 25 items by their primary keys. A throttled table leaves some of them over, which are deleted with further
+    /// requests.
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), Fault> {
         let request = |key: Key| {
             let delete = DeleteRequest::builder().set_key(Some(key.into_map())).build().map_err(Fault::unbuilt)?;
@@ -173,12 +177,12 @@ impl Table {
         let mut left = keys.into_iter().map(request).collect::<Result<Vec<_>, Fault>>()?;
         let mut backoff = Backoff::patient();
         while !left.is_empty() {
-            // The SDK may retry it, because a delete that is repeated changes nothing.
+            // The SDK may retry this request, because a repeated delete changes nothing.
             let request = self.reader.batch_write_item().request_items(&self.name, left);
             let response = Box::pin(request.send()).await?;
             left = response.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
             if !left.is_empty() && !backoff.pause().await {
-                return Err(Fault::Unavailable("items were left over from a batch again and again".to_owned()));
+                return Err(Fault::Unavailable("a batch of deletes left over items too often".to_owned()));
             }
         }
         Ok(())
@@ -186,7 +190,7 @@ impl Table {
 }
 
 impl Consistency {
-    /// As a request wants it.
+    /// Returns strong consistency if it is wanted, or else eventual consistency.
     pub(super) fn strong_if(wanted: bool) -> Self {
         if wanted { Self::Strong } else { Self::Eventual }
     }

@@ -23,19 +23,19 @@ const RETENTION: Duration = Duration::from_hours(400 * 24);
 
 /// Returns the writes that set the terms of a month, which need not have a row yet, and of the month after. By the end of that
 /// month no cache has the old plan and quota any more.
-pub(in crate::store) fn setting_terms(tenant: &Tenant, month: Month) -> [ItemWrite; 2] {
-    [setting_terms_of(tenant, month), setting_terms_of(tenant, month.next())]
+pub(in crate::store) fn set(tenant: &Tenant, month: Month) -> [ItemWrite; 2] {
+    [set_month(tenant, month), set_month(tenant, month.next())]
 }
 
 /// Returns the write that closes the row of a tenant's month, which need not exist yet.
-pub(in crate::store) fn closing(tenant: &TenantId, month: Month) -> ItemWrite {
+pub(in crate::store) fn close(tenant: &TenantId, month: Month) -> ItemWrite {
     let update = format!("SET #{CLOSED} = :true, #{0} = :expiresAt", attribute::EXPIRES_AT);
     let values =
         Condition::default().value(":true", AttributeValue::Bool(true)).value(":expiresAt", number(expiry(month)));
     ItemWrite::update(keys::usage(tenant, month), update, values)
 }
 
-fn setting_terms_of(tenant: &Tenant, month: Month) -> ItemWrite {
+fn set_month(tenant: &Tenant, month: Month) -> ItemWrite {
     let Tenant { id, plan, quota, name: _, status: _, issuers: _, api_key: _ } = tenant;
     let mut values =
         Condition::default().value(":plan", AttributeValue::S(plan.clone())).value(":expiresAt", number(expiry(month)));

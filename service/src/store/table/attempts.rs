@@ -1,14 +1,14 @@
-//! The attempts of one write, and what is known about it after each: the only place that sends a write again.
+//! The attempts of one write, and what is known about it after each: the only place that retries writes.
 //!
 //! A failed attempt either certainly did nothing, or leaves a doubt: its response was lost, or never came, and it may have
-//! taken effect, or may still do so when it arrives late. `DynamoDB` says the same of its 500s ("the operation may have
-//! succeeded or failed"), so the SDK's own retries, which do not tell the two apart, are off for writes.
+//! taken effect, or may still do so when it arrives late. The same holds for a 500 of `DynamoDB` ("the operation may have
+//! succeeded or failed"). The SDK's own retries do not distinguish the two cases, so they are off for writes.
 //!
 //! After an attempt that did nothing, another may follow. After a doubt, another may follow only where at most one of them
 //! can ever take effect: a transaction with the same `ClientRequestToken`, a write under the condition that the item is in
 //! one certain version (no version comes back), or a write that changes nothing when it is repeated. Any other could undo
-//! what somebody else wrote in between. A condition that fails after a doubt proves nothing, because the earlier attempt
-//! may be what made it fail, or may still arrive: only the write's own mark on the item says that it took effect.
+//! what another request wrote in between. A condition that fails after a doubt proves nothing, because the earlier attempt
+//! may be what made it fail, or may still arrive: only the write's own mark on the item shows that it took effect.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 
@@ -19,23 +19,23 @@ use super::backoff::Backoff;
 use super::failure::{Conditional, Doubt, Failure};
 use crate::runtime::aws::{describe, never_connected};
 
-/// Codes with which `DynamoDB` puts a request off without having done anything.
+/// The error codes of requests that `DynamoDB` throttled, without any effect.
 const THROTTLED: [&str; 3] = ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
-/// Codes with which it rejects a write because another one of the same item is under way.
+/// The error codes of writes that `DynamoDB` rejected because another write of the same item is in progress.
 const CONFLICTS: [&str; 2] = ["ReplicatedWriteConflictException", "TransactionConflictException"];
-/// An earlier attempt with the same `ClientRequestToken` is under way.
+/// The error code of a transaction of which an earlier attempt, with the same `ClientRequestToken`, is in progress.
 const IN_PROGRESS: &str = "TransactionInProgressException";
 
-/// What a failed attempt leaves behind.
+/// The effect of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Aftermath {
-    /// It did nothing, and another one would end the same way.
+    /// The attempt did nothing, and another one would fail in the same way.
     Final,
-    /// It did nothing, because another write was in the way.
+    /// The attempt did nothing, because another write of the item was in progress.
     Conflict,
-    /// It did nothing, because the table was too busy or could not be reached.
+    /// The attempt did nothing, because the table was throttled or could not be reached.
     Busy,
-    /// It may have taken effect, or may still.
+    /// The attempt may have taken effect, or may still do so.
     Doubt,
 }
 
@@ -54,7 +54,7 @@ impl Aftermath {
                     _ => Self::Final,
                 }
             }
-            // A 5xx, a timeout, a connection that broke, a response that cannot be read.
+            // This is a 5xx, a timeout, a connection that broke, or a response that cannot be read.
             _ => Self::Doubt,
         }
     }
@@ -65,32 +65,33 @@ impl Aftermath {
 pub(in crate::store) struct Attempts {
     backoff: Backoff,
     repeatable: bool,
-    /// What the first attempt that left a doubt failed with.
+    /// The error of the first attempt that left a doubt.
     doubt: Option<String>,
 }
 
 impl Attempts {
-    /// Of a write that takes effect at most once however often it is sent, or changes nothing when it is repeated.
+    /// Starts the attempts of a write that takes effect at most once however often it is sent, or changes nothing when it is
+    /// repeated.
     pub(in crate::store) fn repeatable(backoff: Backoff) -> Self {
         Self { backoff, repeatable: true, doubt: None }
     }
 
-    /// Of a write that is sent again only while it certainly did nothing.
+    /// Starts the attempts of a write that is retried only while it certainly did nothing.
     pub(in crate::store) fn cautious(backoff: Backoff) -> Self {
         Self { backoff, repeatable: false, doubt: None }
     }
 
-    /// Whether an attempt may have taken effect, or may still.
+    /// Returns whether an attempt may have taken effect, or may still do so.
     pub(in crate::store) fn in_doubt(&self) -> bool {
         self.doubt.is_some()
     }
 
-    /// The doubt as a fault, if there is one.
+    /// Returns the doubt as a fault, if there is one.
     pub(in crate::store) fn doubt(&self) -> Option<Fault> {
         self.doubt.as_ref().map(|text| Fault::Unavailable(format!("an attempt may have taken effect: {text}")))
     }
 
-    /// Waits before another attempt, if one may follow this failure and there is time for it.
+    /// Waits before another attempt if one may follow this failure and there is time for it. Returns whether it may start.
     pub(in crate::store) async fn again(&mut self, aftermath: Aftermath, text: &str) -> bool {
         let may_follow = match aftermath {
             Aftermath::Final => false,
@@ -103,7 +104,7 @@ impl Attempts {
         may_follow && self.backoff.pause().await
     }
 
-    /// Waits before an attempt that is another one: the one before certainly did nothing.
+    /// Waits before an attempt with other contents, after one that certainly did nothing. Returns whether it may start.
     pub(in crate::store) async fn pause(&mut self) -> bool {
         self.backoff.pause().await
     }
@@ -115,7 +116,7 @@ impl Attempts {
         F: Future<Output = Result<O, SdkError<E>>>,
     {
         loop {
-            // On the heap: a request of the SDK is a large future.
+            // The future is on the heap, because the SDK's futures are large.
             let error = match Box::pin(attempt()).await {
                 Ok(output) => return Ok(output),
                 Err(SdkError::ServiceError(service)) if service.err().is_condition() => {

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// The first pause is up to this; each may be twice the one before.
+/// The upper bound of the first pause. Each further bound is twice the one before.
 const FIRST: Duration = Duration::from_millis(25);
-/// No pause is longer.
+/// The upper bound of any pause.
 const LONGEST: Duration = Duration::from_millis(400);
-/// No try starts later: the last one still has time for an answer before the request's deadline (`http::serve`), unless
-/// the request had to wait before.
+/// The time after which no attempt starts. The last one can still get its response before the request's deadline
+/// (`http::serve`), unless the request had to wait before.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How many pauses there are for a request that others get in the way of one after the other.
+/// The most pauses of a request that competes with many others.
 const MANY: u32 = 10;
-/// How many there are for any other.
+/// The most pauses of any other request.
 const FEW: u32 = 3;
 
-/// The pauses of one request. They grow, and are random, so that rivals do not meet again.
+/// The pauses of one request. They grow, and are random, so that competing requests do not meet again.
 #[derive(Debug)]
 pub(in crate::store) struct Backoff {
     started: Instant,
@@ -25,15 +25,17 @@ pub(in crate::store) struct Backoff {
 }
 
 impl Backoff {
+    /// Starts with few pauses.
     pub(in crate::store) fn brief() -> Self {
         Self { started: Instant::now(), pauses: 0, most: FEW }
     }
 
+    /// Starts with many pauses, for a request that competes with many others.
     pub(in crate::store) fn patient() -> Self {
         Self { most: MANY, ..Self::brief() }
     }
 
-    /// Waits before another try. `false`: there have been enough.
+    /// Waits before another attempt. Returns `false`, without waiting, if there should be none.
     pub(in crate::store) async fn pause(&mut self) -> bool {
         let most = LONGEST.min(FIRST * 2_u32.saturating_pow(self.pauses));
         let pause = most.mul_f64(rand::random_range(0.25..1.0));
@@ -51,7 +53,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_end_after_so_many() {
+    async fn the_number_of_pauses_is_limited() {
         let (mut backoff, mut pauses) = (Backoff::patient(), 0);
         while backoff.pause().await {
             pauses += 1;
@@ -61,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_end_after_so_long() {
+    async fn the_time_for_pauses_is_limited() {
         let (mut backoff, mut pauses) = (Backoff::patient(), 0);
         while backoff.pause().await {
             pauses += 1;

@@ -1,4 +1,4 @@
-//! How a write of one item fails.
+//! The ways in which a write of one item fails.
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -9,31 +9,32 @@ use super::Fault;
 use super::transaction::unexpected_rejection;
 use crate::store::item::Item;
 
+/// The failure of a write of one item.
 #[derive(Debug)]
 pub(in crate::store) enum Failure {
-    /// Nothing was written: the condition does not hold, on this item (`None`: there is none).
+    /// Nothing was written, because the condition does not hold on this item (`None`: the item does not exist).
     Condition(Option<Item>),
-    /// The write may have happened, or may still.
+    /// The write may have taken effect, or may still do so.
     Doubt(Doubt),
-    /// Nothing was written: other writes of the item were in the way again and again.
+    /// Nothing was written, because too many other requests were writing the item.
     Conflict(String),
-    /// Nothing was written: the table failed.
+    /// Nothing was written, because the table failed.
     Fault(Fault),
 }
 
-/// A write of which an attempt may have taken effect, or may still.
+/// A write of which an attempt may have taken effect, or may still do so.
 #[derive(Debug)]
 pub(in crate::store) struct Doubt {
-    /// Whether the condition of a later attempt did not hold, which proves nothing.
+    /// Whether a later attempt was rejected by its condition, which proves nothing.
     pub(in crate::store) rejected: bool,
-    /// The item that it did not hold on.
+    /// The item on which the condition did not hold.
     pub(in crate::store) item: Option<Item>,
-    /// What to say where nothing else tells what became of the write.
+    /// The fault to report where nothing else shows whether the write took effect.
     pub(in crate::store) fault: Fault,
 }
 
 impl Failure {
-    /// As a fault, for a write that has no condition and no rivals.
+    /// Converts the failure of a write that has no condition and no competing writes.
     pub(in crate::store) fn into_fault(self) -> Fault {
         match self {
             Self::Condition(_) => unexpected_rejection(),
@@ -43,12 +44,12 @@ impl Failure {
     }
 }
 
-/// An operation's error. The SDK has a type for each, alike in the variant for a condition that does not hold.
+/// The error of an operation. The SDK has a type for each, and they share the variant for a condition that does not hold.
 pub(in crate::store) trait Conditional: ProvideErrorMetadata + std::error::Error + 'static {
-    /// Whether it says that the condition does not hold.
+    /// Returns whether the condition does not hold.
     fn is_condition(&self) -> bool;
 
-    /// The item that the condition does not hold on, if there is one.
+    /// Returns the item on which the condition does not hold, if it exists.
     fn into_item(self) -> Option<Item>;
 }
 

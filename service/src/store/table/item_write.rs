@@ -15,14 +15,14 @@ use crate::store::expression::{Condition, names};
 use crate::store::item::Item;
 use crate::store::keys::Key;
 
-/// The write. Where its condition does not hold, the item that it does not hold on is told.
+/// A write of one item. If its condition does not hold, the failure has the item on which it does not hold.
 #[derive(Clone)]
 pub(in crate::store) struct ItemWrite {
     kind: Kind,
     condition: Condition,
-    /// Names of attributes that are not as the expressions spell them.
+    /// The attributes' names that differ from the placeholders in the expressions.
     names: HashMap<String, String>,
-    /// Whether it changes nothing when it is repeated, or takes effect once however often it is sent.
+    /// Whether the write changes nothing when it is repeated, or takes effect at most once however often it is sent.
     repeatable: bool,
     returns: ReturnValue,
 }
@@ -41,48 +41,48 @@ impl ItemWrite {
         Self { kind, condition, names: HashMap::new(), repeatable, returns: ReturnValue::None }
     }
 
-    /// Writes a whole item.
+    /// Creates or replaces a whole item.
     pub(in crate::store) fn put(item: Item, condition: Condition) -> Self {
         Self::of(Kind::Put(item), condition)
     }
 
-    /// Writes some of an item's attributes; `condition` has the values of both expressions.
+    /// Writes some of an item's attributes. `condition` has the values of both expressions.
     pub(in crate::store) fn update(key: Key, expression: String, condition: Condition) -> Self {
         Self::of(Kind::Update(key, expression), condition)
     }
 
-    /// Deletes an item, if it is there.
+    /// Deletes an item, if it exists.
     pub(in crate::store) fn delete(key: Key, condition: Condition) -> Self {
         Self::of(Kind::Delete(key), condition)
     }
 
-    /// Looks at an item, and leaves it as it is. Only for a transaction.
+    /// Checks an item without a change. Only a transaction can contain a check.
     pub(in crate::store) fn check(key: Key, condition: Condition) -> Self {
         Self::of(Kind::Check(key), condition)
     }
 
-    /// Says that `#name` stands for another attribute than `name`.
+    /// Lets the placeholder `#name` stand for another attribute than `name`.
     pub(in crate::store) fn name(mut self, name: String, attribute: String) -> Self {
         self.names.insert(name, attribute);
         self
     }
 
-    /// Says that the write changes nothing when it is repeated, or takes effect once however often it is sent.
+    /// Declares that the write changes nothing when it is repeated, or takes effect at most once however often it is sent.
     pub(in crate::store) fn repeatable(self) -> Self {
         Self { repeatable: true, ..self }
     }
 
-    /// Asks for the item before an update.
+    /// Lets an update return the item before it.
     pub(in crate::store) fn returning_old(self) -> Self {
         Self { returns: ReturnValue::AllOld, ..self }
     }
 
-    /// Asks for the item after an update.
+    /// Lets an update return the item after it.
     pub(in crate::store) fn returning_new(self) -> Self {
         Self { returns: ReturnValue::AllNew, ..self }
     }
 
-    /// The parts that all writes have.
+    /// Splits the write into its kind and the parts that all kinds share.
     fn into_parts(self) -> (Kind, Parts) {
         let Self { kind, condition, names: others, repeatable, returns } = self;
         let text = condition.text();
@@ -101,7 +101,7 @@ impl ItemWrite {
         (kind, parts)
     }
 
-    /// As a part of a transaction on a table.
+    /// Converts the write into a part of a transaction on a table.
     pub(super) fn in_transaction(self, table: &Table) -> Result<TransactWriteItem, Fault> {
         let (kind, Parts { names, values, on_failure, condition, repeatable: _, returns: _ }) = self.into_parts();
         let item = TransactWriteItem::builder();
@@ -166,7 +166,7 @@ struct Parts {
 }
 
 impl Table {
-    /// Makes a change by itself. Gives the item that an update asked for.
+    /// Makes a single write. Returns the item before or after an update, if the update is to return one.
     pub(in crate::store) async fn write(&self, change: ItemWrite) -> Result<Option<Item>, Failure> {
         let (kind, Parts { names, values, on_failure, condition, repeatable, returns }) = change.into_parts();
         let backoff = Backoff::brief();

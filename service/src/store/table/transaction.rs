@@ -1,4 +1,4 @@
-//! Several writes that happen together or not at all.
+//! Transactions: several writes that take effect together or not at all.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -13,7 +13,8 @@ use crate::runtime::aws::describe;
 use crate::store::CommitError;
 use crate::store::item::Item;
 
-/// By it `DynamoDB` knows for 10 minutes that a transaction is one that it has done (`ClientRequestToken`).
+/// The `ClientRequestToken` of a transaction, by which `DynamoDB` recognizes for 10 minutes that it is already done.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 pub(in crate::store) struct Token(String);
 
 impl Token {
@@ -21,38 +22,39 @@ impl Token {
         Self(Ulid::generate().to_string())
     }
 
-    /// The token of the next attempt. It stays as long as an earlier attempt may still arrive, so that only one of them
-    /// takes effect. Otherwise it is a new one: `DynamoDB`'s pages do not say whether a token stands for a cancellation, too.
+    /// Returns the token of the next attempt. It stays the same as long as an earlier attempt may still arrive, so that only one
+    /// of them takes effect. Otherwise it is a new one, because `DynamoDB`'s documentation does not specify whether a token also
+    /// stands for a cancellation.
     pub(in crate::store) fn after(self, attempts: &Attempts) -> Self {
         if attempts.in_doubt() { self } else { Self::generate() }
     }
 }
 
-/// How a transaction ended.
+/// The outcome of a transaction.
 pub(in crate::store) enum Outcome {
-    /// All of it was written.
+    /// All writes took effect.
     Written,
     /// The conditions of some writes do not hold.
     Rejected {
-        /// For each write, in their order, whether its own held.
+        /// The verdict on the condition of each write, in their order.
         verdicts: Vec<Verdict>,
-        /// Set where an earlier attempt may still arrive, and take effect: otherwise nothing was or will be written.
+        /// The doubt, if an earlier attempt may have taken effect or may still do so. Without it, nothing was or will be written.
         doubt: Option<Fault>,
     },
-    /// Nothing was written, because others were in the way again and again.
+    /// Nothing was written, because too many other requests were writing the items.
     Conflict,
 }
 
-/// What became of one write's condition.
+/// The verdict on the condition of one write.
 pub(in crate::store) enum Verdict {
-    /// It held, as far as it was looked at.
+    /// The condition held, as far as it was evaluated.
     Held,
-    /// It did not hold, on this item (`None`: there is none).
+    /// The condition did not hold on this item (`None`: the item does not exist).
     Failed(Option<Item>),
 }
 
 impl Verdict {
-    /// The item that a condition does not hold on, if there is one.
+    /// Returns the item on which a condition does not hold, if it exists.
     pub(in crate::store) fn into_item(self) -> Option<Item> {
         match self {
             Self::Held => None,
@@ -61,20 +63,21 @@ impl Verdict {
     }
 }
 
-/// How one attempt of a transaction ended.
+/// The outcome of one attempt of a transaction.
 pub(in crate::store) enum Attempt {
-    /// All of it was written.
+    /// All writes took effect.
     Written,
     /// The conditions of some writes do not hold, as in [`Outcome::Rejected`].
     Rejected(Vec<Verdict>),
     /// Another attempt may follow now.
     Again,
-    /// Nothing was written, because others were in the way again and again.
+    /// Nothing was written, because too many other requests were writing the items.
     Conflict,
 }
 
 impl Table {
-    /// Makes these writes in one transaction. What passes (another write of one of the items, throttling) is waited out for a while.
+    /// Makes these writes in one transaction. It is retried for a while if another request writes one of the items, or if the
+    /// table is throttled.
     pub(in crate::store) async fn transact(&self, writes: Vec<ItemWrite>) -> Result<Outcome, Fault> {
         let writes = self.items(writes)?;
         let mut attempts = Attempts::repeatable(Backoff::brief());
@@ -89,7 +92,7 @@ impl Table {
         }
     }
 
-    /// Sends these writes once, and waits where another attempt may follow.
+    /// Sends these writes once, and then waits if another attempt may follow.
     pub(in crate::store) async fn attempt(
         &self,
         attempts: &mut Attempts,
@@ -111,7 +114,7 @@ impl Table {
         writes: Vec<TransactWriteItem>,
     ) -> Result<Attempt, Fault> {
         let request = self.writer.transact_write_items().client_request_token(&token.0);
-        // On the heap: a request of the SDK is a large future.
+        // The future is on the heap, because the SDK's futures are large.
         let response = Box::pin(request.set_transact_items(Some(writes)).send()).await;
         let Err(error) = response else { return Ok(Attempt::Written) };
         let (aftermath, text) = match cancelled(&error) {
@@ -121,7 +124,7 @@ impl Table {
                 let text = format!("{}, for {codes:?}", describe(&error));
                 match Cancellation::of(reasons) {
                     Cancellation::Conditions(verdicts) => return Ok(Attempt::Rejected(verdicts)),
-                    Cancellation::Passing(aftermath) => (aftermath, text),
+                    Cancellation::Transient(aftermath) => (aftermath, text),
                     Cancellation::Broken => return Err(Fault::Broken(text)),
                 }
             }
@@ -137,7 +140,7 @@ impl Table {
         }
     }
 
-    /// Makes these writes, which have no conditions: so whatever cancels them passes.
+    /// Makes these writes in one transaction. They have no conditions, so nothing can reject them.
     pub(in crate::store) async fn write_all(&self, writes: Vec<ItemWrite>) -> Result<(), CommitError> {
         match self.transact(writes).await? {
             Outcome::Written => Ok(()),
@@ -147,7 +150,7 @@ impl Table {
     }
 }
 
-/// Why a transaction was cancelled, a reason for each of its items; `None` if it failed otherwise.
+/// Returns the reasons why a transaction was cancelled, one for each of its items, or `None` if it failed otherwise.
 fn cancelled(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
     match error.as_service_error()? {
         TransactWriteItemsError::TransactionCanceledException(cancelled) => Some(cancelled.cancellation_reasons()),
@@ -155,41 +158,42 @@ fn cancelled(error: &SdkError<TransactWriteItemsError>) -> Option<&[Cancellation
     }
 }
 
-/// What cannot be.
+/// Returns the fault of a write without a condition that was rejected, which is a defect.
 pub(in crate::store) fn unexpected_rejection() -> Fault {
     Fault::Broken("a write was rejected by a condition that it does not have".to_owned())
 }
 
-/// The code of a write that was not what a transaction was cancelled for.
+/// The code of a write that did not cause the cancellation.
 const HELD: &str = "None";
 /// The code of a write whose condition did not hold.
 const FAILED: &str = "ConditionalCheckFailed";
-/// The code of a write of an item that another request is writing.
+/// The code of a write whose item another request is writing.
 const CONFLICT: &str = "TransactionConflict";
-/// The codes of writes that the table put off.
+/// The codes of writes that the table throttled.
 const THROTTLED: [&str; 3] = ["ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"];
 
-/// What a cancellation means: the only place that weighs its reasons.
+/// The meaning of a cancellation. This is the only interpretation of its reasons.
 enum Cancellation {
-    /// It may not come to it another time.
-    Passing(Aftermath),
+    /// Another attempt may succeed.
+    Transient(Aftermath),
     /// Conditions do not hold.
     Conditions(Vec<Verdict>),
-    /// What cannot be.
+    /// The request has a defect.
     Broken,
 }
 
 impl Cancellation {
-    /// Weighs the reasons, one for each write.
+    /// Interprets the reasons, one for each write.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
     fn of(reasons: &[CancellationReason]) -> Self {
         let codes = || reasons.iter().map(|reason| reason.code().unwrap_or(HELD));
-        // Before the conditions: they were not all looked at, and another write of the item may make one hold in a moment.
+        // A conflict comes before the conditions: not all of them were evaluated, and the other write of the item may make one
+        // hold in a moment.
         if reasons.is_empty() || codes().any(|code| code == CONFLICT) {
-            return Self::Passing(Aftermath::Conflict);
+            return Self::Transient(Aftermath::Conflict);
         }
         if codes().any(|code| THROTTLED.contains(&code)) {
-            return Self::Passing(Aftermath::Busy);
+            return Self::Transient(Aftermath::Busy);
         }
         if codes().any(|code| code != HELD && code != FAILED) {
             return Self::Broken;
@@ -208,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    fn weighed(codes: &[&str]) -> Cancellation {
+    fn cancellation(codes: &[&str]) -> Cancellation {
         let item = Item::from([("pk".to_owned(), AttributeValue::S("x".to_owned()))]);
         let reasons =
             codes.iter().map(|code| CancellationReason::builder().code(*code).set_item(Some(item.clone())).build());
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_comes_before_conditions() {
+    fn transient_reasons_come_before_conditions() {
         for (codes, aftermath) in [
             (&[][..], Aftermath::Conflict),
             (&["None", "TransactionConflict"], Aftermath::Conflict),
@@ -224,10 +228,10 @@ mod tests {
             (&["ConditionalCheckFailed", "ThrottlingError"], Aftermath::Busy),
             (&["ProvisionedThroughputExceeded", "ConditionalCheckFailed"], Aftermath::Busy),
         ] {
-            assert!(matches!(weighed(codes), Cancellation::Passing(found) if found == aftermath), "{codes:?}");
+            assert!(matches!(cancellation(codes), Cancellation::Transient(found) if found == aftermath), "{codes:?}");
         }
-        assert!(matches!(weighed(&["None", "ValidationError"]), Cancellation::Broken));
-        let Cancellation::Conditions(verdicts) = weighed(&["None", "ConditionalCheckFailed"]) else {
+        assert!(matches!(cancellation(&["None", "ValidationError"]), Cancellation::Broken));
+        let Cancellation::Conditions(verdicts) = cancellation(&["None", "ConditionalCheckFailed"]) else {
             panic!("conditions")
         };
         assert!(matches!(&verdicts[..], [Verdict::Held, Verdict::Failed(Some(_))]));

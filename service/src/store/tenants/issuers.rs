@@ -20,7 +20,7 @@ impl Store {
 }
 
 /// Returns the write that gives an issuer to a tenant, unless another tenant has it.
-pub(super) fn taking_issuer(tenant: &TenantId, issuer: &Issuer) -> Result<ItemWrite, Fault> {
+pub(super) fn claim(tenant: &TenantId, issuer: &Issuer) -> Result<ItemWrite, Fault> {
     let tenant = AttributeValue::S(tenant.to_string());
     let mut item = keys::issuer(&issuer.issuer).into_map();
     item.insert(TENANT.into(), tenant.clone());

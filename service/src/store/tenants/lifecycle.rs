@@ -1,4 +1,4 @@
-//! Tenants' rows as operators run them.
+//! Tenants' whole rows, as operators change them, with the items that change in the same transaction.
 
 use std::collections::BTreeMap;
 
@@ -43,14 +43,14 @@ const FAILED_AT: &str = "failedAt";
 const ATTEMPTS: &str = "attempts";
 const REVISION: &str = "revision";
 
-/// The row is as it was when it was read.
+/// The condition that the row was not written since it was read.
 const SAME_REVISION: &str = "#revision = :revision";
 
-/// Why a row was not written.
+/// The reason why a tenant's row was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
-    /// Somebody else wrote it since it was read.
-    #[error("the tenant was changed by somebody else")]
+    /// Another request wrote the row since it was read.
+    #[error("the tenant was changed by another request")]
     Outdated,
     /// Another tenant has the name.
     #[error("another tenant has this name")]
@@ -58,7 +58,7 @@ pub enum SaveError {
     /// Another tenant has one of the issuers.
     #[error("another tenant has one of the issuers")]
     IssuerTaken,
-    /// A tenant has, or had, the id.
+    /// Another tenant has, or had, the id.
     #[error("the id was used before")]
     IdTaken,
     /// The table failed.
@@ -66,48 +66,48 @@ pub enum SaveError {
     Fault(#[from] Fault),
 }
 
-/// Which tenants to list.
+/// The criteria of a list of tenants. All that are set have to match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantFilter {
-    /// Those on this plan.
+    /// Only tenants on this plan.
     pub plan: Option<String>,
-    /// Those of this status.
+    /// Only tenants with this status.
     pub status: Option<Status>,
 }
 
-/// What a write does with other items beside the row.
+/// The changes of other items in the transaction that writes a tenant's row.
 #[derive(Debug, Clone, Default)]
-struct Beside<'a> {
+struct Related<'a> {
     reserve_name: Option<&'a str>,
     release_name: Option<&'a str>,
     take_issuers: Vec<&'a Issuer>,
     release_issuers: Vec<&'a Issuer>,
     put_keys: Vec<&'a TenantKey>,
     end_keys: Vec<&'a TenantKey>,
-    /// From this month on, plan and quota are others.
+    /// The month from which on a new plan or quota applies.
     set_terms: Option<Month>,
-    /// The months of which no more units are spent.
+    /// The months whose usage rows are closed.
     close: Vec<Month>,
 }
 
 impl Store {
-    /// Writes the row of a new tenant, and reserves its name, its id and its own issuers for it.
+    /// Writes the row of a new tenant, and reserves its id, its name and its own issuers.
     pub async fn tenant_create(&self, _: &Operator, managed: &mut ManagedTenant) -> Result<(), SaveError> {
         let next = managed.clone();
-        let beside = Beside {
+        let related = Related {
             reserve_name: Some(&next.tenant.name),
             take_issuers: next.own_issuers.iter().collect(),
-            ..Beside::default()
+            ..Related::default()
         };
-        self.write(managed, Condition::default().and(ABSENT), SaveError::IdTaken, beside).await
+        self.write(managed, Condition::default().and(ABSENT), SaveError::IdTaken, related).await
     }
 
-    /// Writes a row over the one that was read.
+    /// Replaces the row that was read.
     pub async fn tenant_save(&self, _: &Operator, managed: &mut ManagedTenant) -> Result<(), SaveError> {
-        self.overwrite(managed, Beside::default()).await
+        self.overwrite(managed, Related::default()).await
     }
 
-    /// Writes a row whose tenant had another name, another plan or quota, or other issuers or opaque keys of its own.
+    /// Replaces the row `old`, whose name, plan, quota, own issuers or opaque keys may differ.
     pub async fn tenant_update(
         &self,
         _: &Operator,
@@ -117,50 +117,50 @@ impl Store {
         let next = managed.clone();
         let named = |list: &[Issuer], one: &Issuer| list.iter().any(|issuer| issuer.issuer == one.issuer);
         let has = |list: &[TenantKey], one: &TenantKey| list.iter().any(|key| key.digest == one.digest);
-        let mut beside = Beside {
+        let mut related = Related {
             take_issuers: next.own_issuers.iter().filter(|one| !old.own_issuers.contains(one)).collect(),
             release_issuers: old.own_issuers.iter().filter(|one| !named(&next.own_issuers, one)).collect(),
             put_keys: next.tenant_keys.iter().filter(|one| !old.tenant_keys.contains(one)).collect(),
             end_keys: old.tenant_keys.iter().filter(|one| !has(&next.tenant_keys, one)).collect(),
-            ..Beside::default()
+            ..Related::default()
         };
-        // Names that differ in case only are one reservation, which stays.
+        // Names that differ only in case share one reservation, which stays.
         if keys::tenant_name(&next.tenant.name) != keys::tenant_name(&old.tenant.name) {
-            beside.reserve_name = Some(&next.tenant.name);
-            beside.release_name = Some(&old.tenant.name);
+            related.reserve_name = Some(&next.tenant.name);
+            related.release_name = Some(&old.tenant.name);
         }
         let terms = |managed: &ManagedTenant| (managed.tenant.plan.clone(), managed.tenant.quota);
         if terms(&next) != terms(old) {
-            beside.set_terms = Some(Month::of(Timestamp::now()));
+            related.set_terms = Some(Month::of(Timestamp::now()));
         }
-        self.overwrite(managed, beside).await
+        self.overwrite(managed, related).await
     }
 
-    /// Writes the row of a tenant whose offboarding begins, and closes the rows of its usage.
+    /// Replaces the row of a tenant whose offboarding begins, and closes its usage rows.
     pub async fn tenant_close(&self, _: &Operator, managed: &mut ManagedTenant) -> Result<(), SaveError> {
         let close = managed.offboarding.iter().flat_map(|offboarding| offboarding::months(offboarding.closed_at));
         let close = close.collect();
-        self.overwrite(managed, Beside { close, ..Beside::default() }).await
+        self.overwrite(managed, Related { close, ..Related::default() }).await
     }
 
-    /// Writes the tombstone of a tenant. Its name and its issuers may be given again, its id may not.
+    /// Replaces the row of a tenant by its tombstone. Its name and its issuers become free again, and its id does not.
     pub async fn tenant_bury(&self, _: &Operator, managed: &mut ManagedTenant) -> Result<(), SaveError> {
         let mut buried = managed.clone();
         buried.tenant.issuers.clear();
         buried.own_issuers.clear();
         buried.tenant_keys.clear();
-        let beside = Beside {
+        let related = Related {
             release_name: Some(&managed.tenant.name),
             release_issuers: managed.own_issuers.iter().collect(),
             end_keys: managed.tenant_keys.iter().collect(),
-            ..Beside::default()
+            ..Related::default()
         };
-        self.overwrite(&mut buried, beside).await?;
+        self.overwrite(&mut buried, related).await?;
         *managed = buried;
         Ok(())
     }
 
-    /// Reads a tenant's row, strongly consistent.
+    /// Reads a tenant's whole row, strongly consistent.
     pub async fn tenant_get_managed(&self, _: &Operator, id: &TenantId) -> Result<Option<ManagedTenant>, Fault> {
         self.table.get(keys::tenant(id), Consistency::Strong).await?.map(from_item).transpose()
     }
@@ -183,8 +183,8 @@ impl Store {
         query(self, &index, page, Some(condition), |item| from_item(item).map(Some)).await
     }
 
-    /// The tenants with a change under way, in a random order: many of the changes may have to wait, and whoever has not
-    /// the time for all of them comes to each in the end.
+    /// Lists all tenants with a change in progress, eventually consistent, in a random order. Many of the changes may have to
+    /// wait, so a caller that has no time for all of them gets to each one eventually.
     pub async fn tenant_list_changing(&self, _: &Operator) -> Result<Vec<TenantId>, Fault> {
         let mut found = Vec::new();
         let mut start = None;
@@ -203,50 +203,50 @@ impl Store {
         Ok(found)
     }
 
-    async fn overwrite(&self, managed: &mut ManagedTenant, beside: Beside<'_>) -> Result<(), SaveError> {
+    async fn overwrite(&self, managed: &mut ManagedTenant, related: Related<'_>) -> Result<(), SaveError> {
         let read = Condition::default().and(SAME_REVISION).value(":revision", number(managed.revision));
-        self.write(managed, read, SaveError::Outdated, beside).await
+        self.write(managed, read, SaveError::Outdated, related).await
     }
 
-    /// Writes a row and what goes with it in one transaction; the revision grows.
+    /// Writes a row and the related items in one transaction, and increments the revision.
     async fn write(
         &self,
         managed: &mut ManagedTenant,
         condition: Condition,
         rejected: SaveError,
-        beside: Beside<'_>,
+        related: Related<'_>,
     ) -> Result<(), SaveError> {
         let next = ManagedTenant { revision: managed.revision + 1, ..managed.clone() };
         let mut items = vec![ItemWrite::put(to_item(&next)?, condition)];
-        // What it means that the condition of an item, in the order of the items, does not hold.
+        // The meaning of a failed condition, for each of the first items in their order. The others have no condition.
         let mut rejections = vec![rejected];
-        if let Some(name) = beside.reserve_name {
+        if let Some(name) = related.reserve_name {
             let mut item = keys::tenant_name(name).into_map();
             item.insert("tenant".into(), AttributeValue::S(managed.id().to_string()));
             items.push(ItemWrite::put(item, Condition::default().and(ABSENT)));
             rejections.push(SaveError::NameTaken);
         }
-        for issuer in beside.take_issuers {
-            items.push(issuers::taking_issuer(managed.id(), issuer)?);
+        for issuer in related.take_issuers {
+            items.push(issuers::claim(managed.id(), issuer)?);
             rejections.push(SaveError::IssuerTaken);
         }
-        if let Some(name) = beside.release_name {
+        if let Some(name) = related.release_name {
             items.push(deleting(keys::tenant_name(name)));
         }
-        for issuer in beside.release_issuers {
+        for issuer in related.release_issuers {
             items.push(deleting(keys::issuer(&issuer.issuer)));
         }
-        for key in beside.put_keys {
-            items.push(tenant_keys::putting_key(managed.id(), key));
+        for key in related.put_keys {
+            items.push(tenant_keys::put(managed.id(), key));
         }
-        for key in beside.end_keys {
+        for key in related.end_keys {
             items.push(deleting(keys::tenant_key(&key.digest)));
         }
-        if let Some(month) = beside.set_terms {
-            items.extend(terms::setting_terms(&next.tenant, month));
+        if let Some(month) = related.set_terms {
+            items.extend(terms::set(&next.tenant, month));
         }
-        for month in beside.close {
-            items.push(terms::closing(managed.id(), month));
+        for month in related.close {
+            items.push(terms::close(managed.id(), month));
         }
         match self.table.transact(items).await? {
             Outcome::Written => {
@@ -259,7 +259,8 @@ impl Store {
                     rejections.into_iter().zip(verdicts).find(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
                 Err(failed.map_or_else(|| unexpected_rejection().into(), |(rejection, _)| rejection))
             }
-            // A lease of the tenant's, which is soon over; or another change of the row, which the next read will see.
+            // The conflict is with an update of a usage row, which is soon over, or with another change of the tenant's row,
+            // which the next read will see.
             Outcome::Conflict => Err(SaveError::Outdated),
         }
     }
@@ -337,7 +338,7 @@ fn from_item(mut item: Item) -> Result<ManagedTenant, Fault> {
             failure: failure(&mut item)?,
         }),
     };
-    // A row that was written without a saga, as a seed writes it, lacks what only operators see.
+    // A row that was not written by the saga, such as one of a seed, lacks the attributes that only operators see.
     let millis = |name: &str| Ok::<_, Fault>(Timestamp::from_millis(optional_number(&item, name)?.unwrap_or_default()));
     let (created_at, updated_at) = (millis(attribute::CREATED_AT)?, millis(attribute::UPDATED_AT)?);
     let key = match optional_string(&mut item, KEY)? {
@@ -365,7 +366,7 @@ fn from_item(mut item: Item) -> Result<ManagedTenant, Fault> {
     })
 }
 
-/// Why the last attempt of a change failed, if it did.
+/// Reads the failure of the last attempt of a change, if it failed.
 fn failure(item: &mut Item) -> Result<Option<Failure>, Fault> {
     let Some(code) = optional_string(item, FAILURE)? else { return Ok(None) };
     Ok(Some(Failure {
@@ -391,7 +392,7 @@ fn optional_string(item: &mut Item, name: &str) -> Result<Option<String>, Fault>
     if item.contains_key(name) { take_string(item, name).map(Some) } else { Ok(None) }
 }
 
-/// A list that rows of before it lack.
+/// Takes a list, which rows of earlier versions lack.
 fn list(item: &mut Item, name: &str) -> Result<Vec<AttributeValue>, Fault> {
     match item.remove(name) {
         None => Ok(Vec::new()),

@@ -41,7 +41,7 @@ impl Store {
             return self.delete(tokens).await.map(Purged::Removed);
         }
         let Some(mut row) = self.some_of(&keys::collections(tenant), after, 1).await?.pop() else {
-            return self.purge_answers(tenant).await;
+            return self.purge_stored_replies(tenant).await;
         };
         let sort_key = take_string(&mut row, SK)?;
         // A row with an invalid name leads to no records, and must not block the others.
@@ -57,11 +57,11 @@ impl Store {
     }
 
     /// Removes stored replies. It comes last, because it queries each of their partitions to find that none are left.
-    async fn purge_answers(&self, tenant: &TenantId) -> Result<Purged, Fault> {
+    async fn purge_stored_replies(&self, tenant: &TenantId) -> Result<Purged, Fault> {
         for partition in keys::stored_reply_partitions(tenant) {
-            let answers = self.some_of(&partition, None, BATCH).await?;
-            if !answers.is_empty() {
-                return self.delete(answers).await.map(Purged::Removed);
+            let replies = self.some_of(&partition, None, BATCH).await?;
+            if !replies.is_empty() {
+                return self.delete(replies).await.map(Purged::Removed);
             }
         }
         Ok(Purged::Nothing)

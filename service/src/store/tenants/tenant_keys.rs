@@ -26,7 +26,7 @@ impl Store {
 }
 
 /// Returns the write that gives an opaque key to a tenant, or sets its expiry.
-pub(super) fn putting_key(tenant: &TenantId, key: &TenantKey) -> ItemWrite {
+pub(super) fn put(tenant: &TenantId, key: &TenantKey) -> ItemWrite {
     let mut item = keys::tenant_key(&key.digest).into_map();
     item.insert(TENANT.into(), AttributeValue::S(tenant.to_string()));
     insert_expiry(&mut item, key.expires_at);
