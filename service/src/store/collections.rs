@@ -1,4 +1,4 @@
-//! A tenant's collections: a row each, written before the collection's first record.
+//! A tenant's collections. Each has a row, which is written before the collection's first record.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -17,15 +17,15 @@ use crate::domain::record::{Collection, CollectionName};
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
 
-/// The collections that this execution environment knows to have a row. A row is never deleted while its tenant lives, so the
-/// knowledge does not age, and only the first write of an environment to a collection makes a request for it.
+/// A cache of the collections that are known to have a row. A row is not deleted before its tenant is offboarded, so an entry
+/// never expires, and only the first write of an execution environment to a collection makes a request for the row.
 #[derive(Debug, Default)]
 pub(super) struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
 
-/// Beyond it the knowledge is dropped and learnt again: about 1 MB at the most.
+/// The most entries, which take about 1 MB. A full cache is emptied.
 const MOST_KNOWN: usize = 10_000;
 
-/// How many rows of collections are written at the same time.
+/// The number of rows that are written at the same time.
 const AT_ONCE: usize = 10;
 
 impl KnownCollections {
@@ -61,7 +61,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), CommitError> {
         let row = |collection| self.collection_ensure(access, collection, now);
-        // Collected: the compiler cannot tell that a stream with the closure in it is `Send`.
+        // The futures are collected, because the compiler cannot prove that a stream with the closure in it is `Send`.
         let rows: Vec<_> = collections.into_iter().map(row).collect();
         stream::iter(rows).buffer_unordered(AT_ONCE).try_collect().await
     }
@@ -80,7 +80,7 @@ impl Store {
         let key = Key { pk: keys::collections(access.tenant()), sk: collection.as_str().to_owned() };
         let update = format!("SET #{0} = if_not_exists(#{0}, :now)", attribute::CREATED_AT);
         let value = Condition::default().value(":now", number(now.as_millis()));
-        // Where there is a row it stays as it is.
+        // The update leaves a row that exists as it is, so it may be repeated.
         let row = ItemWrite::update(key, update, value).repeatable();
         self.table.write(row).await.map_err(|failure| match failure {
             Failure::Conflict(_) => CommitError::Conflict,
@@ -96,7 +96,7 @@ fn from_item(mut item: Item) -> Result<Collection, Fault> {
     Ok(Collection { name: take_name(&mut item)?, created_at })
 }
 
-/// The name in a collection's row, which is all that it takes to find the collection's records.
+/// Takes the name out of a collection's row. It is all that is needed to find the collection's records.
 pub(super) fn take_name(item: &mut Item) -> Result<CollectionName, Fault> {
     CollectionName::parse(&take_string(item, SK)?).map_err(|_| Fault::corrupt(SK))
 }

@@ -1,8 +1,8 @@
 //! Cursors: where a page ended, for the request of the next one.
 //!
-//! A cursor is bound to the list it came from (tenant, collection) and its order by a hash. That catches mistakes: a
-//! cursor of another list is refused and not misread. It guards nothing, and need not: the partition that is read comes
-//! from the caller's tenant whatever the cursor says.
+//! A hash binds a cursor to its list (tenant, collection) and its order. That catches mistakes: the cursor of another list is
+//! rejected and not misread. The hash is not a security measure, and need not be one: the partition that is read depends on the
+//! caller's tenant, whatever the cursor contains.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,19 +12,19 @@ use crate::domain::page::Order;
 
 const TAG_BYTES: usize = 9;
 
-/// The most bytes of a sort key. DynamoDB refuses a request with a longer one, or an empty one, as malformed, so a cursor
-/// with one is not from here, whatever its hash says.
+/// The most bytes of a sort key. DynamoDB rejects a request with a longer one, or an empty one, as malformed, so a cursor
+/// with such a sort key is invalid even if its hash matches.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const MAX_KEY_BYTES: usize = 1024;
 
-/// Writes the cursor for the page after the item with this sort key.
+/// Returns the cursor of the page after the item with this sort key.
 pub(super) fn encode(partition: &str, order: Order, last: &str) -> String {
     let mut bytes = tag(partition, order, last).to_vec();
     bytes.extend_from_slice(last.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The sort key in a cursor, if it is one of this list in this order.
+/// Returns the sort key in a cursor, or `None` if the cursor does not belong to this list in this order.
 pub(super) fn decode(partition: &str, order: Order, cursor: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (found, last) = bytes.split_at_checked(TAG_BYTES)?;
@@ -55,21 +55,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_comes_back(partition in ".{1,40}", order in any_order(), last in "[A-Za-z0-9._~-]{1,128}") {
+        fn a_cursor_is_decoded_as_it_was_encoded(partition in ".{1,40}", order in any_order(), last in "[A-Za-z0-9._~-]{1,128}") {
             let cursor = encode(&partition, order, &last);
             prop_assert!(cursor.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'));
             prop_assert_eq!(decode(&partition, order, &cursor), Some(last));
         }
 
         #[test]
-        fn a_cursor_has_a_key_that_the_table_takes(bytes in prop_oneof![0..2_usize, 1020..1030_usize]) {
+        fn a_cursor_has_a_sort_key_that_dynamodb_accepts(bytes in prop_oneof![0..2_usize, 1020..1030_usize]) {
             let decoded = decode("T#x#R#notes", Order::Asc, &encode("T#x#R#notes", Order::Asc, &"x".repeat(bytes)));
             prop_assert_eq!(decoded.is_some(), (1..=1024).contains(&bytes));
         }
 
         #[test]
-        fn a_cursor_is_of_one_list_and_order(
-            // Of few, so that two of them often share a part.
+        fn a_cursor_belongs_to_one_list_and_order(
+            // There are only few values, so that two cursors often share a part.
             ours in ("[ab]{1,2}", any_order()),
             theirs in ("[ab]{1,2}", any_order()),
             last in "[a-z]{1,8}",
@@ -79,7 +79,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_else_is_none(text in ".{0,60}") {
+        fn any_other_text_is_not_a_cursor(text in ".{0,60}") {
             prop_assert_eq!(decode("T#x#R#notes", Order::Asc, &text), None);
         }
     }

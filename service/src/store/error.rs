@@ -1,4 +1,4 @@
-//! What can go wrong with the table.
+//! The errors of the store.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
@@ -7,25 +7,25 @@ use crate::domain::data::DataError;
 use crate::domain::transaction::FailedOperation;
 use crate::runtime::aws::describe;
 
-/// The table did not do what it was asked. The texts are for logs.
+/// A failure of the table. The texts are for logs only.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// Throttled, failing, out of reach or too slow, after retries: another time it may do it. A write may have
-    /// happened.
+    /// After retries, the table is still throttled, failing, out of reach or too slow. A later attempt may succeed. A write may
+    /// have taken effect.
     #[error("the table is unavailable: {0}")]
     Unavailable(String),
-    /// It refused the request: a defect, here or in the deployment.
+    /// The table rejected the request, which is a defect of this service or of the deployment.
     #[error("the table cannot be used: {0}")]
     Broken(String),
-    /// An item is not stored as this service writes it. Others can be used.
-    #[error("an item's attribute `{0}` is missing, or is not what it has to be")]
+    /// An item has an attribute that this service did not write in this form. Other items can be read.
+    #[error("an item's attribute `{0}` is missing or invalid")]
     Corrupt(String),
 }
 
-/// Why there is no record to read.
+/// The reason why a record was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is none.
+    /// The record does not exist.
     #[error("there is no such record")]
     NotFound,
     /// The table failed.
@@ -33,33 +33,33 @@ pub enum ReadError {
     Fault(#[from] Fault),
 }
 
-/// Why a list cannot be read.
+/// The reason why a list was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// The cursor is not one of this list's, in this order, of this tenant.
-    #[error("the cursor is not one of this list")]
+    /// The cursor belongs to another list, another order or another tenant, or is not a cursor.
+    #[error("the cursor does not belong to this list")]
     InvalidCursor,
     /// The table failed.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
 
-/// Why a record was not written.
+/// The reason why a record was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// There is none to change.
+    /// The record to change does not exist.
     #[error("there is no such record")]
     NotFound,
-    /// It is not in a state that the request's precondition allows.
+    /// The request's precondition does not hold for the record.
     #[error("the precondition does not hold")]
     PreconditionFailed,
-    /// It changed again and again while it was being changed.
+    /// Too many other requests were writing the record.
     #[error("too many concurrent changes")]
     Conflict,
-    /// The change leads beyond what data may be.
+    /// The change would make the data invalid or too large.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Its idempotency key was used for another request.
+    /// The request's idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
     /// The table failed.
@@ -67,13 +67,13 @@ pub enum WriteError {
     Fault(#[from] Fault),
 }
 
-/// Why a change was not committed, and no stored reply found for it.
+/// The reason why a change was not committed, and no stored reply was found for it.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// The key was used for another request.
+    /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// Other requests, retries of the same one among them, changed the same items again and again.
+    /// Too many other requests, which may include retries of this one, were writing the same items.
     #[error("too many concurrent changes")]
     Conflict,
     /// The table failed.
@@ -81,30 +81,30 @@ pub enum CommitError {
     Fault(#[from] Fault),
 }
 
-/// Why a transaction did not happen.
+/// The reason why a transaction had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum TransactError {
-    /// Conditions of these operations do not hold; others may not either.
+    /// The conditions of these operations do not hold. Those of further operations may not hold either.
     #[error("conditions do not hold: {0:?}")]
     Failed(Vec<FailedOperation>),
-    /// The change of an operation leads beyond what data may be.
+    /// The change of an operation would make the data invalid or too large.
     #[error("operations[{operation}]: {error}")]
     Data {
-        /// The operation's place.
+        /// The operation's index.
         operation: usize,
-        /// What is wrong with its data.
+        /// The reason.
         error: DataError,
     },
-    /// The records that it writes have so many bytes together, which is too many.
+    /// The records that it writes have this number of bytes together, which is too many.
     #[error("{0} bytes of records")]
     TooLarge(usize),
-    /// Its records changed again and again.
+    /// Too many other requests were writing its records.
     #[error("too many concurrent changes")]
     Conflict,
-    /// Its idempotency key was used for another request.
+    /// The request's idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// The table failed. Where it is unavailable, the transaction may have happened.
+    /// The table failed. If it is unavailable, the transaction may have taken effect.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -129,13 +129,13 @@ impl From<CommitError> for TransactError {
     }
 }
 
-/// Why a machine token was not revoked.
+/// The reason why a machine token was not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// There is none to revoke.
+    /// The machine token does not exist.
     #[error("there is no such token")]
     NotFound,
-    /// Other writes of it were in the way again and again.
+    /// Too many other requests were writing the machine token.
     #[error("too many concurrent changes")]
     Conflict,
     /// The table failed.
@@ -144,12 +144,12 @@ pub enum RevokeError {
 }
 
 impl Fault {
-    /// A request that cannot be put together: a defect here.
+    /// Returns the fault of a request that cannot be built, which is a defect of this service.
     pub(super) fn unbuilt(error: impl std::fmt::Display) -> Self {
         Self::Broken(error.to_string())
     }
 
-    /// An item that lacks an attribute, or has another value of it than it can have.
+    /// Returns the fault of an item in which an attribute is missing or invalid.
     pub(super) fn corrupt(attribute: &str) -> Self {
         Self::Corrupt(attribute.to_owned())
     }
@@ -163,7 +163,7 @@ where
         let text = describe(&error);
         let coded = matches!(&error, SdkError::ServiceError(service) if service.err().code().is_some());
         match Aftermath::of(&error) {
-            // Without a code it is not from `DynamoDB`, but from something on the way to it.
+            // Without a code the response is not from `DynamoDB`, but from something on the way to it.
             Aftermath::Final if coded || matches!(error, SdkError::ConstructionFailure(_)) => Self::Broken(text),
             _ => Self::Unavailable(text),
         }

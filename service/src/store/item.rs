@@ -1,4 +1,4 @@
-//! Items: attributes by name, read with their types.
+//! Items: attributes by their names, and functions that read them with their types.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -17,9 +17,9 @@ pub(super) mod attribute {
     pub(in crate::store) const VERSION: &str = "version";
     pub(in crate::store) const CREATED_AT: &str = "createdAt";
     pub(in crate::store) const UPDATED_AT: &str = "updatedAt";
-    /// Seconds since 1970; the table's TTL attribute.
+    /// The table's TTL attribute, in seconds since 1970.
     pub(in crate::store) const EXPIRES_AT: &str = "expiresAt";
-    /// The write that made this state, so that a repeat of it is known as one.
+    /// The mark of the last write, by which a repeated attempt of it is recognized.
     pub(in crate::store) const WRITE: &str = "write";
 }
 

@@ -1,4 +1,4 @@
-//! Partition and sort keys.
+//! Primary keys: partition keys and sort keys.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
 
 const TENANT_PREFIX: &str = "TENANT#";
-/// The end of the partition keys of usage.
+/// The end of the partition keys of usage rows.
 const USAGE: &str = "#USAGE";
 /// The sort key of tenants' rows.
 pub(super) const TENANT_SK: &str = "TENANT";
@@ -28,7 +28,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key of an item.
+    /// Returns the primary key of an item.
     pub(super) fn of(item: &Item) -> Result<Self, Fault> {
         let part = |name: &str| {
             let part = item.get(name).and_then(|value| value.as_s().ok());
@@ -42,79 +42,79 @@ impl Key {
     }
 }
 
-/// The partition of a collection's records. The parts cannot hold a `#`, so no two partitions are spelled alike.
+/// Returns the partition key of a collection's records. The parts cannot contain a `#`, so no two partitions have the same.
 pub(super) fn records(tenant: &TenantId, collection: &CollectionName) -> String {
     format!("T#{tenant}#R#{}", collection.as_str())
 }
 
-/// The partition of a tenant's collections.
+/// Returns the partition key of a tenant's collections.
 pub(super) fn collections(tenant: &TenantId) -> String {
     format!("T#{tenant}#COLLECTIONS")
 }
 
-/// The partition of a tenant's machine tokens.
+/// Returns the partition key of a tenant's machine tokens.
 pub(super) fn tokens(tenant: &TenantId) -> String {
     format!("T#{tenant}#TOKENS")
 }
 
-/// A stored reply, by the hash of its route and its idempotency key. A tenant has 16 such partitions, so that its
-/// writes are spread, and all of them can still be found by an offboarding.
+/// Returns the primary key of a stored reply, by the hash of its route and its idempotency key. A tenant has 16 such
+/// partitions, so that its writes are spread, and an offboarding can still find all of them.
 pub(super) fn stored_reply(tenant: &TenantId, digest: &str) -> Key {
     let part = digest.get(..1).unwrap_or_default();
     Key { pk: format!("T#{tenant}#KEYS#{part}"), sk: digest.to_owned() }
 }
 
-/// The partition keys of a tenant's stored replies.
+/// Returns the partition keys of a tenant's stored replies.
 pub(super) fn stored_reply_partitions(tenant: &TenantId) -> impl Iterator<Item = String> {
     (0..16).map(move |part| format!("T#{tenant}#KEYS#{part:x}"))
 }
 
-/// What a tenant used in a month, and what it may use.
+/// Returns the primary key of the usage row of a tenant's month.
 pub(super) fn usage(tenant: &TenantId, month: Month) -> Key {
     Key { pk: format!("T#{tenant}{USAGE}"), sk: month.to_string() }
 }
 
-/// The tenant whose usage has this partition key.
+/// Returns the tenant whose usage rows have this partition key.
 pub(super) fn user_of(pk: &str) -> Option<TenantId> {
     TenantId::parse(pk.strip_prefix("T#")?.strip_suffix(USAGE)?).ok()
 }
 
-/// What a machine token is good for, by the digest of its secret.
+/// Returns the primary key of a machine token's grant, by the digest of its secret.
 pub(super) fn grant(digest: &Digest) -> Key {
     Key { pk: format!("TOKEN#{digest}"), sk: "TOKEN".into() }
 }
 
-/// A tenant's row.
+/// Returns the primary key of a tenant's row.
 pub(super) fn tenant(id: &TenantId) -> Key {
     Key { pk: format!("{TENANT_PREFIX}{id}"), sk: TENANT_SK.into() }
 }
 
-/// The tenant whose row has this partition key.
+/// Returns the tenant whose row has this partition key.
 pub(super) fn tenant_of(pk: &str) -> Option<TenantId> {
     TenantId::parse(pk.strip_prefix(TENANT_PREFIX)?).ok()
 }
 
-/// The item that keeps a tenant's name from being given twice, whatever its case.
+/// Returns the primary key of the item that reserves a tenant's name, whatever its case.
 pub(super) fn tenant_name(name: &str) -> Key {
     Key { pk: format!("TENANTNAME#{}", name.to_lowercase()), sk: "TENANTNAME".into() }
 }
 
-/// The row of a machine client of the user pool.
+/// Returns the primary key of the row of a machine client of the user pool.
 pub(super) fn client(id: &str) -> Key {
     Key { pk: format!("CLIENT#{id}"), sk: "CLIENT".into() }
 }
 
-/// An issuer of one tenant, by its `iss`.
+/// Returns the primary key of the row of a tenant's issuer, by its `iss`.
 pub(super) fn issuer(iss: &str) -> Key {
     Key { pk: format!("ISSUER#{iss}"), sk: "ISSUER".into() }
 }
 
-/// Whose an opaque key of a tenant is.
+/// Returns the primary key of the row of an opaque key, by its digest.
 pub(super) fn tenant_key(digest: &Digest) -> Key {
     Key { pk: format!("TENANTKEY#{digest}"), sk: "TENANTKEY".into() }
 }
 
-/// An item that is never there, to see whether the table answers.
+/// Returns the primary key of an item that never exists, with which the health check reads the table.
 pub(super) fn health() -> Key {
     Key { pk: "HEALTH".into(), sk: "HEALTH".into() }
 }
@@ -133,14 +133,14 @@ mod tests {
         "[a-z0-9][a-z0-9_-]{0,62}".prop_map(|name| CollectionName::parse(&name).unwrap())
     }
 
-    /// One of few, so that two of them often share a part.
+    /// Returns one of few owners, so that two of them often share a part.
     fn few_owners() -> impl Strategy<Value = (TenantId, CollectionName)> {
         let tenant = (0..2_u128).prop_map(|n| TenantId::parse(&ulid::Ulid::from(n).to_string()).unwrap());
         (tenant, "[ab]{1,2}".prop_map(|name| CollectionName::parse(&name).unwrap()))
     }
 
     #[test]
-    fn every_answer_is_in_one_of_the_partitions() {
+    fn every_stored_reply_is_in_one_of_the_partitions() {
         let tenant = TenantId::parse("01K0ACME000000000000000000").unwrap();
         let partitions: Vec<_> = stored_reply_partitions(&tenant).collect();
         let used: Vec<_> =
@@ -151,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_tenant_owns_starts_with_the_tenant(tenant in any_tenant(), collection in any_collection()) {
+        fn partition_keys_of_a_tenants_items_start_with_the_tenant(tenant in any_tenant(), collection in any_collection()) {
             let prefix = format!("T#{tenant}#");
             prop_assert!(records(&tenant, &collection).starts_with(&prefix));
             prop_assert!(collections(&tenant).starts_with(&prefix));

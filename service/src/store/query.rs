@@ -1,4 +1,4 @@
-//! Pages of a partition.
+//! Lists: pages of the items of a partition.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tracing::warn;
@@ -11,29 +11,29 @@ use super::{Fault, ListError, Store, cursor};
 use crate::domain::page::{Order, Page, PageRequest, Unreadable};
 use crate::domain::record::Version;
 
-/// What a list reads: one partition, of the table or of an index.
+/// The partition that a list reads, of the table or of an index.
 pub(super) struct Partition<'a> {
     index: Option<&'static str>,
     /// The partition key's name and its value.
     hash: (&'static str, &'a str),
     /// The sort key's name.
     range: &'static str,
-    /// What else a key of the table has, where the list is of an index.
+    /// The other attribute of the table's primary key and its value, where the list reads an index.
     rest: Option<(&'static str, &'static str)>,
 }
 
 impl<'a> Partition<'a> {
-    /// A partition of the table, by its `sk`.
+    /// Returns a partition of the table, which is sorted by `sk`.
     pub(super) fn of_table(pk: &'a str) -> Self {
         Self { index: None, hash: (PK, pk), range: SK, rest: None }
     }
 
-    /// A partition of an index whose sort key is `pk`, of items with one and the same `sk`.
+    /// Returns a partition of an index whose sort key is `pk`. All of its items have the same `sk`.
     pub(super) fn of_index(index: &'static str, hash: (&'static str, &'a str), sk: &'static str) -> Self {
         Self { index: Some(index), hash, range: PK, rest: Some((SK, sk)) }
     }
 
-    /// The key of the item at which a page ended.
+    /// Returns the primary key of the item at which a page ended.
     fn key(&self, range: String) -> Item {
         let rest = self.rest.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let own = [(self.hash.0, self.hash.1.to_owned()), (self.range, range)];
@@ -43,8 +43,8 @@ impl<'a> Partition<'a> {
 
 /// Reads one page with one request, in the order of the sort keys.
 ///
-/// One item more than the page holds is read, to know whether there is another page. `from_item` leaves out what is not
-/// in the list. An item that it cannot read is told as such, and does not stand in the way of the others.
+/// The request reads one item more than the page has, to know whether there is another page. `from_item` returns `None` for an
+/// item that does not belong to the list. An item that it cannot read is listed as unreadable, and does not affect the others.
 pub(super) async fn query<T>(
     store: &Store,
     partition: &Partition<'_>,
@@ -99,7 +99,7 @@ pub(super) async fn query<T>(
     Ok(page)
 }
 
-/// What an item is called, in case that it cannot be read.
+/// Returns the identity of an item, in case that it cannot be read.
 fn unreadable(partition: &Partition<'_>, item: &Item) -> Result<Unreadable, Fault> {
     let key = text_of(item, partition.range)?;
     let id = match keys::tenant_of(key) {
