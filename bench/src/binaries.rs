@@ -10,13 +10,12 @@ use crate::Error;
 pub(crate) const FUNCTIONS: [&str; 8] =
     ["authorizer", "records", "transactions", "tenants", "tokens", "usage", "health", "claims"];
 
-/// `records`, but for quotas and metering.
+/// `records` without quotas and metering.
 pub(crate) const UNMETERED: &str = "unmetered";
 
-const BUILD: [&str; 2] = ["build", "--release"];
-/// Alone, so that their default features stay theirs.
-const FLOORS: [&str; 4] = ["--package", "floors", "--features", "on"];
-
+/// The folder of the benchmark's workspace.
+const BENCH: &str = env!("CARGO_MANIFEST_DIR");
+/// The folder of the functions' workspace.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The release directory of cargo.
@@ -24,18 +23,21 @@ const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 pub(crate) struct Programs(PathBuf);
 
 impl Programs {
-    /// The binaries in the directory of this executable, built before if `build` says so.
+    /// Returns the binaries in the directory of this executable, and builds them before if `build` is set.
     pub(crate) async fn beside_this(build: bool) -> Result<Self, Error> {
         let executable = std::env::current_exe()?;
         let directory = executable.parent().filter(|directory| directory.ends_with("release"));
-        let directory = directory.ok_or("measure release binaries: cargo run --release -p bench")?;
+        let directory = directory.ok_or("measure release binaries: cargo run --release")?;
         if build {
             let target = directory.parent().ok_or("there is no target directory")?;
-            // As `cargo lambda build` does for `sam build`: binaries of the default members, with their features.
-            let functions = FUNCTIONS.iter().chain([&UNMETERED]).flat_map(|name| ["--bin", name]).collect();
-            for what in [functions, FLOORS.to_vec()] {
+            // The functions are built as `cargo lambda build` does for `sam build`. The others are built one by one, so that
+            // the default features of the floors stay theirs.
+            let functions = FUNCTIONS.iter().flat_map(|name| ["--bin", name]).collect();
+            for (workspace, what) in
+                [(WORKSPACE, functions), (BENCH, vec!["--package", UNMETERED]), (BENCH, vec!["--package", "floors"])]
+            {
                 let mut cargo = cargo();
-                cargo.current_dir(WORKSPACE).args(BUILD).args(&what).arg("--target-dir").arg(target);
+                cargo.current_dir(workspace).args(["build", "--release"]).args(&what).arg("--target-dir").arg(target);
                 let status = cargo.status().await?;
                 if !status.success() {
                     return Err(format!("cargo build {}: {status}", what.join(" ")).into());
@@ -45,17 +47,17 @@ impl Programs {
         Ok(Self(directory.to_owned()))
     }
 
-    /// Where the binary of that name is.
+    /// Returns the path of the binary of that name.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// The directory of all.
+    /// Returns the directory of the binaries.
     pub(crate) fn directory(&self) -> &Path {
         &self.0
     }
 
-    /// The template that the functions are configured by.
+    /// Returns the template by which the functions are configured.
     pub(crate) fn template() -> PathBuf {
         Path::new(WORKSPACE).join("template.yaml")
     }

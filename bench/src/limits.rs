@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::binaries::{FUNCTIONS, UNMETERED};
-use crate::measure::{Asked, CREATE, Measured};
+use crate::measure::{CREATE, Measured, Requests};
 
 const MIB: f64 = 1024.0 * 1024.0;
 const MB: f64 = 1_000_000.0;
@@ -51,8 +51,8 @@ pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
             rows.push(Row { what: format!("{kind} {name}"), figure: milliseconds(time), limit: Some(limit) });
         }
     }
-    let Asked { create, orders } = *requests;
-    for (what, value, most) in [("requests a create", create, 1.0), ("quota requests a read", orders, 0.02)] {
+    let Requests { create, updates } = *requests;
+    for (what, value, most) in [("requests a create", create, 1.0), ("quota requests a read", updates, 0.02)] {
         let limit = Limit { value, most, unit: "requests".to_owned() };
         rows.push(Row { what: what.to_owned(), figure: format!("{value:.4}"), limit: Some(limit) });
     }
@@ -86,7 +86,7 @@ fn milliseconds(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn measured(records_cold: u64, orders: f64) -> Measured {
+    fn measured(records_cold: u64, updates: f64) -> Measured {
         let times = |times: &[(&'static str, u64)]| {
             times.iter().map(|(name, us)| (*name, Duration::from_micros(*us))).collect()
         };
@@ -103,7 +103,7 @@ mod tests {
             memory: FUNCTIONS.map(|name| (name, 16 * 1024 * 1024)).into(),
             zipped: FUNCTIONS.map(|name| (name, 4_000_000)).into(),
             changing: 0,
-            requests: Asked { create: 1.0, orders },
+            requests: Requests { create: 1.0, updates },
         }
     }
 

@@ -2,7 +2,6 @@
 
 mod binaries;
 mod clock;
-mod database;
 mod events;
 mod footprint;
 mod limits;
@@ -20,18 +19,18 @@ use measure::Rounds;
 /// Compares the functions with bare ones, and exits with 1 where a limit is exceeded.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Rounds; each measures everything once, so that what else the machine does meets all alike.
+    /// Rounds, each of which measures everything once, so that other work of the machine affects all alike.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Warm invocations of each function in a round.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     invocations: u32,
-    /// Measures the binaries that are there, without building them.
+    /// Measures the existing binaries, without building them.
     #[arg(long)]
     no_build: bool,
 }
 
-/// Why nothing was measured.
+/// The reason why nothing was measured.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
@@ -46,12 +45,12 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Says whether all limits hold.
+/// Returns whether all limits hold.
 async fn run(Cli { rounds, invocations, no_build }: Cli) -> Result<bool, Error> {
     let programs = Programs::beside_this(!no_build).await?;
     let measured = measure::all(&programs, Rounds { rounds, invocations }).await?;
     let rows = limits::rows(&measured);
-    println!("cargo run --release -p bench -- --rounds {rounds} --invocations {invocations}");
+    println!("cargo run --release -- --rounds {rounds} --invocations {invocations}");
     print!("{}", report::table(&rows));
     Ok(rows.iter().all(limits::Row::holds))
 }

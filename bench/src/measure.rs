@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::binaries::{FUNCTIONS, Programs, UNMETERED};
-use crate::database::Requests;
 use crate::events::{Events, Keyed};
 use crate::footprint::{peak_memory, zipped};
 use crate::stage::{Runtime, Stage};
@@ -36,16 +35,16 @@ pub(crate) struct Measured {
     pub(crate) zipped: BTreeMap<&'static str, u64>,
     /// The peak memory of `transactions` once it has also changed as much at once as it may, in bytes.
     pub(crate) changing: u64,
-    pub(crate) requests: Asked,
+    pub(crate) requests: Requests,
 }
 
-/// How often the database is asked for one request to a warm function.
+/// How many requests to the database one request to a warm function takes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Asked {
-    /// For a [`CREATE`], beside what is asked for quotas and metering.
+pub(crate) struct Requests {
+    /// Those for a [`CREATE`], without those for quotas and metering.
     pub(crate) create: f64,
-    /// For quotas and metering.
-    pub(crate) orders: f64,
+    /// Those for quotas and metering.
+    pub(crate) updates: f64,
 }
 
 /// What is measured.
@@ -84,7 +83,7 @@ fn subject<'a>(function: &'static str, event: &'a [u8], expected: &'static str) 
 /// Measures everything.
 pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured, Error> {
     let stage = Stage::open(programs).await?;
-    let events = Events::new(&stage.token()?)?;
+    let events = Events::new(&stage.token().await)?;
     let authorizer = subject("authorizer", &events.authorize, r#""usageIdentifierKey":"#);
     let records = subject("records", &events.get, OK);
     let unmetered = subject(UNMETERED, &events.get, OK);
@@ -119,7 +118,7 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
         let times = times(&runtime, rounds.invocations, create).await?;
         warm.entry(create.what).or_default().push(median(times));
         runtime.close().await;
-        database.close();
+        drop(database);
         for Subject { what, function, event, expected } in [get_item, records, authorizer] {
             let runtime = stage.runtime().await?;
             cold.entry(what).or_default().push(runtime.cold(function, event.next(), expected).await?);
@@ -147,19 +146,19 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
     Ok(measured)
 }
 
-/// Counts what one process of a busy tenant asks the database for.
-async fn requests(stage: &Stage, read: Subject<'_>, create: Subject<'_>) -> Result<Asked, Error> {
+/// Counts the requests to the database of one process of a busy tenant.
+async fn requests(stage: &Stage, read: Subject<'_>, create: Subject<'_>) -> Result<Requests, Error> {
     let (runtime, proxy) = stage.counted_runtime().await?;
     times(&runtime, 1, create).await?;
     proxy.take();
     times(&runtime, COUNTED_CREATES, create).await?;
-    let Requests { work, orders: _ } = proxy.take();
+    let work = proxy.take().len();
+    proxy.take_updates();
     times(&runtime, COUNTED, read).await?;
-    let Requests { orders, work: _ } = proxy.take();
+    let updates = proxy.take_updates().len();
     runtime.close().await;
-    proxy.close();
-    let ratio = |requests: u32, of: u32| f64::from(requests) / f64::from(of);
-    Ok(Asked { create: ratio(work, COUNTED_CREATES), orders: ratio(orders, COUNTED) })
+    let ratio = |requests: usize, of: u32| u32::try_from(requests).map(|requests| f64::from(requests) / f64::from(of));
+    Ok(Requests { create: ratio(work, COUNTED_CREATES)?, updates: ratio(updates, COUNTED)? })
 }
 
 /// Writes what is read later, and makes functions take as much memory as they may need.

@@ -1,4 +1,4 @@
-//! What the functions run on: a database, `local` for the issuer, and Runtime APIs with a clock.
+//! The backends of the functions: a database, `local` for the issuer, and Runtime APIs with a clock.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,23 +9,24 @@ use local::binaries::Binaries;
 use local::management;
 use local::runtime::{Functions, Invoke as _, LogFormat, RuntimeOptions, default_environments};
 use local::template::{Function, Table, Template};
-use local::{Local, Options};
+use testkit::Api;
+use testkit::dynamodb::DynamoDb;
+use testkit::engine::Engine;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::Error;
 use crate::binaries::{FUNCTIONS, Programs, UNMETERED};
 use crate::clock::Clock;
-use crate::database::{Database, Proxy};
 
-/// What is measured beside functions of the template, each with the one whose settings it has.
+/// The binaries that are measured beside the functions of the template, each with the function whose settings it has.
 const OTHERS: [(&str, &str); 3] = [("echo", "authorizer"), ("get_item", "records"), (UNMETERED, "records")];
 
-/// Everything but the functions.
+/// Everything that the functions need.
 pub(crate) struct Stage {
     tables: Vec<Table>,
-    database: Database,
-    local: Local,
+    database: Engine,
+    api: Api,
     functions: Vec<(Function, PathBuf)>,
 }
 
@@ -35,11 +36,14 @@ impl Stage {
         let template = Programs::template();
         let binaries = Binaries::Directory(programs.directory().to_owned());
         let tables = Template::read(&template, &BTreeMap::new())?.tables;
-        let database = Database::open(&tables).await?;
-        let dynamodb_endpoint = Some(database.endpoint.clone());
-        let local = Options { binaries, dynamodb_endpoint, quiet: true, ..Options::new(&template) };
-        let local = Local::start(local).await?;
-        let mut functions = Template::read(&template, &local::overrides(BTreeMap::new(), local.issuer()))?.functions;
+        let database = Engine::start(&tables).await;
+        let api = Api::start_with(|options| {
+            options.binaries = binaries;
+            options.dynamodb_endpoint = Some(database.endpoint.clone());
+        });
+        let api = api.await;
+        let overrides = local::overrides(BTreeMap::new(), api.local.issuer());
+        let mut functions = Template::read(&template, &overrides)?.functions;
         functions.retain(|function| FUNCTIONS.contains(&function.name.as_str()));
         for (name, like) in OTHERS {
             let like = functions.iter().find(|function| function.name == like);
@@ -50,29 +54,28 @@ impl Stage {
             let program = programs.path(&function.name);
             (function, program)
         });
-        Ok(Self { functions: functions.collect(), local, database, tables })
+        Ok(Self { functions: functions.collect(), api, database, tables })
     }
 
-    /// A demo tenant's token.
-    pub(crate) fn token(&self) -> Result<String, Error> {
-        let token = self.local.issuer().token(local::seed::DEMO[0].name, None, None, None);
-        Ok(token.map_err(|error| format!("no token: {error:?}"))?.access_token)
+    /// Requests a demo tenant's token.
+    pub(crate) async fn token(&self) -> String {
+        self.api.token(local::seed::DEMO[0].name, &[]).await
     }
 
-    /// A Runtime API of its own, whose functions have not started yet.
+    /// Starts a Runtime API of its own, whose functions have not started yet.
     pub(crate) async fn runtime(&self) -> Result<Runtime, Error> {
         self.runtime_on(&self.database.endpoint).await
     }
 
     /// The same on a database of its own, which is empty.
-    pub(crate) async fn fresh_runtime(&self) -> Result<(Runtime, Database), Error> {
-        let database = Database::open(&self.tables).await?;
+    pub(crate) async fn fresh_runtime(&self) -> Result<(Runtime, Engine), Error> {
+        let database = Engine::start(&self.tables).await;
         Ok((self.runtime_on(&database.endpoint).await?, database))
     }
 
-    /// The same on the database of all, and the proxy that counts what its functions ask the database for.
-    pub(crate) async fn counted_runtime(&self) -> Result<(Runtime, Proxy), Error> {
-        let proxy = Proxy::open(&self.database.endpoint).await?;
+    /// The same on the shared database, behind a proxy that counts requests. Nobody is timed through the proxy.
+    pub(crate) async fn counted_runtime(&self) -> Result<(Runtime, DynamoDb), Error> {
+        let proxy = DynamoDb::before(&self.database.endpoint).await;
         Ok((self.runtime_on(&proxy.endpoint).await?, proxy))
     }
 
@@ -101,8 +104,7 @@ impl Stage {
 
     /// Ends everything.
     pub(crate) async fn close(self) {
-        self.local.shutdown().await;
-        self.database.close();
+        self.api.shutdown().await;
     }
 }
 

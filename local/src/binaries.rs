@@ -73,7 +73,7 @@ impl Binaries {
     }
 }
 
-/// Builds the binaries of the default members. Cargo says on standard error how far it is, also inside of a test, which
+/// Builds the binaries of the workspace. Cargo says on standard error how far it is, also inside of a test, which
 /// captures what it prints itself, but not this: it can take minutes, and must not look like a program that hangs.
 async fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
     let executable = std::env::current_exe().map_err(BinariesError::Cargo)?;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do: by a panic")]
 
 mod admin;
+mod bench;
 mod capacity;
 mod claims;
 mod cli;
