@@ -1,5 +1,5 @@
-//! What a function starts with: its configuration, AWS clients, the log, the capacity counter, and the end of its
-//! execution environment.
+//! What every function needs before its first event: configuration, AWS clients, the log, the counter of capacity units, and
+//! the shutdown of its execution environment.
 
 pub mod aws;
 pub mod capacity;

@@ -1,7 +1,8 @@
 //! AWS clients, built once in the init phase.
 //!
-//! Not by `aws-config`: Lambda gives the region and the credentials in the environment and replaces the environment
-//! before they expire. The chain of other sources (profiles, SSO, STS, IMDS) would be linked, and asked, for nothing.
+//! They are built without `aws-config`: Lambda passes the region and the credentials in environment variables, and replaces the
+//! execution environment before the credentials expire. The chain of other sources (profiles, SSO, STS, IMDS) would be linked
+//! and queried for nothing.
 
 mod connector;
 mod failure;
@@ -24,15 +25,16 @@ pub use failure::describe;
 pub(crate) use failure::never_connected;
 use meter::Meter;
 
-/// How long a connection may take.
+/// The timeout of a new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long one try of a request may take. `DynamoDB` answers in milliseconds; a try that takes this long is lost.
+/// The timeout of one attempt of a request. `DynamoDB` responds in milliseconds, so an attempt that takes this long is lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1200);
-/// How long a read with its retries may take: less than a request may take (`http::serve`).
+/// The timeout of a read with its retries, which is less than that of a request (`http::serve`).
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+/// The most attempts of a read.
 const MAX_ATTEMPTS: u32 = 4;
 
-/// The credentials of the environment.
+/// Returns the credentials in the environment variables.
 #[must_use]
 pub fn credentials(config: &AwsConfig) -> SharedCredentialsProvider {
     let AwsConfig { access_key_id, secret_access_key, session_token, .. } = config;
@@ -45,16 +47,16 @@ pub fn credentials(config: &AwsConfig) -> SharedCredentialsProvider {
     ))
 }
 
-/// A client for `DynamoDB`, on a shared connector.
+/// Builds a client for `DynamoDB` on a shared connector.
 #[must_use]
 pub fn dynamodb(config: &AwsConfig, connector: SharedHttpConnector) -> Client {
     let mut builder = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(config.region.clone()))
         .credentials_provider(credentials(config))
-        // The credentials are at hand: there is nothing to cache or to load.
+        // The credentials are static, so there is nothing to load or to cache.
         .identity_cache(IdentityCache::no_cache())
-        // For reads: the store sends writes by a client without it.
+        // The retries are for reads. The store sends writes by a client without retries.
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(MAX_ATTEMPTS)

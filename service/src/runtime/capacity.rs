@@ -1,4 +1,4 @@
-//! Counts what a piece of work takes of the table.
+//! The counter of the capacity units that a piece of work consumes.
 
 use std::cell::Cell;
 
@@ -7,40 +7,40 @@ use tokio::task_local;
 use crate::domain::units::Units;
 
 task_local! {
-    /// What the work took until now. Local to the task, and not handed down from call to call: a store's operation and
-    /// its caller need not know that somebody counts.
-    static TAKEN: Cell<Units>;
+    /// The units that the work has consumed so far. They are local to the task and not passed from call to call, so that
+    /// neither an operation of the store nor its caller has to take part in the counting.
+    static CONSUMED: Cell<Units>;
 }
 
-/// Does the work, and says which units its requests took, as far as their answers say.
+/// Runs the work, and returns its output with the units that its requests consumed, according to their responses.
 ///
-/// Answers that never came say nothing, nor do errors: a failed condition costs as much as the write, and a cancelled
-/// transaction as well, but `DynamoDB` gives no figure with them. So this is the least that was taken.
+/// Lost responses are not counted, and neither are errors: a failed condition costs as much as the write, and so does a
+/// cancelled transaction, but `DynamoDB` returns no figure with them. So the units are a lower bound.
 ///
 /// Work that is spawned as a task of its own is not counted.
 pub async fn measured<T>(work: impl Future<Output = T>) -> (T, Units) {
-    // Requests of the SDK are large futures, and each layer around one would hold it twice.
+    // The future is on the heap, because the SDK's futures are large, and each layer around one would hold it twice.
     let work = Box::pin(work);
-    TAKEN
+    CONSUMED
         .scope(Cell::default(), async {
             let output = work.await;
-            (output, TAKEN.with(Cell::get))
+            (output, CONSUMED.with(Cell::get))
         })
         .await
 }
 
-/// Whether anybody counts.
+/// Returns whether the current task runs inside [`measured`].
 pub(crate) fn is_measured() -> bool {
-    TAKEN.try_with(|_| ()).is_ok()
+    CONSUMED.try_with(|_| ()).is_ok()
 }
 
-/// Counts what a request took.
+/// Adds the units of a request.
 pub(crate) fn add(more: Units) {
-    // Without a scope there is nobody who wants to know.
-    let _unmeasured = TAKEN.try_with(|taken| {
-        let mut units = taken.get();
+    // Outside of `measured` the units are not needed.
+    let _unmeasured = CONSUMED.try_with(|consumed| {
+        let mut units = consumed.get();
         units += more;
-        taken.set(units);
+        consumed.set(units);
     });
 }
 
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_is_given_up_has_taken_what_it_took() {
+    async fn units_of_cancelled_work_are_counted() {
         let endless = async {
             add(READ);
             std::future::pending::<()>().await;

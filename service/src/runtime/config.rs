@@ -5,18 +5,18 @@ use std::env;
 use crate::domain::issuer::{Issuers, IssuersError, PlainHttp};
 use crate::domain::quota::{Quotas, WhenUnavailable};
 
-/// What every function is told.
+/// The configuration of every function.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `TABLE_NAME`: the table.
+    /// `TABLE_NAME`: the name of the DynamoDB table.
     pub table: String,
-    /// `CORS_ALLOWED_ORIGIN`: the origin that browsers may let read answers, or `*`. Empty or absent: none.
+    /// `CORS_ALLOWED_ORIGIN`: the origin whose scripts may read responses in a browser, or `*`. Empty or absent: none.
     pub cors_allowed_origin: Option<String>,
-    /// Where and as whom AWS is called.
+    /// The region, the credentials and the endpoints of AWS.
     pub aws: AwsConfig,
 }
 
-/// The variables that Lambda sets for every function.
+/// The environment variables that Lambda sets for every function.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 #[derive(Clone)]
 pub struct AwsConfig {
@@ -26,13 +26,13 @@ pub struct AwsConfig {
     pub access_key_id: String,
     /// `AWS_SECRET_ACCESS_KEY`.
     pub secret_access_key: String,
-    /// `AWS_SESSION_TOKEN`; always set on Lambda.
+    /// `AWS_SESSION_TOKEN`, which is always set on Lambda.
     pub session_token: Option<String>,
-    /// `AWS_ENDPOINT_URL_DYNAMODB`: another endpoint of `DynamoDB`, for example a local one. Empty or absent: the
-    /// region's.
+    /// `AWS_ENDPOINT_URL_DYNAMODB`: another endpoint of `DynamoDB`, for example a local one. Empty or absent: that of the
+    /// region.
     pub dynamodb_endpoint: Option<String>,
     /// `AWS_ENDPOINT_URL_API_GATEWAY`: another endpoint of API Gateway's management API, for example a local one. Empty
-    /// or absent: the region's.
+    /// or absent: that of the region.
     pub api_gateway_endpoint: Option<String>,
     /// `AWS_SAM_LOCAL`, which `sam local` sets: the function runs in a container on a developer's machine, outside of any
     /// stack, but with the credentials of an AWS account.
@@ -63,13 +63,13 @@ impl std::fmt::Debug for AwsConfig {
     }
 }
 
-/// A variable that has to be set is not.
+/// A required environment variable is not set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {0} is not set")]
 pub struct MissingVariable(pub &'static str);
 
 impl Config {
-    /// Reads the environment.
+    /// Reads the environment variables.
     pub fn from_env() -> Result<Self, MissingVariable> {
         Ok(Self {
             table: required("TABLE_NAME")?,
@@ -87,30 +87,30 @@ impl Config {
     }
 }
 
-/// What a function is told that holds tenants to their quotas, and meters what they use.
+/// The configuration of a function that holds tenants to their quotas and meters their usage.
 #[derive(Debug, Clone)]
 pub struct MeterConfig {
-    /// `QUOTAS`: the plans' monthly quotas in requests, as a JSON object by plan.
+    /// `QUOTAS`: the plans' monthly quotas in requests, as a JSON object with a member for each plan.
     pub quotas: Quotas,
-    /// `QUOTA_WHEN_UNAVAILABLE`: what becomes of a request for which no unit can be had.
+    /// `QUOTA_WHEN_UNAVAILABLE`: whether requests are served while no unit can be leased, `refuse` or `allow`.
     pub when_unavailable: WhenUnavailable,
     /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in MB.
     pub memory_mb: u64,
 }
 
-/// A function cannot start with its environment.
+/// The reason why a function cannot start with its environment variables.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A variable is missing.
+    /// A required environment variable is not set.
     #[error(transparent)]
     Missing(#[from] MissingVariable),
-    /// A variable is not of its form.
+    /// An environment variable has an invalid value.
     #[error("the environment variable {0} has an invalid value")]
     Invalid(&'static str),
 }
 
 impl MeterConfig {
-    /// Reads the environment.
+    /// Reads the environment variables.
     pub fn from_env() -> Result<Self, ConfigError> {
         const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
         Ok(Self {
@@ -121,7 +121,7 @@ impl MeterConfig {
     }
 }
 
-/// `QUOTA_WHEN_UNAVAILABLE`.
+/// Reads `QUOTA_WHEN_UNAVAILABLE`, which is `refuse` or `allow`.
 pub fn when_unavailable() -> Result<WhenUnavailable, ConfigError> {
     const WHEN_UNAVAILABLE: &str = "QUOTA_WHEN_UNAVAILABLE";
     match required(WHEN_UNAVAILABLE)?.as_str() {
@@ -131,26 +131,26 @@ pub fn when_unavailable() -> Result<WhenUnavailable, ConfigError> {
     }
 }
 
-/// `QUOTAS`, for who shows them and for who holds to them.
+/// Reads `QUOTAS`, a JSON object with each plan's monthly quota in requests.
 pub fn quotas() -> Result<Quotas, ConfigError> {
     const QUOTAS: &str = "QUOTAS";
     serde_json::from_str(&required(QUOTAS)?).map_err(|_| ConfigError::Invalid(QUOTAS))
 }
 
-/// The issuers of the stack, and whether one may be asked for its keys over plain HTTP.
+/// The issuers of the stack, and whether JWKS keys may be fetched over plain HTTP.
 #[derive(Debug, Clone)]
 pub struct IssuersConfig {
-    /// `ISSUERS`, those of the operator's choice, and `USER_POOL_ISSUERS`, the stack's user pool.
+    /// `ISSUERS`, which the operator configures, and `USER_POOL_ISSUERS`, the stack's user pool.
     pub issuers: Issuers,
-    /// `AWS_SAM_LOCAL`: whether the function runs on a developer's machine. SAM CLI says `true` in its containers, and
-    /// `local` to its processes; Lambda does not.
+    /// `AWS_SAM_LOCAL`: whether the function runs on a developer's machine. SAM CLI sets it to `true` in its containers, and
+    /// `local` in its processes. Lambda does not set it.
     pub plain_http: PlainHttp,
 }
 
-/// The issuers cannot be read.
+/// The reason why the issuers cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuersConfigError {
-    /// A variable is missing.
+    /// A required environment variable is not set.
     #[error(transparent)]
     Missing(#[from] MissingVariable),
     /// An issuer cannot be trusted.
@@ -159,7 +159,7 @@ pub enum IssuersConfigError {
 }
 
 impl IssuersConfig {
-    /// Reads the environment.
+    /// Reads the environment variables.
     pub fn from_env() -> Result<Self, IssuersConfigError> {
         let is_development = optional("AWS_SAM_LOCAL").as_deref() == Some("true");
         let plain_http = if is_development { PlainHttp::ThisMachine } else { PlainHttp::Never };
@@ -168,12 +168,12 @@ impl IssuersConfig {
     }
 }
 
-/// A variable that has to be there and not be empty.
+/// Reads an environment variable that has to be set and not be empty.
 pub fn required(name: &'static str) -> Result<String, MissingVariable> {
     optional(name).ok_or(MissingVariable(name))
 }
 
-/// A variable that may be absent, or empty, which is the same.
+/// Reads an environment variable that may be absent. An empty one counts as absent.
 #[must_use]
 pub fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

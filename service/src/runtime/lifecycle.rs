@@ -1,11 +1,11 @@
-//! The end of an environment, of which Lambda tells by a `SIGTERM`.
+//! The shutdown of an execution environment, which Lambda announces with a `SIGTERM`.
 //!
-//! Lambda sends it to functions with a registered extension only, and kills them 500 ms later; without one it kills them
-//! at once. So this registers an internal extension that wants no events.
+//! Lambda sends the signal only to functions with a registered extension, and kills them 500 ms later. Without an extension it
+//! kills them at once. So this module registers an internal extension that subscribes to no events.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 //!
-//! `lambda_runtime` has the same as its feature `graceful-shutdown`, but panics where it cannot register, writes lines to
-//! the log that are no JSON, and brings `lambda-extension` with a server for telemetry.
+//! The feature `graceful-shutdown` of `lambda_runtime` does the same, but it panics if it cannot register, writes log lines
+//! that are not JSON, and adds `lambda-extension` with a server for telemetry.
 
 use std::process::exit;
 
@@ -17,26 +17,27 @@ use tracing::warn;
 
 const REGISTER: &str = "/2020-01-01/extension/register";
 const NEXT: &str = "/2020-01-01/extension/event/next";
-/// Unique among the function's extensions.
+/// The name of the extension, which has to be unique among the function's extensions.
 const NAME: &str = "tenantry-last-words";
 const NAME_HEADER: &str = "lambda-extension-name";
 const IDENTIFIER: &str = "lambda-extension-identifier";
 
-/// Runs `last_words` when Lambda ends the environment. To be called in the init phase, before the first event is asked
-/// for. Where it cannot be arranged, the environment ends without: that costs what a crash costs.
+/// Runs `last_words` when Lambda shuts the execution environment down. It has to be called in the init phase, before the first
+/// event is requested. If the registration fails, the execution environment ends without `last_words`, with the consequences
+/// of a crash.
 pub async fn on_shutdown<F>(last_words: impl FnOnce() -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     match signal(SignalKind::terminate()) {
         Ok(terminate) => tokio::spawn(end(terminate, last_words)),
-        Err(cause) => return warn!(%cause, "the environment will not hear of its end"),
+        Err(cause) => return warn!(%cause, "the signal that ends the execution environment cannot be received"),
     };
     match register().await {
         Ok(waiting) => {
             tokio::spawn(waiting);
         }
-        Err(cause) => warn!(%cause, "the environment will not be told of its end"),
+        Err(cause) => warn!(%cause, "the execution environment will be ended without a signal"),
     }
 }
 
@@ -46,7 +47,8 @@ async fn end<F: Future<Output = ()>>(mut terminate: Signal, last_words: impl FnO
     exit(0);
 }
 
-/// Registers the extension, and gives what it waits for. Lambda's init phase ends when everybody waits.
+/// Registers the extension, and returns its request for the next event. Lambda's init phase ends when the function and all
+/// extensions have made that request.
 async fn register() -> Result<impl Future<Output = ()> + Send + 'static, BoxError> {
     let client = Client::builder().build()?;
     let request = build_request()
@@ -55,13 +57,13 @@ async fn register() -> Result<impl Future<Output = ()> + Send + 'static, BoxErro
         .header(NAME_HEADER, NAME)
         .header("content-type", "application/json")
         .body(Body::from(r#"{"events":[]}"#))?;
-    let answer = client.call(request).await?;
-    let identifier = answer.headers().get(IDENTIFIER).cloned();
-    let identifier = identifier.ok_or_else(|| format!("the extension is not registered: {}", answer.status()))?;
+    let response = client.call(request).await?;
+    let identifier = response.headers().get(IDENTIFIER).cloned();
+    let identifier = identifier.ok_or_else(|| format!("the extension is not registered: {}", response.status()))?;
     let waiting: Request<Body> =
         build_request().method(Method::GET).uri(NEXT).header(IDENTIFIER, identifier).body(Body::empty())?;
     Ok(async move {
-        // There is no event to come.
+        // The request stays pending, because the extension gets no events.
         let _ended = client.call(waiting).await;
     })
 }

@@ -1,7 +1,7 @@
-//! The line that each event leaves on standard output: its log, and its metrics.
+//! The line that each event writes to standard output: its log entry, and its metrics.
 //!
-//! In Lambda's JSON format the line is an embedded metric format document, of which CloudWatch makes metrics. In the text
-//! format, which `local` sets, it is one for people. `docs/reference/operations.md` describes its members.
+//! In Lambda's JSON format the line is a document in the embedded metric format, from which CloudWatch extracts metrics. In the
+//! text format, which `local` sets, the line is for people. `docs/reference/operations.md` describes its members.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 mod lines;
@@ -21,10 +21,10 @@ use crate::domain::units::Units;
 use crate::domain::usage::Usage;
 use crate::runtime::config::optional;
 
-/// The namespace of a function that is not told another.
+/// The default namespace of the metrics.
 const NAMESPACE: &str = "Tenantry";
 
-/// Enough for a line without a long cause.
+/// The initial capacity of a line's buffer, which is enough for a line without a long cause.
 const LINE_BYTES: usize = 1024;
 
 static LOG: OnceLock<Log> = OnceLock::new();
@@ -32,30 +32,30 @@ static LOG: OnceLock<Log> = OnceLock::new();
 #[derive(Debug)]
 struct Log {
     function: &'static str,
-    /// The metric directives, which are the same in every line. None in the text format.
+    /// The metric directives, which are the same in every line. They are `None` in the text format.
     directives: Option<Box<RawValue>>,
-    /// Whether no event came yet.
+    /// Whether there was no event yet.
     cold: AtomicBool,
 }
 
-/// What an event took, whatever became of it.
+/// The measurements of an event, whatever its outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
-    /// The status of its answer; for what is not HTTP, the one that says the same.
+    /// The status of the response. An event that is not an HTTP request gets the HTTP status of the same meaning.
     pub status: u16,
-    /// Of the table.
+    /// The capacity units that its requests to the table consumed.
     pub units: Units,
-    /// From the event to the answer.
+    /// The time from the event to the response.
     pub elapsed: Duration,
-    /// The bytes of the request's body.
+    /// The size of the request's body, in bytes.
     pub bytes_in: usize,
-    /// The bytes of the answer's body.
+    /// The size of the response's body, in bytes.
     pub bytes_out: usize,
 }
 
 impl Measured {
-    /// The same as a tenant's usage, in a function of so much memory. A millisecond that has begun counts, as on
-    /// Lambda's bill.
+    /// Converts the measurements to a tenant's usage, in a function with this memory in MB. The time is rounded up to a
+    /// millisecond, as on Lambda's bill.
     #[must_use]
     pub fn usage(&self, memory_mb: u64) -> Usage {
         let Self { status, units, elapsed, bytes_in, bytes_out } = *self;
@@ -72,30 +72,33 @@ impl Measured {
     }
 }
 
-/// What is said of an event. Never a token, a claim that was not checked, or a body.
+/// The contents of an event's log entry. They never include a token, an unverified claim or a body.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Entry<'a> {
-    /// Method and route as the contract writes them, or the name of an event that has none. One of few: each costs
-    /// metrics of its own.
+    /// The method and the route as the contract writes them, or the name of an event that has none. It must be low-cardinality:
+    /// every value becomes a CloudWatch metric.
     pub route: &'a str,
     /// API Gateway's id of the request.
     pub request_id: Option<&'a str>,
-    /// For whom.
+    /// The tenant's id.
     pub tenant: Option<&'a str>,
-    /// On which plan.
+    /// The tenant's plan.
     pub plan: Option<&'a str>,
-    /// The issuer of a token that was judged.
+    /// The issuer of the token that was verified.
     pub issuer: Option<&'a str>,
-    /// The scopes that a token got.
+    /// The scopes that were granted to the token.
     pub scopes: Option<&'a str>,
-    /// The code of the problem that was answered.
+    /// The code of the problem in the response.
     pub code: Option<&'a str>,
-    /// What only the log sees of it.
+    /// The cause of the problem, which only the log has.
     pub cause: Option<&'a str>,
 }
 
-/// Starts logging, before anything else: `function` is the package's name. How is in Lambda's own variables
-/// `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`; `METRICS_NAMESPACE` is the namespace of the metrics.
+/// Starts logging, before anything else. `function` is the package's name.
+///
+/// The format and the level are in Lambda's own environment variables `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`, and
+/// the namespace of the metrics is in `METRICS_NAMESPACE`.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html>
 pub fn init(function: &'static str) {
     let json = optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
     lines::init(function, json, optional("AWS_LAMBDA_LOG_LEVEL").as_deref());
@@ -105,7 +108,7 @@ pub fn init(function: &'static str) {
     let _first = LOG.set(Log { function, directives, cold: AtomicBool::new(true) });
 }
 
-/// Writes an event's line. Nothing, where logging was not started.
+/// Writes an event's line, if logging was started.
 pub fn write(entry: &Entry<'_>, measured: &Measured) {
     let Some(log) = LOG.get() else { return };
     let cold = log.cold.swap(false, Ordering::Relaxed);
@@ -114,7 +117,7 @@ pub fn write(entry: &Entry<'_>, measured: &Measured) {
             let mut line = Vec::with_capacity(LINE_BYTES);
             if serde_json::to_writer(&mut line, &Line::of(log.function, directives, cold, entry, measured)).is_ok() {
                 line.push(b'\n');
-                // Where there is nobody to read, there is nobody to tell.
+                // If standard output cannot be written to, the error cannot be reported either.
                 let _unread = std::io::stdout().lock().write_all(&line);
             }
         }
@@ -122,8 +125,8 @@ pub fn write(entry: &Entry<'_>, measured: &Measured) {
     }
 }
 
-/// What CloudWatch is to make metrics of. A dimension multiplies their number, and their price: so those of a tenant are
-/// members of the line, which Logs Insights finds, and never dimensions.
+/// Returns the directives by which CloudWatch extracts metrics. A dimension multiplies the number of metrics, and their price.
+/// So a tenant's attributes are members of the line, which Logs Insights finds, and never dimensions.
 fn directives(namespace: &str) -> Option<Box<RawValue>> {
     let directives = json!([
         {
@@ -144,13 +147,14 @@ fn directives(namespace: &str) -> Option<Box<RawValue>> {
     to_raw_value(&directives).ok()
 }
 
-/// A line as CloudWatch reads it. What a directive names begins with a capital, as CloudWatch's own metrics do.
+/// A line in the embedded metric format. The members that a directive names begin with a capital letter, like CloudWatch's own
+/// metrics.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
     #[serde(rename = "_aws")]
     metadata: Metadata<'a>,
-    /// Without it, Lambda takes every line for `INFO`.
+    /// The time at which the line is written. Without it, Lambda treats every line as `INFO`.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>
     timestamp: Timestamp,
     level: Level,
@@ -195,7 +199,7 @@ struct Metadata<'a> {
     directives: &'a RawValue,
 }
 
-/// As Lambda filters by it.
+/// The level of a line, by which Lambda filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 enum Level {
@@ -205,7 +209,8 @@ enum Level {
 }
 
 impl Level {
-    /// A defect is an error. What does not answer is a warning, and what the caller did wrong is neither.
+    /// Returns the level of a status. A defect is an error, an unavailable service is a warning, and a client's mistake is
+    /// neither.
     fn of(status: u16) -> Self {
         match status {
             500 => Self::Error,
@@ -255,11 +260,11 @@ fn class(status: u16) -> &'static str {
 }
 
 fn milliseconds(elapsed: Duration) -> f64 {
-    // To the microsecond: more digits say nothing, and are paid for.
+    // The value is rounded to the microsecond: further digits carry no information, and the log is billed by its size.
     (elapsed.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// For people.
+/// Writes a line for people.
 fn write_text(entry: &Entry<'_>, measured: &Measured, cold: bool) {
     let Entry { route, request_id, tenant, plan: _, issuer, scopes, code, cause } = *entry;
     let Measured { status, units: Units { read, write }, elapsed, bytes_in: _, bytes_out: _ } = *measured;
@@ -290,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_what_happened_and_nothing_that_did_not() {
+    fn a_line_has_no_members_without_a_value() {
         let mut line = line(&Entry { route: "GET /health", tenant: Some("t"), ..Entry::default() }, 200);
         let moment = line["_aws"]["Timestamp"].as_i64().unwrap();
         assert_eq!(line["timestamp"], serde_json::to_value(Timestamp::from_millis(moment)).unwrap());
@@ -305,9 +310,9 @@ mod tests {
         assert_eq!(line, expected);
     }
 
-    /// Each value of a dimension is a metric of its own, which is paid for by the month.
+    /// Each value of a dimension is a metric of its own, which is billed by the month.
     #[test]
-    fn no_dimension_tells_tenants_or_requests_apart() {
+    fn no_dimension_distinguishes_tenants_or_requests() {
         let entry = Entry {
             route: "GET /health",
             request_id: Some("r"),

@@ -10,13 +10,13 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConn
 
 use super::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT};
 
-/// How long a connection may be idle and still be used. `DynamoDB` closes one after about 60 seconds, by users' reports
-/// (<https://github.com/aws/aws-sdk-java/issues/1365>), and an execution environment that Lambda has frozen meanwhile finds
-/// out only when it sends the next request. A write that is lost in this way could not be repeated (`store::attempts`), so
-/// such a connection is not used at all. By default they are kept for 90 seconds.
+/// The time after which an idle connection is not used any more. According to users, `DynamoDB` closes a connection after about
+/// 60 seconds (<https://github.com/aws/aws-sdk-java/issues/1365>), and an execution environment that Lambda has frozen
+/// meanwhile notices only when it sends the next request. A write that is lost in this way could not be retried
+/// (`store::table::attempts`), so such a connection is not used at all. The default is 90 seconds.
 const MOST_IDLE: Duration = Duration::from_secs(30);
 
-/// The connector of a function. To be made once.
+/// Builds the connector of a function, once in the init phase.
 #[must_use]
 pub fn connector() -> SharedHttpConnector {
     let settings =

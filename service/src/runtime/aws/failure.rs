@@ -1,4 +1,4 @@
-//! Failed requests, as a log may tell of them.
+//! Descriptions of failed requests that are safe to log.
 
 use std::error::Error;
 use std::iter::successors;
@@ -6,10 +6,10 @@ use std::iter::successors;
 use aws_sdk_dynamodb::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use hyper_util::client::legacy;
 
-/// What the log may say of a failed request: the service's code, message and request id, or how the connection failed.
+/// Describes a failed request for the log: the service's code, message and request id, or how the connection failed.
 ///
-/// The SDK's own texts have the response in them: its body, and the items of a cancelled transaction. Those are a tenant's
-/// data, or secrets, and must not reach a log.
+/// The SDK's own texts contain the response: its body, and the items of a cancelled transaction. Those are a tenant's data, or
+/// secrets, and must not reach a log.
 pub fn describe<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
     let id = error.raw_response().and_then(|raw| raw.headers().get("x-amzn-requestid")).unwrap_or("none");
     match error {
@@ -34,12 +34,12 @@ pub fn describe<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
     }
 }
 
-/// Whether a request failed before there was a connection to send it on: then the service knows nothing of it.
+/// Returns whether a request failed before there was a connection, so that it certainly did not reach the service.
 pub(crate) fn never_connected(error: &ConnectorError) -> bool {
     causes(error).filter_map(|error| error.downcast_ref::<legacy::Error>()).any(legacy::Error::is_connect)
 }
 
-/// An error and what caused it, from the outside in.
+/// Returns an error and its causes, outermost first.
 fn causes(error: &ConnectorError) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let outermost: &(dyn Error + 'static) = error;
     successors(Some(outermost), |error| (*error).source())

@@ -1,4 +1,5 @@
-//! Has `DynamoDB` say what each request takes, and counts it for whoever measures (`capacity`).
+//! An interceptor that requests the consumed capacity units with each request to `DynamoDB`, and adds them to the count of
+//! `capacity`.
 
 use aws_sdk_dynamodb::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextMut,
@@ -20,7 +21,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{Input, Output};
 use crate::domain::units::Units;
 use crate::runtime::capacity::{add, is_measured};
 
-/// On the client, so that no operation can be forgotten.
+/// The interceptor. It belongs to the client, so no operation can be forgotten.
 #[derive(Debug)]
 pub(super) struct Meter;
 
@@ -36,7 +37,7 @@ impl Intercept for Meter {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if is_measured() {
-            ask(context.input_mut());
+            request_capacity(context.input_mut());
         }
         Ok(())
     }
@@ -62,7 +63,8 @@ fn writes(capacity: &ConsumedCapacity) -> Units {
     Units { read: 0.0, write: capacity.capacity_units.unwrap_or_default() }
 }
 
-/// A transaction that was sent again with its token, and had been done, is answered by a read.
+/// Returns the units of a transaction. For one that is retried with the same token and was already done, `DynamoDB` only reads,
+/// and the response has read capacity units.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 fn transaction(capacity: &ConsumedCapacity) -> Units {
     match capacity.read_capacity_units {
@@ -71,10 +73,11 @@ fn transaction(capacity: &ConsumedCapacity) -> Units {
     }
 }
 
-/// The operations that the store uses, or may come to use, with what their units are of.
+/// Defines `request_capacity` and `count` for the operations that the store uses, or may come to use, each with the function
+/// that converts its units.
 macro_rules! metered {
     ($($input:ident, $output:ident => $units:ident,)*) => {
-        fn ask(input: &mut Input) {
+        fn request_capacity(input: &mut Input) {
             $(if let Some(input) = input.downcast_mut::<$input>() {
                 input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
             })*
@@ -82,7 +85,7 @@ macro_rules! metered {
 
         fn count(output: &Output) {
             $(if let Some(output) = output.downcast_ref::<$output>() {
-                // Of one or of a list.
+                // The consumed capacity is an option or a list.
                 output.consumed_capacity().into_iter().map($units).for_each(add);
             })*
         }

@@ -1,9 +1,9 @@
-//! The lines beside those of `log::write`: which are written, and how.
+//! The log lines other than those of `log::write`: which are written, and in which format.
 //!
-//! Below `INFO`, the libraries under a function write what passes through them: the runtime the whole event with its
-//! token and body, the SDK the headers and signatures of its requests. No setting may put these into a log. So only the
-//! project's own crates follow the level, and every other one, known today or not, stops at `INFO`. The subscriber that
-//! `lambda_runtime` brings would not do that, and takes directives from `RUST_LOG`.
+//! Below `INFO`, libraries log the data that passes through them: `lambda_runtime` the whole event with its token and body, the
+//! SDK the headers and signatures of its requests. No setting may put these into a log. So only the project's own crates follow
+//! the configured level, and every other one, known today or not, stops at `INFO`. The subscriber of `lambda_runtime` would not
+//! do that, and it takes directives from `RUST_LOG`.
 
 use lambda_http::tracing::Metadata;
 use lambda_http::tracing::subscriber::filter::{FilterFn, LevelFilter};
@@ -14,10 +14,10 @@ use lambda_http::tracing::subscriber::util::SubscriberInitExt;
 /// The crate that the functions share.
 const SHARED: &str = "service";
 
-/// Starts writing lines to standard output. `level` is one of Lambda's, and `INFO` where it is none.
+/// Starts writing lines to standard output. `level` is one of Lambda's levels. If it is absent or invalid, it is `INFO`.
 pub(super) fn init(function: &'static str, json: bool, level: Option<&str>) {
     let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
-    // Lambda adds the time, and the function is known by its log group.
+    // Lambda adds the time, and the log group identifies the function.
     let lines = fmt().with_max_level(level).with_target(false).without_time();
     // A second call changes nothing.
     let _first = if json {
@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    /// What is written at a level of the function `records`.
+    /// Returns the lines that the function `records` writes at a level.
     fn written(level: &str, work: impl FnOnce()) -> String {
         let (mut reader, writer) = pipe().unwrap();
         let level: LevelFilter = level.parse().unwrap();
