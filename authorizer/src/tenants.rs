@@ -1,4 +1,4 @@
-//! The tenants' rows, by tenant id and by tenant key.
+//! The tenants' rows, by tenant id and by opaque key.
 
 use service::domain::machine_token::Digest;
 use service::domain::tenant::{Tenant, TenantId};
@@ -24,7 +24,7 @@ impl Tenants {
         self.by_id.get(id, self.store.tenant_get(id)).await
     }
 
-    /// Returns the row of the tenant with this tenant key, or `None` if the tenant key does not exist or is expired.
+    /// Returns the row of the tenant with this opaque key, or `None` if the opaque key does not exist or is expired.
     pub(crate) async fn get_by_key(&self, digest: &Digest) -> Result<Option<Tenant>, Fault> {
         match self.by_key.get(digest, self.store.tenant_key_get(digest)).await? {
             Some((tenant, expiry)) if expiry.is_none_or(|expiry| !expiry.is_past(Timestamp::now())) => {

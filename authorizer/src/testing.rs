@@ -139,7 +139,7 @@ pub(crate) struct State {
     pub(crate) keys: Option<Vec<Value>>,
     /// The tenant's row. Without one, the tenant does not exist.
     pub(crate) tenant: Option<Value>,
-    /// The single tenants' issuers and the tenant keys, by partition key.
+    /// The single tenants' issuers and the opaque keys, by partition key.
     pub(crate) issuers: HashMap<String, Value>,
     /// The keys of single tenants' issuers, by JWKS URI.
     pub(crate) other_keys: HashMap<String, Vec<Value>>,

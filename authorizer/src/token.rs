@@ -47,7 +47,7 @@ pub(crate) struct Verified {
 pub(crate) enum Party {
     /// A tenant, or `None` if the claim is not a valid tenant id.
     Tenant(Option<TenantId>),
-    /// The tenant with the tenant key of this digest.
+    /// The tenant with the opaque key of this digest.
     TenantKey(Digest),
     /// The operator of the stack.
     Operator,

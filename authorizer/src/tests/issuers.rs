@@ -1,4 +1,4 @@
-//! Tests of tokens of single tenants' issuers, and of tenant keys.
+//! Tests of tokens of single tenants' issuers, and of opaque keys.
 
 use std::time::Duration;
 
@@ -202,7 +202,7 @@ async fn while_the_table_fails_the_token_is_not_rejected() {
     assert!(matches!(response, Err(AuthorizeError::Unavailable)), "{response:?}");
 }
 
-/// Adds a tenant key to the table.
+/// Adds an opaque key to the table.
 fn add_key(world: &World, tenant: &str, expires_at: Option<u64>) -> String {
     let key = service::domain::tenant_key::generate();
     let partition = format!("TENANTKEY#{}", service::domain::tenant_key::digest(&key).unwrap());
@@ -219,7 +219,7 @@ fn naming(key: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_tenant_key_identifies_the_tenant_if_the_issuer_uses_tenant_keys() {
+async fn an_opaque_key_identifies_the_tenant_if_the_issuer_uses_opaque_keys() {
     let world = healthy_world();
     let settings = json!({"tenantKeys": true});
     let old = add_key(&world, ACME, Some(super::now() + 60));
@@ -240,7 +240,7 @@ async fn a_tenant_key_identifies_the_tenant_if_the_issuer_uses_tenant_keys() {
 }
 
 #[tokio::test]
-async fn an_issuer_of_a_tenant_cannot_use_the_tenant_key_of_another() {
+async fn an_issuer_of_a_tenant_cannot_use_the_opaque_key_of_another() {
     let world = world_of(GLOBEX);
     add_issuer(&world, GLOBEX, OWN, &EC, &json!({"tenantClaim": "tenant", "tenantKeys": true}));
     let key = add_key(&world, ACME, None);
