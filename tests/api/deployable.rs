@@ -1,4 +1,5 @@
-//! CloudFormation can make the resources one after the other: none needs itself in the end, or another that may be missing.
+//! Tests that CloudFormation can create the resources in some order: none needs itself indirectly, or one that may be
+//! missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +10,14 @@ use crate::support::read;
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// Which resources each resource needs, as SAM expands them.
+/// The resources that each resource needs, as SAM expands them.
 fn graph() -> Graph {
     let template = yaml::parse(&read("template.yaml")).unwrap();
     let resources = template["Resources"].as_object().unwrap();
     let mut graph = Graph::new();
     for (name, resource) in resources {
         let mut resource = resource.clone();
-        // SAM puts a function's routes into the API, which needs the function then, and not the other way round.
+        // SAM moves a function's routes into the API, so the API needs the function, and not the other way round.
         if let Some(events) = resource["Properties"].as_object_mut().and_then(|properties| properties.remove("Events"))
         {
             for event in events.as_object().unwrap().values().filter(|event| event["Type"] == "Api") {
@@ -26,7 +27,7 @@ fn graph() -> Graph {
         }
         let mut mentioned = BTreeSet::new();
         mentions(&resource, &mut mentioned);
-        // `Function` and `FunctionRole` are made of one resource, `Api` and `Api.Stage` as well.
+        // SAM creates `Function` and `FunctionRole` from one resource, and likewise `Api` and `Api.Stage`.
         let known = mentioned.iter().filter_map(|text| {
             let text = text.split('.').next().unwrap_or_default();
             [text, text.strip_suffix("Role").unwrap_or(text)].into_iter().find(|one| resources.contains_key(*one))
@@ -36,7 +37,7 @@ fn graph() -> Graph {
     graph
 }
 
-/// What a value refers to, by `Ref`, `Fn::GetAtt`, `Fn::Sub` and `DependsOn`.
+/// Collects the names to which a value refers by `Ref`, `Fn::GetAtt`, `Fn::Sub` and `DependsOn`.
 fn mentions(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
@@ -59,7 +60,7 @@ fn mentions(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The resources that a resource needs, directly or through others.
+/// Collects the resources that a resource needs, directly or indirectly.
 fn needs<'a>(graph: &'a Graph, name: &str, found: &mut BTreeSet<&'a str>) {
     for other in graph.get(name).into_iter().flatten() {
         if found.insert(other) {

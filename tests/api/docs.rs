@@ -1,5 +1,5 @@
-//! The documentation: every relative link leads to a file, every anchor to a heading, and the page of the configuration
-//! lists all that there is to configure.
+//! Tests of the documentation: every relative link has a target file, every anchor has a heading, and the configuration
+//! page lists every parameter and environment variable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use local::template::yaml;
 
 use crate::support::{read, workspace};
 
-/// A Markdown file without its blocks of code, in which nothing is a link or a heading.
+/// A Markdown file without its code blocks, which contain neither links nor headings.
 struct Page {
     path: PathBuf,
     lines: Vec<String>,
@@ -26,16 +26,16 @@ impl Page {
         Self { path, lines }
     }
 
-    /// The anchors of the headings, as GitHub makes them: in lower case, with hyphens for spaces and nothing for
-    /// punctuation. Another heading with the same text gets a number.
+    /// The anchors of the headings, as GitHub generates them: in lower case, with hyphens for spaces and without
+    /// punctuation. A repeated heading gets a number.
     fn anchors(&self) -> BTreeSet<String> {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let headings = self.lines.iter().filter(|line| line.starts_with('#'));
         let texts = headings.filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
         texts
             .map(|text| {
-                let kept = text.trim().chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
-                let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect();
+                let retained = text.trim().chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+                let anchor: String = retained.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect();
                 let before = seen.entry(anchor.clone()).or_default();
                 *before += 1;
                 if *before == 1 { anchor } else { format!("{anchor}-{}", *before - 1) }
@@ -43,7 +43,7 @@ impl Page {
             .collect()
     }
 
-    /// The targets of the links, which may be broken over two lines: of `[text](target)`, and of `[name]: target`.
+    /// The targets of the links `[text](target)`, which may be broken over two lines, and `[name]: target`.
     fn links(&self) -> Vec<String> {
         let text = self.lines.join("\n");
         let inline = text.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
@@ -52,13 +52,13 @@ impl Page {
     }
 }
 
-/// A line with the text of its code spans, but without links in them. Headings keep the words of theirs.
+/// Removes links from the code spans of a line. The words of code spans remain, because headings may contain them.
 fn without_code(line: &str) -> String {
     let parts = line.split('`').enumerate();
     parts.map(|(n, part)| if n % 2 == 1 { part.replace("](", "") } else { part.to_owned() }).collect()
 }
 
-/// The files below a folder, without what is built or installed.
+/// The files in a folder and its subfolders, except for built and installed ones.
 fn files(folder: PathBuf) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder];
@@ -76,14 +76,14 @@ fn files(folder: PathBuf) -> Vec<PathBuf> {
     found
 }
 
-/// The Markdown files below a folder.
+/// The Markdown files in a folder and its subfolders.
 fn pages(folder: &Path) -> Vec<Page> {
     let paths = files(folder.canonicalize().unwrap());
     let pages = paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     pages.map(|path| Page::new(path.clone(), &std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// What is wrong with a link of `page`, if it is a relative one.
+/// The fault of a relative link of `page`, if it has one.
 fn fault(page: &Page, link: &str, anchors: &BTreeMap<PathBuf, BTreeSet<String>>) -> Option<String> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;
@@ -96,7 +96,7 @@ fn fault(page: &Page, link: &str, anchors: &BTreeMap<PathBuf, BTreeSet<String>>)
     (!found).then(|| format!("{link}: there is no such heading"))
 }
 
-/// All links of these pages that lead nowhere, each with its page.
+/// All broken links of these pages, each with its page.
 fn faults(pages: &[Page]) -> Vec<String> {
     let anchors = pages.iter().map(|page| (page.path.clone(), page.anchors())).collect();
     let mut faults = Vec::new();
@@ -108,7 +108,7 @@ fn faults(pages: &[Page]) -> Vec<String> {
 }
 
 #[test]
-fn every_relative_link_leads_somewhere() {
+fn every_relative_link_has_a_target() {
     let pages = pages(&workspace());
     let links: usize = pages.iter().map(|page| page.links().len()).sum();
     assert!(pages.len() > 40 && links > 150, "{} pages and {links} links are not all", pages.len());
@@ -143,9 +143,9 @@ fn the_configuration_lists_every_parameter_and_variable() {
     assert_eq!(names, BTreeSet::new());
 }
 
-/// In comments, in messages and in tests.
+/// The names are in comments, messages and tests.
 #[test]
-fn every_page_that_the_code_names_is_there() {
+fn every_page_that_the_code_names_exists() {
     let mut named = 0;
     for path in files(workspace()) {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };

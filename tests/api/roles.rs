@@ -1,4 +1,4 @@
-//! What the functions' roles allow: their own actions, on what is theirs, and nothing else.
+//! Tests of the functions' roles: each allows the function's own actions, on its own items, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::support::read;
 fn statements() -> Vec<(String, Value)> {
     let template = yaml::parse(&read("template.yaml")).unwrap();
     let resources = template["Resources"].as_object().unwrap().clone();
-    // A policy that stands beside its function.
+    // This policy of Tenants is a resource of its own.
     let beside = &resources["PlaceKeysPolicy"]["Properties"];
     assert_eq!(beside["Roles"], serde_json::json!([{ "Ref": "TenantsFunctionRole" }]));
     let beside = list(&beside["PolicyDocument"]["Statement"]).into_iter().cloned().collect::<Vec<_>>();
@@ -25,7 +25,7 @@ fn statements() -> Vec<(String, Value)> {
     statements.chain(beside).collect()
 }
 
-/// A value that may be one or a list.
+/// The elements of a list, or a single value.
 fn list(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |values| values.iter().collect())
 }
@@ -36,7 +36,7 @@ fn actions_and_resources_are_named() {
     assert!(statements.len() >= 8);
     for (function, statement) in statements {
         assert_eq!(statement["Effect"], "Allow", "{function}");
-        assert!(statement["Sid"].is_string(), "{function}: what is {statement} for?");
+        assert!(statement["Sid"].is_string(), "{function}: {statement} has no Sid");
         for action in list(&statement["Action"]) {
             assert!(!action.as_str().unwrap().contains('*'), "{function} may {action}");
         }
@@ -47,11 +47,11 @@ fn actions_and_resources_are_named() {
 }
 
 #[test]
-fn items_are_reached_by_the_beginning_of_their_key() {
+fn items_are_restricted_by_their_partition_key() {
     for (function, statement) in statements() {
         let actions = list(&statement["Action"]);
         let of_table = actions.iter().any(|action| action.as_str().unwrap().starts_with("dynamodb:"));
-        // An index holds what its keys let in; only its owner queries it.
+        // An index contains only items with its attributes, and the table of roles shows who queries it.
         let of_index = statement["Resource"].to_string().contains("/index/");
         if of_table && !of_index {
             let keys = statement["Condition"].to_string();
