@@ -1,11 +1,12 @@
 //! Lambda on this machine: processes that take their events from the Runtime API.
 //!
-//! [`Functions`] holds a `pool` for each function. An event goes to a process that waits for one, else to a process that
-//! is started for it, up to the number that the function may have; beyond that events wait. A process asks for events
-//! over HTTP (`api`), under a path of its own, and is watched (`process`) until it ends.
+//! Each process is one execution environment. [`Functions`] has a `pool` of them for each function. An event goes to a
+//! process that waits for one, or to a process that is started for it, up to the number that the function may have; beyond
+//! that, events wait in a queue. A process requests events over HTTP (`api`), under a path of its own, and is watched
+//! (`process`) until it ends.
 //!
-//! Lambda does not let events wait: beyond a function's reserved concurrency it refuses them. A burst that one laptop
-//! takes a second longer for is not an error, so here an event is refused only after it has waited for a while.
+//! Lambda has no such queue: beyond a function's reserved concurrency it throttles. A burst that takes a laptop a second
+//! longer is not an error, so here an event is throttled only after it has waited for a while.
 
 mod api;
 mod pool;
@@ -23,28 +24,28 @@ use crate::template::Function;
 use pool::Pool;
 pub use process::environment;
 
-/// Whatever answers events as Lambda does: [`Functions`] here, a closure over answers in the gateway's own tests.
+/// A way to invoke functions: [`Functions`], or a closure in the gateway's own tests.
 pub trait Invoke: Clone + Send + Sync + 'static {
-    /// Hands `event` to the function and returns its answer.
+    /// Invokes the function with `event` and returns its response.
     fn invoke(&self, function: &str, event: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, InvokeError>> + Send;
 }
 
-/// Why an invocation has no answer.
+/// The reason why an invocation has no response.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
-    /// It did not end within the function's timeout; its process was killed.
+    /// The invocation did not end within the function's timeout. Its process was killed.
     #[error("timed out")]
     Timeout,
-    /// Its process ended before it answered.
+    /// The process ended before it responded.
     #[error("the process ended: {0}")]
     Crashed(String),
-    /// Every execution environment that the function may have was busy for too long.
+    /// All execution environments that the function may have were busy for too long.
     #[error("no execution environment became free within {} s", WAIT.as_secs())]
     Throttled,
-    /// The event is larger than Lambda takes.
+    /// The event is larger than Lambda accepts.
     #[error("the event is larger than {REQUEST_LIMIT} bytes")]
     EventTooLarge,
-    /// The function answered with an error: `{"errorType", "errorMessage"}`.
+    /// The function reported an error: `{"errorType", "errorMessage"}`.
     #[error("{error_type}: {message}")]
     Function {
         /// The `errorType`.
@@ -57,51 +58,51 @@ pub enum InvokeError {
     Unknown(String),
 }
 
-/// What is counted of a function since the start.
+/// The counters of a function since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionStats {
     /// The function's name.
     pub name: String,
-    /// The processes that there are now.
+    /// The processes that are running.
     pub processes: usize,
     /// The processes that were started.
     pub cold_starts: u64,
-    /// The events that were handed in.
+    /// The events that arrived.
     pub invocations: u64,
-    /// The events that got no answer, or an error for one.
+    /// The events that got an error or no response.
     pub errors: u64,
 }
 
-/// How functions are run.
+/// The options of all functions.
 #[derive(Debug, Clone)]
 pub struct RuntimeOptions {
     /// The URL at which [`Functions::router`] is served: `http://127.0.0.1:3000`.
     pub base_url: String,
     /// The URL of the API Gateway whose API keys the functions manage.
     pub api_gateway_endpoint: String,
-    /// The DynamoDB of the functions.
+    /// The URL of the functions' DynamoDB.
     pub dynamodb_endpoint: String,
-    /// How many execution environments a function has whose template reserves no number of them.
+    /// The maximum number of execution environments of a function without `ReservedConcurrentExecutions`.
     pub environments: usize,
-    /// Whether what functions print is dropped.
+    /// Whether the output of functions is discarded.
     pub quiet: bool,
-    /// How functions write what they print.
+    /// The format of the functions' logs.
     pub log_format: LogFormat,
 }
 
-/// Lambda's formats of a function's log.
+/// A format of a function's log.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Lines that people can read.
     Text,
-    /// Lines for machines, as on AWS.
+    /// One JSON object per line, as on AWS.
     Json,
 }
 
 impl LogFormat {
-    /// As Lambda tells it to the function.
+    /// Returns the value of `AWS_LAMBDA_LOG_FORMAT`.
     fn as_str(self) -> &'static str {
         match self {
             Self::Text => "Text",
@@ -110,32 +111,31 @@ impl LogFormat {
     }
 }
 
-/// How much a pool bears.
+/// The limits of a pool.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// The execution environments of a function whose template reserves no number of them.
+    /// The maximum number of execution environments of a function without `ReservedConcurrentExecutions`.
     environments: usize,
     /// The time from a process's start to its first request for an event.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
     init: Duration,
-    /// How long an event waits for an execution environment.
+    /// The maximum time that an event waits for an execution environment.
     wait: Duration,
 }
 
-/// Longer than the init phase may take, so that a slow start is not reported as a lack of environments, and with a
-/// function's own timeout still less than API Gateway's 29 s.
+/// The maximum time that an event waits for an execution environment. It is longer than the init phase may take, so that a
+/// slow start is not reported as throttling, and together with a function's timeout it is shorter than API Gateway's 29 s.
 const WAIT: Duration = Duration::from_secs(15);
 
 /// The largest event of a synchronous invocation, in bytes.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const REQUEST_LIMIT: usize = 6 * 1024 * 1024;
 
-/// How many execution environments a function has whose template does not set `ReservedConcurrentExecutions`.
+/// Returns the default of [`RuntimeOptions::environments`]: two for each core of this computer.
 ///
-/// Lambda would start one for each request that comes while the others are busy, on machines that have nothing else to
-/// do. Here all of them share one machine: more processes than it has cores to run them on make every one of them
-/// slower, until they miss their own deadlines. A function waits for the database most of the time, hence two for each
-/// core.
+/// Lambda would start one for each request that arrives while the others are busy, on hosts that have nothing else to do.
+/// Here all of them share one computer: more busy processes than cores make every one of them slower, until they miss their
+/// own deadlines. A function waits for the database most of the time, which is why each core gets two.
 #[must_use]
 pub fn default_environments() -> usize {
     const RANGE: std::ops::RangeInclusive<usize> = 4..=16;
@@ -143,17 +143,17 @@ pub fn default_environments() -> usize {
     (2 * cores).clamp(*RANGE.start(), *RANGE.end())
 }
 
-/// What a process is called that a person started.
+/// The name, in paths and log streams, of a process that was started by hand.
 pub const ATTACHED: &str = "attached";
 
-/// All the functions. Clones share them.
+/// All functions. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Functions {
     pools: Arc<BTreeMap<String, Arc<Pool>>>,
 }
 
 impl Functions {
-    /// The given functions, each with its binary. Nothing is started yet.
+    /// Takes the functions, each with its binary. No process is started yet.
     pub fn new(functions: impl IntoIterator<Item = (Function, PathBuf)>, options: &RuntimeOptions) -> Self {
         let limits = Limits { environments: options.environments, init: Duration::from_secs(10), wait: WAIT };
         Self::with_limits(functions, options, limits)
@@ -170,34 +170,34 @@ impl Functions {
         Self { pools: Arc::new(pools.collect()) }
     }
 
-    /// The counts of every function, by name.
+    /// Returns the counters of every function, sorted by name.
     #[must_use]
     pub fn stats(&self) -> Vec<FunctionStats> {
         self.pools.values().map(|pool| pool.stats()).collect()
     }
 
-    /// Kills the processes of a function that local has started, as Lambda may at any moment. Events that are under way
-    /// fail; the next ones get other processes.
+    /// Kills the processes of a function that local has started, as Lambda may at any moment. Their events fail; the next
+    /// ones get new processes.
     pub fn kill(&self, function: &str) {
         if let Some(pool) = self.pools.get(function) {
             pool.kill();
         }
     }
 
-    /// Ends the processes of a function that wait for events, as Lambda does when it has no use for them: those with an
-    /// extension are told so, and have 500 ms. Waits for that.
+    /// Ends the idle processes of a function, as Lambda does when it has no use for them, and waits until they have ended.
+    /// Those with an extension get a signal first and have 500 ms.
     pub async fn retire(&self, function: &str) {
         if let Some(pool) = self.pools.get(function) {
             pool.retire().await;
         }
     }
 
-    /// The Runtime API, and the list of functions at `/_local/functions`.
+    /// Returns the Runtime API, and the list of functions at `/_local/functions`.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
     }
 
-    /// Ends every process, as Lambda does, and waits for that. Events that are under way fail, and so do later ones.
+    /// Ends every process, as Lambda does, and waits until all have ended. Events in progress fail, and so do later ones.
     pub async fn shutdown(&self) {
         let mut closing = JoinSet::new();
         for pool in self.pools.values() {

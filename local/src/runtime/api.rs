@@ -1,6 +1,6 @@
 //! The [Lambda Runtime API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), under a path for each process,
-//! and of the [Extensions API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html) as much as an
-//! extension needs that wants no events.
+//! and the part of the [Extensions API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html) that an
+//! extension without events needs.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -19,11 +19,11 @@ use super::pool::{Event, Pool, ProcessId};
 use super::{ATTACHED, FunctionStats, Functions, InvokeError};
 use crate::template::{ACCOUNT, REGION};
 
-/// The largest response of a synchronous invocation, in bytes. AWS's page on quotas says 6 MB for requests and responses
-/// alike; the runtime's own error message says that a response may have 100 bytes more.
+/// The largest response of a synchronous invocation, in bytes. AWS's page on quotas has 6 MB for requests and responses
+/// alike; according to the runtime's own error message, a response may have 100 bytes more.
 const RESPONSE_LIMIT: usize = super::REQUEST_LIMIT + 100;
 
-/// What an extension is known by, from its registration on.
+/// The header with the id that an extension gets when it registers.
 const EXTENSION: &str = "lambda-extension-identifier";
 
 /// An error as a runtime reports it.
@@ -57,7 +57,7 @@ async fn stats(State(functions): State<Functions>) -> Json<Vec<FunctionStats>> {
 async fn next(State(functions): State<Functions>, Path((function, process)): Path<(String, String)>) -> Response {
     let Some((pool, id)) = find(&functions, &function, &process) else { return unknown_process() };
     let Some(event) = pool.next(id) else { return unknown_process() };
-    // Ends without an event where the process is to end, or has asked again.
+    // The wait ends without an event if the process has to end, or has sent another request.
     let Ok(Event { request_id, body, deadline }) = event.await else { return unknown_process() };
     let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let headers = [
@@ -86,7 +86,7 @@ async fn response(
         message: format!("the response is larger than {RESPONSE_LIMIT} bytes, or was cut off"),
     };
     complete(&functions, &function, &process, &request, Err(error));
-    refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", "the response is too large")
+    rejection(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", "the response is too large")
 }
 
 async fn error(
@@ -116,7 +116,7 @@ async fn register(
     headers: HeaderMap,
 ) -> Response {
     if !headers.contains_key("lambda-extension-name") {
-        return refusal(StatusCode::BAD_REQUEST, "Extension.MissingHeader", "the extension has no name");
+        return rejection(StatusCode::BAD_REQUEST, "Extension.MissingHeader", "the extension has no name");
     }
     match find(&functions, &function, &process) {
         Some((pool, id)) if pool.register(id) => {
@@ -134,16 +134,16 @@ async fn next_of_extension(
 ) -> Response {
     let waiting = headers
         .contains_key(EXTENSION)
-        .then(|| find(&functions, &function, &process).and_then(|(pool, id)| pool.extend(id)))
+        .then(|| find(&functions, &function, &process).and_then(|(pool, id)| pool.next_of_extension(id)))
         .flatten();
     if let Some(waiting) = waiting {
-        // No event comes; it ends with the process.
+        // No event ever comes. The wait ends with the process.
         let _ended = waiting.await;
     }
     unknown_process()
 }
 
-/// An error that cannot be read is an error all the same.
+/// Reads an error. One that is not valid JSON is an error all the same.
 async fn report(body: Body) -> Report {
     let body = to_bytes(body, RESPONSE_LIMIT).await.unwrap_or_default();
     serde_json::from_slice(&body).unwrap_or_else(|_| Report {
@@ -163,7 +163,7 @@ fn complete(
     if pool.complete(id, request, result) {
         accepted()
     } else {
-        refusal(StatusCode::BAD_REQUEST, "InvalidRequestID", "the request is not, or no longer, this process's")
+        rejection(StatusCode::BAD_REQUEST, "InvalidRequestID", "the request is not, or no longer, this process's")
     }
 }
 
@@ -180,14 +180,14 @@ fn accepted() -> Response {
 }
 
 fn unknown_process() -> Response {
-    refusal(StatusCode::FORBIDDEN, "UnknownProcess", "this process gets no events (any more)")
+    rejection(StatusCode::FORBIDDEN, "UnknownProcess", "this process gets no events (any more)")
 }
 
-fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
+fn rejection(status: StatusCode, kind: &str, message: &str) -> Response {
     (status, Json(json!({ "errorType": kind, "errorMessage": message }))).into_response()
 }
 
-/// A fresh X-Ray trace that is not sampled: there is nobody here to send it to.
+/// Returns the id of a new X-Ray trace. It is not sampled, because there is no X-Ray here.
 fn trace_id() -> String {
     let digits = format!("{:032x}", u128::from(Ulid::generate()));
     let (time, unique) = digits.split_at(8);

@@ -1,8 +1,8 @@
 //! The processes of one function, and the events that wait for them.
 //!
-//! One lock holds all of it. Every change of a process or of the queue ends in [`Pool::balance`], so no event waits while
-//! a process is idle or could be started. An event's reply is owned by exactly one place (the queue, or the process that
-//! works on it), so it is sent exactly once.
+//! One lock protects the whole state. Every change of a process or of the queue ends in [`Pool::balance`], so no event waits
+//! while a process is idle or could be started. The sender of an event's result has exactly one owner (the queue, or the
+//! process that works on the event), so the result is sent exactly once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -14,22 +14,22 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use ulid::Ulid;
 
-use super::process::{self, Retire};
+use super::process::{self, Shutdown};
 use super::{FunctionStats, InvokeError, Limits, RuntimeOptions};
 use crate::template::Function;
 
-type Reply = oneshot::Sender<Result<Vec<u8>, InvokeError>>;
+type ResultSender = oneshot::Sender<Result<Vec<u8>, InvokeError>>;
 
-/// Who asks for events. A process started by hand comes first: the one who started it waits for its events.
+/// The id of a process that requests events. A process started by hand sorts first, because somebody waits for its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ProcessId {
-    /// The one that a person started.
+    /// The process that was started by hand.
     Attached,
-    /// One that the pool started.
+    /// A process that the pool started, by its number.
     Started(u64),
 }
 
-/// An event as a process gets it.
+/// An event as a process receives it.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) request_id: String,
@@ -45,15 +45,15 @@ pub(super) struct Pool {
     options: RuntimeOptions,
     limits: Limits,
     state: Mutex<State>,
-    /// Tells that a process asks for an event, or is gone.
-    asks: Notify,
+    /// Notified when a process requests an event, and when it is removed.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Work>,
     processes: BTreeMap<ProcessId, Process>,
-    /// What the extensions of processes wait with, for events that do not come.
+    /// The requests of the processes' extensions for their next event, which never comes.
     extensions: BTreeMap<ProcessId, Vec<oneshot::Sender<Infallible>>>,
     watchers: JoinSet<()>,
     closed: bool,
@@ -68,7 +68,7 @@ struct State {
 struct Work {
     request_id: String,
     body: Vec<u8>,
-    reply: Reply,
+    result: ResultSender,
 }
 
 #[derive(Debug)]
@@ -76,23 +76,23 @@ struct Process {
     phase: Phase,
     number: u64,
     timer: Option<Timer>,
-    /// Dropped with the process, which tells its watcher to kill it. One started by hand has none.
-    life: Option<oneshot::Sender<Retire>>,
+    /// The other end is at the watcher, which kills the process when this is dropped. A process started by hand has none.
+    stop: Option<oneshot::Sender<Shutdown>>,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// It has not yet asked for an event.
+    /// The process has not yet requested an event.
     Starting,
-    /// It waits for one.
+    /// The process waits for an event.
     Idle(oneshot::Sender<Event>),
-    /// It works on one.
-    Busy { request_id: String, reply: Reply },
-    /// It has answered, and will ask for the next in a moment.
+    /// The process works on an event.
+    Busy { request_id: String, result: ResultSender },
+    /// The process has responded, and will request the next event in a moment.
     Finishing,
 }
 
-/// Ends a phase that takes too long.
+/// The timer that ends a phase which takes too long.
 #[derive(Debug)]
 struct Timer(AbortHandle);
 
@@ -103,17 +103,17 @@ impl Drop for Timer {
 }
 
 impl State {
-    /// Answers an event.
-    fn answer(&mut self, reply: Reply, result: Result<Vec<u8>, InvokeError>) {
+    /// Sends the result of an event.
+    fn finish(&mut self, sender: ResultSender, result: Result<Vec<u8>, InvokeError>) {
         self.errors += u64::from(result.is_err());
-        // Who asked may be gone, as a client of Lambda may: the event was worked on all the same.
-        let _gone = reply.send(result);
+        // The caller may have gone, as a client of Lambda may: the event was processed all the same.
+        let _gone = sender.send(result);
     }
 }
 
 impl Pool {
     pub(super) fn new(function: Function, program: PathBuf, options: RuntimeOptions, limits: Limits) -> Self {
-        Self { function, program, options, limits, state: Mutex::default(), asks: Notify::new() }
+        Self { function, program, options, limits, state: Mutex::default(), changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -131,14 +131,14 @@ impl Pool {
         }
     }
 
-    /// Whether a process waits for an event.
+    /// Returns whether a process waits for an event.
     #[cfg(test)]
-    pub(super) fn is_waited_for(&self) -> bool {
+    pub(super) fn has_idle_process(&self) -> bool {
         self.lock().processes.values().any(|process| matches!(process.phase, Phase::Idle(_)))
     }
 
     pub(super) async fn invoke(self: &Arc<Self>, body: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
-        let (reply, mut answer) = oneshot::channel();
+        let (sender, mut result) = oneshot::channel();
         let request_id = request_id();
         {
             let mut state = self.lock();
@@ -150,32 +150,32 @@ impl Pool {
                 state.errors += 1;
                 return Err(InvokeError::Throttled);
             }
-            state.queue.push_back(Work { request_id: request_id.clone(), body, reply });
+            state.queue.push_back(Work { request_id: request_id.clone(), body, result: sender });
             self.balance(&mut state);
         }
-        match tokio::time::timeout(self.limits.wait, &mut answer).await {
-            Ok(answer) => return answer.unwrap_or_else(|_| Err(closing())),
-            Err(_elapsed) => self.give_up(&request_id),
+        match tokio::time::timeout(self.limits.wait, &mut result).await {
+            Ok(result) => return result.unwrap_or_else(|_| Err(closing())),
+            Err(_elapsed) => self.throttle(&request_id),
         }
-        // It was given up, or a process works on it and has the function's own timeout for that.
-        answer.await.unwrap_or_else(|_| Err(closing()))
+        // The event was throttled, or a process works on it and has the function's own timeout for that.
+        result.await.unwrap_or_else(|_| Err(closing()))
     }
 
-    /// How many execution environments the function may have.
+    /// Returns how many execution environments the function may have.
     fn environments(&self) -> usize {
         self.function.reserved_concurrency.unwrap_or(self.limits.environments)
     }
 
-    /// Refuses an event that still waits for an execution environment.
-    fn give_up(&self, request_id: &str) {
+    /// Throttles an event that still waits for an execution environment.
+    fn throttle(&self, request_id: &str) {
         let mut state = self.lock();
         let waiting = state.queue.iter().position(|work| work.request_id == request_id);
         if let Some(work) = waiting.and_then(|waiting| state.queue.remove(waiting)) {
-            state.answer(work.reply, Err(InvokeError::Throttled));
+            state.finish(work.result, Err(InvokeError::Throttled));
         }
     }
 
-    /// A process asks for its next event. `None` where the pool does not know it (any more).
+    /// Registers the request of a process for its next event. Returns `None` if the pool does not have the process (any more).
     pub(super) fn next(self: &Arc<Self>, id: ProcessId) -> Option<oneshot::Receiver<Event>> {
         let mut state = self.lock();
         if state.closed {
@@ -189,23 +189,24 @@ impl Pool {
                 std::mem::replace(&mut process.phase, idle)
             }
             None if id == ProcessId::Attached => {
-                state.processes.insert(id, Process { phase: idle, number: 0, timer: None, life: None });
+                state.processes.insert(id, Process { phase: idle, number: 0, timer: None, stop: None });
                 Phase::Starting
             }
             None => return None,
         };
-        if let Phase::Busy { reply, .. } = before {
-            state.answer(
-                reply,
+        if let Phase::Busy { result, .. } = before {
+            state.finish(
+                result,
                 Err(InvokeError::Crashed("it requested the next event before it responded to the last one".to_owned())),
             );
         }
         self.balance(&mut state);
-        self.asks.notify_waiters();
+        self.changed.notify_waiters();
         Some(receiver)
     }
 
-    /// A process answers its event. False where it has no such event (any more).
+    /// Takes the result of an event from the process that worked on it. Returns false if the process does not have this event
+    /// (any more).
     pub(super) fn complete(
         self: &Arc<Self>,
         id: ProcessId,
@@ -217,20 +218,20 @@ impl Pool {
         if !matches!(&process.phase, Phase::Busy { request_id, .. } if request_id == request) {
             return false;
         }
-        // The timer of the event goes on, for a process that never comes back for another.
-        if let Phase::Busy { reply, .. } = std::mem::replace(&mut process.phase, Phase::Finishing) {
-            state.answer(reply, result);
+        // The event's timer goes on, in case the process never requests another event.
+        if let Phase::Busy { result: sender, .. } = std::mem::replace(&mut process.phase, Phase::Finishing) {
+            state.finish(sender, result);
         }
         true
     }
 
-    /// A process is no more, or shall be no more. The event that it had, or that it was started for, fails.
+    /// Removes a process that has ended, or that has to end. The event that it had, or that it was started for, fails.
     pub(super) fn end(self: &Arc<Self>, id: ProcessId, error: InvokeError) {
         let mut state = self.lock();
         self.remove(&mut state, id, error);
     }
 
-    /// An extension registers itself. False where the pool does not know its process (any more).
+    /// Registers an extension. Returns false if the pool does not have its process (any more).
     pub(super) fn register(&self, id: ProcessId) -> bool {
         let mut state = self.lock();
         let known = !state.closed && (id == ProcessId::Attached || state.processes.contains_key(&id));
@@ -240,14 +241,14 @@ impl Pool {
         known
     }
 
-    /// A registered extension waits for an event; what it gets here ends with its process.
-    pub(super) fn extend(&self, id: ProcessId) -> Option<oneshot::Receiver<Infallible>> {
-        let (life, ended) = oneshot::channel();
-        self.lock().extensions.get_mut(&id)?.push(life);
+    /// Registers the request of an extension for its next event. The receiver ends with the process.
+    pub(super) fn next_of_extension(&self, id: ProcessId) -> Option<oneshot::Receiver<Infallible>> {
+        let (event, ended) = oneshot::channel();
+        self.lock().extensions.get_mut(&id)?.push(event);
         Some(ended)
     }
 
-    /// Kills every process that was started here.
+    /// Kills every process that the pool has started.
     pub(super) fn kill(self: &Arc<Self>) {
         let mut state = self.lock();
         let ids: Vec<_> = state.processes.keys().copied().filter(|id| *id != ProcessId::Attached).collect();
@@ -256,52 +257,52 @@ impl Pool {
         }
     }
 
-    /// Ends the processes that wait for events, or will in a moment, as Lambda ends environments that it has no use for.
-    /// Waits for that.
+    /// Ends the processes that wait for events, or will in a moment, as Lambda ends execution environments that it has no use
+    /// for, and waits until they have ended.
     pub(super) async fn retire(&self) {
         let mut leaving = Vec::new();
         loop {
-            let asks = self.asks.notified();
+            let changed = self.changed.notified();
             let finishing = {
                 let mut state = self.lock();
                 let idle = |_: &ProcessId, process: &mut Process| {
-                    process.life.is_some() && matches!(process.phase, Phase::Idle(_))
+                    process.stop.is_some() && matches!(process.phase, Phase::Idle(_))
                 };
                 let idle: Vec<_> = state.processes.extract_if(.., idle).collect();
                 leaving.extend(
-                    idle.into_iter().map(|(id, process)| (retire(&mut state, id, process.life), process.phase)),
+                    idle.into_iter().map(|(id, process)| (shut_down(&mut state, id, process.stop), process.phase)),
                 );
                 state.processes.values().any(|process| matches!(process.phase, Phase::Finishing))
             };
             if !finishing {
                 break;
             }
-            asks.await;
+            changed.await;
         }
         for (ended, waiting) in leaving {
             if let Some(ended) = ended {
-                // Dropped with the process.
+                // The sender is dropped when the process has ended.
                 let _ended = ended.await;
             }
-            // Kept until now: a process that is told that there are no more events ends before its last words.
+            // Dropped only now: a process whose request for an event fails would end before its shutdown phase.
             drop(waiting);
         }
     }
 
-    /// Ends everything, and waits for that.
+    /// Ends all processes, and waits until they have ended.
     pub(super) async fn close(&self) {
         let (mut watchers, waiting) = {
             let mut state = self.lock();
             state.closed = true;
             let mut waiting = Vec::new();
             for work in std::mem::take(&mut state.queue) {
-                state.answer(work.reply, Err(closing()));
+                state.finish(work.result, Err(closing()));
             }
             for (id, process) in std::mem::take(&mut state.processes) {
-                // Whoever waits for the watchers waits for this as well.
-                let _ended = retire(&mut state, id, process.life);
+                // The wait for the watchers below includes the wait for this.
+                let _ended = shut_down(&mut state, id, process.stop);
                 match process.phase {
-                    Phase::Busy { reply, .. } => state.answer(reply, Err(closing())),
+                    Phase::Busy { result, .. } => state.finish(result, Err(closing())),
                     Phase::Idle(event) => waiting.push(event),
                     Phase::Starting | Phase::Finishing => {}
                 }
@@ -310,7 +311,7 @@ impl Pool {
             (std::mem::take(&mut state.watchers), waiting)
         };
         while watchers.join_next().await.is_some() {}
-        // Kept until now: a process that is told that there are no more events complains of it before it is killed.
+        // Dropped only now: a process whose request for an event fails would log an error before it is killed.
         drop(waiting);
     }
 
@@ -318,19 +319,19 @@ impl Pool {
         let Some(process) = state.processes.remove(&id) else { return };
         state.extensions.remove(&id);
         match process.phase {
-            Phase::Busy { reply, .. } => state.answer(reply, Err(error)),
+            Phase::Busy { result, .. } => state.finish(result, Err(error)),
             Phase::Starting => {
                 if let Some(work) = state.queue.pop_front() {
-                    state.answer(work.reply, Err(error));
+                    state.finish(work.result, Err(error));
                 }
             }
             Phase::Idle(_) | Phase::Finishing => {}
         }
         self.balance(state);
-        self.asks.notify_waiters();
+        self.changed.notify_waiters();
     }
 
-    /// Hands events to idle processes, and starts processes for the rest.
+    /// Gives events to idle processes, and starts processes for the rest.
     fn balance(self: &Arc<Self>, state: &mut State) {
         while !state.queue.is_empty() {
             let idle = state.processes.iter().find(|(_, process)| matches!(process.phase, Phase::Idle(_)));
@@ -340,11 +341,11 @@ impl Pool {
         if state.closed {
             return;
         }
-        // A process that has just answered counts as coming: otherwise a client that sends one request after the other
-        // would now and then see a second process start.
-        let coming =
+        // A process that has just responded counts as nearly idle. Otherwise a client that sends one request after the other
+        // would sometimes cause a second process to start.
+        let nearly_idle =
             state.processes.values().filter(|process| matches!(process.phase, Phase::Starting | Phase::Finishing));
-        let missing = state.queue.len().saturating_sub(coming.count());
+        let missing = state.queue.len().saturating_sub(nearly_idle.count());
         let room = self.environments().saturating_sub(state.processes.len());
         for _ in 0..missing.min(room) {
             self.start(state);
@@ -352,20 +353,20 @@ impl Pool {
     }
 
     fn hand_over(self: &Arc<Self>, state: &mut State, id: ProcessId) {
-        let Some(Work { request_id, body, reply }) = state.queue.pop_front() else { return };
-        let busy = Phase::Busy { request_id: request_id.clone(), reply };
+        let Some(Work { request_id, body, result }) = state.queue.pop_front() else { return };
+        let busy = Phase::Busy { request_id: request_id.clone(), result };
         let Some(process) = state.processes.get_mut(&id) else { return };
         let before = std::mem::replace(&mut process.phase, busy);
         let event = Event { request_id, body, deadline: SystemTime::now() + self.function.timeout };
-        let refused = match before {
+        let undelivered = match before {
             Phase::Idle(waiting) => waiting.send(event).err(),
             Phase::Starting | Phase::Busy { .. } | Phase::Finishing => Some(event),
         };
-        if let Some(event) = refused {
-            // Its connection is gone, and so is the process or it soon will be: the event goes to another.
-            if let Some(Process { phase: Phase::Busy { reply, .. }, .. }) = state.processes.remove(&id) {
+        if let Some(event) = undelivered {
+            // The connection is closed, and the process has ended or soon will: the event goes to another process.
+            if let Some(Process { phase: Phase::Busy { result, .. }, .. }) = state.processes.remove(&id) {
                 let Event { request_id, body, .. } = event;
-                state.queue.push_front(Work { request_id, body, reply });
+                state.queue.push_front(Work { request_id, body, result });
             }
             return;
         }
@@ -376,18 +377,18 @@ impl Pool {
         state.cold_starts += 1;
         let number = state.cold_starts;
         let id = ProcessId::Started(number);
-        let (life, stop) = oneshot::channel();
-        state.processes.insert(id, Process { phase: Phase::Starting, number: 0, timer: None, life: Some(life) });
+        let (stop, stopped) = oneshot::channel();
+        state.processes.insert(id, Process { phase: Phase::Starting, number: 0, timer: None, stop: Some(stop) });
         self.set_timer(state, id, self.limits.init);
 
         let command = process::command(&self.program, &self.function, &self.options, &number.to_string());
         let name = self.function.name.clone();
         let quiet = self.options.quiet;
-        // Weak, here and in the timers: the last handle to the functions ends their processes.
+        // The handle is weak, here and in the timers, so that the processes end with the last handle to the functions.
         let pool = Arc::downgrade(self);
         while state.watchers.try_join_next().is_some() {}
         state.watchers.spawn(async move {
-            let reason = process::watch(command, &name, quiet, stop).await;
+            let reason = process::watch(command, &name, quiet, stopped).await;
             if let Some(pool) = pool.upgrade() {
                 pool.end(id, InvokeError::Crashed(reason));
             }
@@ -414,16 +415,16 @@ impl Pool {
     }
 }
 
-/// Tells a process to end, if it has an extension: Lambda kills the others at once. What it gives ends with the process.
-fn retire(
+/// Shuts a process down if it has an extension; Lambda kills the others at once. The receiver ends with the process.
+fn shut_down(
     state: &mut State,
     id: ProcessId,
-    life: Option<oneshot::Sender<Retire>>,
+    stop: Option<oneshot::Sender<Shutdown>>,
 ) -> Option<oneshot::Receiver<Infallible>> {
     state.extensions.remove(&id)?;
     let (ended, end) = oneshot::channel();
-    // It may have ended by itself.
-    let _gone = life?.send(Retire { _ended: ended });
+    // The process may have ended by itself.
+    let _gone = stop?.send(Shutdown { _ended: ended });
     Some(end)
 }
 
@@ -431,7 +432,7 @@ fn closing() -> InvokeError {
     InvokeError::Crashed("local is ending".to_owned())
 }
 
-/// In the form of Lambda's: a UUID.
+/// Returns a request id in the form of Lambda's: a UUID.
 fn request_id() -> String {
     let digits = format!("{:032x}", u128::from(Ulid::generate()));
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")

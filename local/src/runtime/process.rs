@@ -1,4 +1,4 @@
-//! One process of a function: what it is told, and what it says, until it ends.
+//! A process of a function: its environment variables, its output, and its end.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -15,17 +15,18 @@ use super::RuntimeOptions;
 use crate::template::{Function, REGION};
 use crate::terminal;
 
-/// What a process keeps of local's own environment: what finds programs, and what makes a panic readable.
-const KEPT: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
+/// The variables that a process inherits from local: those by which it finds programs, and the one that makes a panic
+/// readable.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "RUST_BACKTRACE"];
 
-/// How long a process may take that is asked to end.
+/// The time that a process has between SIGTERM and SIGKILL.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown>
-const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How long the output of a process that has ended is read.
+const SHUTDOWN_PHASE: Duration = Duration::from_millis(500);
+/// The time for which the output of a process that has ended is still read.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
 
-/// The environment that a process gets, as on Lambda: the variables of the template and those that are defined by the
-/// [runtime](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
+/// Returns the environment variables of a process, as on Lambda: those of the template and those that the
+/// [runtime](https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime) defines.
 /// `process` is [`ATTACHED`](super::ATTACHED) for one that is started by hand.
 #[must_use]
 pub fn environment(function: &Function, options: &RuntimeOptions, process: &str) -> BTreeMap<String, String> {
@@ -43,7 +44,7 @@ pub fn environment(function: &Function, options: &RuntimeOptions, process: &str)
         ("AWS_LAMBDA_LOG_STREAM_NAME", process.to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", format!("{}/_local/runtime/{name}/{process}", options.base_url)),
         ("AWS_REGION", REGION.to_owned()),
-        // As SAM CLI says it: keys of issuers may come from this machine over plain HTTP.
+        // SAM CLI sets it, too. It allows an issuer's JWKS to be fetched from this computer over plain HTTP.
         ("AWS_SAM_LOCAL", "true".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ("TZ", ":UTC".to_owned()),
@@ -53,34 +54,34 @@ pub fn environment(function: &Function, options: &RuntimeOptions, process: &str)
     function.environment.clone().into_iter().chain(own).collect()
 }
 
-/// The command that starts a process of `function`.
+/// Returns the command that starts a process of `function`.
 pub(super) fn command(program: &Path, function: &Function, options: &RuntimeOptions, process: &str) -> Command {
     let output = || if options.quiet { Stdio::null() } else { Stdio::piped() };
     let mut command = Command::new(program);
     command
         .env_clear()
-        .envs(KEPT.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
+        .envs(INHERITED.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
         .envs(environment(function, options, process))
         .stdin(Stdio::null())
         .stdout(output())
         .stderr(output())
-        // A group of its own: Ctrl-C on a terminal interrupts the whole group in front of it, and a function that dies
-        // with local cannot return the units that it holds. Local ends its functions in order instead.
+        // The process has a group of its own, because Ctrl-C interrupts the whole foreground group of a terminal, and a
+        // function that dies together with local cannot return the units that it holds. Local ends its functions itself.
         .process_group(0)
         .kill_on_drop(true);
     command
 }
 
-/// An order to end, as Lambda gives it to an environment that it takes down: the process has some time for last words.
-/// Dropped when it has ended.
+/// The request to shut a process down in the way of Lambda, which leaves it some time after SIGTERM. It is dropped when the
+/// process has ended.
 #[derive(Debug)]
-pub(super) struct Retire {
+pub(super) struct Shutdown {
     pub(super) _ended: oneshot::Sender<Infallible>,
 }
 
-/// Runs the command until the process ends, until it is told to, or until `stop` is dropped, which kills it. Says how it
-/// ended.
-pub(super) async fn watch(mut command: Command, name: &str, quiet: bool, stop: oneshot::Receiver<Retire>) -> String {
+/// Runs the command until the process ends by itself, or until `stop` receives a [`Shutdown`] or is dropped, which kills it
+/// at once. Returns how it ended.
+pub(super) async fn watch(mut command: Command, name: &str, quiet: bool, stop: oneshot::Receiver<Shutdown>) -> String {
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return format!("it cannot be started: {error}"),
@@ -88,7 +89,7 @@ pub(super) async fn watch(mut command: Command, name: &str, quiet: bool, stop: o
     let output = child.stdout.take().map(|stream| tokio::spawn(relay(stream, name.to_owned())));
     let errors = child.stderr.take().map(|stream| tokio::spawn(relay(stream, name.to_owned())));
 
-    let (status, told, _ended) = tokio::select! {
+    let (status, stopped, _ended) = tokio::select! {
         status = child.wait() => (status, false, None),
         stop = stop => {
             let ended = stop.ok();
@@ -98,26 +99,27 @@ pub(super) async fn watch(mut command: Command, name: &str, quiet: bool, stop: o
             (child.kill().await.and(child.wait().await), true, ended)
         }
     };
-    // What it said last is still in the pipe. But one that leaves children behind leaves the pipe open, too.
+    // The last output is still in the pipe. The wait for its end is limited, because children that the process has left
+    // behind hold the pipe open.
     for relay in [output, errors].into_iter().flatten() {
         let _unfinished = tokio::time::timeout(LAST_OUTPUT, relay).await;
     }
     let reason = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    if !told && !quiet {
+    if !stopped && !quiet {
         terminal::print(format_args!("{name} | ended: {reason}"));
     }
     reason
 }
 
-/// Asks a process to end, and waits for that as long as Lambda does.
+/// Sends SIGTERM to a process, and waits for its end as long as Lambda does.
 async fn terminate(child: &mut Child) {
     let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
     if pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok()) {
-        let _late = tokio::time::timeout(LAST_WORDS, child.wait()).await;
+        let _late = tokio::time::timeout(SHUTDOWN_PHASE, child.wait()).await;
     }
 }
 
-/// Copies lines to local's standard error, each with the name of the function before it.
+/// Copies lines to local's standard error, each after the name of the function.
 async fn relay(stream: impl AsyncRead + Unpin, name: String) {
     let mut lines = BufReader::new(stream);
     let mut line = Vec::new();

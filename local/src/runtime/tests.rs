@@ -1,4 +1,4 @@
-//! The Runtime API over HTTP, with the test in the part of the processes.
+//! The Runtime API over HTTP. The tests play the role of the processes.
 
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// Starts and does nothing: the test speaks for it.
+/// A program that does nothing. The test sends the requests of its process.
 const HANGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/hang");
 
-/// Writes a word to the file `$LAST_WORDS` when it is asked to end.
+/// A program that writes to the file `$LAST_WORDS` when it gets SIGTERM.
 const LEAVES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/leave");
 
 fn limits(environments: usize) -> Limits {
@@ -43,7 +43,7 @@ impl Lambda {
         .await
     }
 
-    /// With this many environments reserved, or four without.
+    /// Starts the function with this reserved concurrency, or with four execution environments without one.
     async fn reserved(environments: Option<usize>) -> Self {
         Self::start_function(HANGS, limits(4), |function| function.reserved_concurrency = environments).await
     }
@@ -97,7 +97,7 @@ impl Lambda {
         self.client.post(self.path(process, path)).body(body).send().await.unwrap().status()
     }
 
-    /// Answers one event of `process` with the event itself.
+    /// Responds to one event of `process` with the event itself.
     async fn echo(&self, process: &str) {
         let event = self.next(process).await;
         assert_eq!(event.status(), 200);
@@ -110,8 +110,8 @@ impl Lambda {
         self.functions.stats().remove(0)
     }
 
-    /// Waits for the spawned invocations to be handed in.
-    async fn handed_in(&self, invocations: u64) {
+    /// Waits until this many invocations have arrived.
+    async fn arrived(&self, invocations: u64) {
         while self.stats().invocations < invocations {
             tokio::task::yield_now().await;
         }
@@ -126,10 +126,10 @@ fn request_of(event: &Response) -> String {
 async fn an_event_reaches_a_process_that_is_started_for_it_and_the_next_one_finds_it_there() {
     let lambda = Lambda::patient().await;
     for round in 0..3 {
-        let answer = lambda.invoke(&format!("event {round}"));
-        lambda.handed_in(round + 1).await;
+        let result = lambda.invoke(&format!("event {round}"));
+        lambda.arrived(round + 1).await;
         lambda.echo("1").await;
-        assert_eq!(answer.await.unwrap().unwrap(), format!("event {round}").as_bytes());
+        assert_eq!(result.await.unwrap().unwrap(), format!("event {round}").as_bytes());
     }
     let list: Value =
         lambda.client.get(format!("{}/_local/functions", lambda.base_url)).send().await.unwrap().json().await.unwrap();
@@ -139,7 +139,7 @@ async fn an_event_reaches_a_process_that_is_started_for_it_and_the_next_one_find
 #[tokio::test]
 async fn events_come_with_the_headers_of_the_runtime_api() {
     let lambda = Lambda::patient().await;
-    let _answer = lambda.invoke("{}");
+    let _result = lambda.invoke("{}");
     let event = lambda.next("attached").await;
     let header = |name: &str| event.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(request_of(&event).len(), 36);
@@ -151,15 +151,15 @@ async fn events_come_with_the_headers_of_the_runtime_api() {
 #[tokio::test]
 async fn events_at_once_get_a_process_each_up_to_the_limit_and_then_wait() {
     let lambda = Lambda::patient().await;
-    let answers: Vec<_> = (0..6).map(|_| lambda.invoke("{}")).collect();
-    lambda.handed_in(6).await;
+    let results: Vec<_> = (0..6).map(|_| lambda.invoke("{}")).collect();
+    lambda.arrived(6).await;
     assert_eq!(lambda.stats().processes, 4);
-    // One process does the work of all: those that hang keep nothing waiting.
+    // One process can process all events: no event waits for a process that hangs.
     for _ in 0..6 {
         lambda.echo("3").await;
     }
-    for answer in answers {
-        answer.await.unwrap().unwrap();
+    for result in results {
+        result.await.unwrap().unwrap();
     }
     assert_eq!(lambda.stats().cold_starts, 4);
 }
@@ -169,7 +169,7 @@ async fn a_process_that_takes_too_long_is_killed_and_replaced() {
     let limits = limits(1);
     let lambda = Lambda::start(HANGS, Duration::from_millis(50), limits).await;
     let late = lambda.invoke("late");
-    lambda.handed_in(1).await;
+    lambda.arrived(1).await;
     let event = lambda.next("1").await;
     let request = request_of(&event);
     assert!(matches!(late.await.unwrap(), Err(InvokeError::Timeout)));
@@ -177,28 +177,28 @@ async fn a_process_that_takes_too_long_is_killed_and_replaced() {
     assert_eq!(lambda.post("1", &format!("invocation/{request}/response"), "late").await, 400);
     assert_eq!(lambda.next("1").await.status(), 403);
 
-    let answer = lambda.invoke("again");
-    lambda.handed_in(2).await;
+    let result = lambda.invoke("again");
+    lambda.arrived(2).await;
     lambda.echo("2").await;
-    assert_eq!(answer.await.unwrap().unwrap(), b"again");
+    assert_eq!(result.await.unwrap().unwrap(), b"again");
     assert_eq!(lambda.stats().errors, 1);
 }
 
 #[tokio::test]
 async fn a_process_that_is_killed_fails_its_event_and_the_next_gets_another() {
     let lambda = Lambda::patient().await;
-    let answer = lambda.invoke("{}");
-    lambda.handed_in(1).await;
+    let result = lambda.invoke("{}");
+    lambda.arrived(1).await;
     assert_eq!(lambda.next("1").await.status(), 200);
     lambda.functions.kill("nobody");
     lambda.functions.kill("echo");
-    assert!(matches!(answer.await.unwrap(), Err(InvokeError::Crashed(_))));
-    let answer = lambda.invoke("{}");
-    lambda.handed_in(2).await;
+    assert!(matches!(result.await.unwrap(), Err(InvokeError::Crashed(_))));
+    let result = lambda.invoke("{}");
+    lambda.arrived(2).await;
     lambda.echo("2").await;
-    answer.await.unwrap().unwrap();
+    result.await.unwrap().unwrap();
     assert_eq!(lambda.next("1").await.status(), 403);
-    // One that a person started is not local's to kill.
+    // Local does not kill a process that was started by hand.
     let attached = tokio::spawn(lambda.client.get(lambda.path("attached", "invocation/next")).send());
     while lambda.stats().processes < 2 {
         tokio::task::yield_now().await;
@@ -209,7 +209,7 @@ async fn a_process_that_is_killed_fails_its_event_and_the_next_gets_another() {
 }
 
 #[tokio::test]
-async fn a_process_that_never_asks_for_an_event_fails_the_one_it_was_started_for() {
+async fn a_process_that_never_requests_an_event_fails_the_one_it_was_started_for() {
     let limits = Limits { init: Duration::from_millis(50), ..limits(4) };
     let lambda = Lambda::start(HANGS, Duration::from_mins(1), limits).await;
     let (first, second) = (lambda.invoke("1"), lambda.invoke("2"));
@@ -222,68 +222,68 @@ async fn a_process_that_exits_fails_its_event_at_once() {
     let limits = limits(4);
     for program in ["/bin/false", "/nowhere"] {
         let lambda = Lambda::start(program, Duration::from_mins(1), limits).await;
-        let answer = lambda.functions.invoke("echo", Vec::new()).await;
-        assert!(matches!(answer, Err(InvokeError::Crashed(_))), "{answer:?}");
+        let result = lambda.functions.invoke("echo", Vec::new()).await;
+        assert!(matches!(result, Err(InvokeError::Crashed(_))), "{result:?}");
         assert_eq!(lambda.stats().processes, 0);
     }
 }
 
 #[tokio::test]
-async fn a_failed_start_says_why() {
+async fn a_failed_start_is_reported_with_its_reason() {
     let lambda = Lambda::patient().await;
-    let answer = lambda.invoke("{}");
-    lambda.handed_in(1).await;
+    let result = lambda.invoke("{}");
+    lambda.arrived(1).await;
     let report = json!({"errorType": "Panic", "errorMessage": "no table"}).to_string();
     assert_eq!(lambda.post("1", "init/error", report).await, 202);
-    let error = answer.await.unwrap().unwrap_err().to_string();
+    let error = result.await.unwrap().unwrap_err().to_string();
     assert_eq!(error, "the process ended: it could not start: Panic: no table");
 }
 
 #[tokio::test]
-async fn a_functions_error_is_its_answer_and_the_process_stays() {
+async fn a_functions_error_is_its_result_and_the_process_stays() {
     let lambda = Lambda::patient().await;
-    let answer = lambda.invoke("{}");
-    lambda.handed_in(1).await;
+    let result = lambda.invoke("{}");
+    lambda.arrived(1).await;
     let request = request_of(&lambda.next("1").await);
     let report = json!({"errorType": "Bad", "errorMessage": "no"}).to_string();
     assert_eq!(lambda.post("1", &format!("invocation/{request}/error"), report).await, 202);
     assert!(matches!(
-        answer.await.unwrap(),
+        result.await.unwrap(),
         Err(InvokeError::Function { error_type, message }) if error_type == "Bad" && message == "no"
     ));
     assert_eq!((lambda.stats().processes, lambda.stats().errors), (1, 1));
 }
 
 #[tokio::test]
-async fn an_answer_larger_than_lambda_takes_is_an_error() {
+async fn a_response_larger_than_lambda_accepts_is_an_error() {
     let lambda = Lambda::patient().await;
-    let answer = lambda.invoke("{}");
-    lambda.handed_in(1).await;
+    let result = lambda.invoke("{}");
+    lambda.arrived(1).await;
     let request = request_of(&lambda.next("1").await);
     let large = vec![b'x'; 6 * 1024 * 1024 + 101];
     assert_eq!(lambda.post("1", &format!("invocation/{request}/response"), large).await, 413);
-    assert!(matches!(answer.await.unwrap(), Err(InvokeError::Function { .. })));
+    assert!(matches!(result.await.unwrap(), Err(InvokeError::Function { .. })));
 }
 
 #[tokio::test]
-async fn an_event_larger_than_lambda_takes_is_refused_without_an_invocation() {
+async fn an_event_larger_than_lambda_accepts_is_rejected_without_an_invocation() {
     let lambda = Lambda::patient().await;
     let largest = lambda.invoke(&"x".repeat(REQUEST_LIMIT));
-    lambda.handed_in(1).await;
+    lambda.arrived(1).await;
     lambda.echo("1").await;
     assert_eq!(largest.await.unwrap().unwrap().len(), REQUEST_LIMIT);
-    let refused = lambda.functions.invoke("echo", vec![b'x'; REQUEST_LIMIT + 1]).await;
-    assert!(matches!(refused, Err(InvokeError::EventTooLarge)), "{refused:?}");
+    let rejected = lambda.functions.invoke("echo", vec![b'x'; REQUEST_LIMIT + 1]).await;
+    assert!(matches!(rejected, Err(InvokeError::EventTooLarge)), "{rejected:?}");
     assert_eq!(lambda.stats().invocations, 1);
 }
 
 #[tokio::test]
-async fn an_event_that_finds_no_environment_for_too_long_is_throttled_and_the_next_one_is_not() {
+async fn an_event_that_waits_too_long_for_an_environment_is_throttled_and_the_next_one_is_not() {
     let limits = Limits { wait: Duration::from_secs(1), ..limits(1) };
     let lambda = Lambda::start(HANGS, Duration::from_mins(1), limits).await;
-    // The first one is longer under way than any event may wait, because a process works on it.
+    // The first event takes longer than any may wait in the queue, because a process works on it.
     let first = lambda.invoke("first");
-    lambda.handed_in(1).await;
+    lambda.arrived(1).await;
     let request = request_of(&lambda.next("1").await);
     let second = lambda.invoke("second").await.unwrap();
     assert!(matches!(second, Err(InvokeError::Throttled)), "{second:?}");
@@ -301,8 +301,8 @@ async fn an_event_that_finds_no_environment_for_too_long_is_throttled_and_the_ne
 async fn a_function_has_as_many_environments_as_its_template_reserves() {
     for (reserved, started) in [(None, 4), (Some(2), 2), (Some(5), 5)] {
         let lambda = Lambda::reserved(reserved).await;
-        let _answers: Vec<_> = (0..6).map(|_| lambda.invoke("{}")).collect();
-        lambda.handed_in(6).await;
+        let _results: Vec<_> = (0..6).map(|_| lambda.invoke("{}")).collect();
+        lambda.arrived(6).await;
         assert_eq!(lambda.stats().processes, started, "{reserved:?}");
     }
     let none = Lambda::reserved(Some(0)).await;
@@ -310,28 +310,28 @@ async fn a_function_has_as_many_environments_as_its_template_reserves() {
 }
 
 #[test]
-fn a_machine_has_a_sensible_number_of_environments_by_default() {
+fn the_default_number_of_environments_is_sensible() {
     assert!((4..=16).contains(&default_environments()));
 }
 
 #[tokio::test]
-async fn an_answer_is_taken_once_and_from_its_own_process_only() {
+async fn a_response_is_accepted_once_and_from_its_own_process_only() {
     let lambda = Lambda::patient().await;
-    let answer = lambda.invoke("{}");
-    lambda.handed_in(1).await;
+    let result = lambda.invoke("{}");
+    lambda.arrived(1).await;
     let request = request_of(&lambda.next("1").await);
     let path = format!("invocation/{request}/response");
     assert_eq!(lambda.post("attached", &path, "foreign").await, 400);
     assert_eq!(lambda.post("1", "invocation/another/response", "another's").await, 400);
     assert_eq!(lambda.post("1", &path, "own").await, 202);
     assert_eq!(lambda.post("1", &path, "twice").await, 400);
-    assert_eq!(answer.await.unwrap().unwrap(), b"own");
+    assert_eq!(result.await.unwrap().unwrap(), b"own");
 }
 
 #[tokio::test]
-async fn a_process_started_by_hand_takes_events_before_any_other() {
+async fn a_process_started_by_hand_gets_events_before_any_other() {
     let lambda = Lambda::patient().await;
-    let (answer, ()) = tokio::join!(
+    let (result, ()) = tokio::join!(
         async {
             while lambda.stats().processes == 0 {
                 tokio::task::yield_now().await;
@@ -340,7 +340,7 @@ async fn a_process_started_by_hand_takes_events_before_any_other() {
         },
         lambda.echo("attached"),
     );
-    assert_eq!(answer.unwrap(), b"debug me");
+    assert_eq!(result.unwrap(), b"debug me");
     assert_eq!(lambda.stats().cold_starts, 0);
 }
 
@@ -354,7 +354,8 @@ async fn a_process_that_left_while_it_waited_gets_no_event() {
     }
     waiting.abort();
     assert!(waiting.await.unwrap_err().is_cancelled());
-    // The connection's end is noticed when the server reads it, or when it hands over: then it takes another process.
+    // The server notices the end of the connection when it reads from it, or when it sends an event, which then goes to
+    // another process.
     while lambda.stats().cold_starts == 0 {
         drop(lambda.invoke("{}"));
         tokio::task::yield_now().await;
@@ -364,23 +365,23 @@ async fn a_process_that_left_while_it_waited_gets_no_event() {
 #[tokio::test]
 async fn shutdown_ends_processes_and_events() {
     let lambda = Lambda::patient().await;
-    let answer = lambda.invoke("{}");
-    lambda.handed_in(1).await;
+    let result = lambda.invoke("{}");
+    lambda.arrived(1).await;
     lambda.functions.shutdown().await;
-    assert!(matches!(answer.await.unwrap(), Err(InvokeError::Crashed(_))));
+    assert!(matches!(result.await.unwrap(), Err(InvokeError::Crashed(_))));
     assert_eq!((lambda.stats().processes, lambda.stats().errors), (0, 1));
     assert!(lambda.functions.invoke("echo", Vec::new()).await.is_err());
     assert!(matches!(lambda.functions.invoke("nobody", Vec::new()).await, Err(InvokeError::Unknown(_))));
 }
 
-/// A process that waits for its first event, with an extension or without one.
+/// Starts a process that has processed an event and waits for the next one, with an extension or without one.
 async fn waiting(program: &str, file: &std::path::Path, extended: bool) -> (Lambda, JoinHandle<StatusCode>) {
     let limits = limits(1);
     let environment = BTreeMap::from([("LAST_WORDS".to_owned(), file.to_str().unwrap().to_owned())]);
     let lambda = Lambda::start_with(program, Duration::from_mins(1), limits, environment).await;
-    let answer = lambda.invoke("{}");
-    lambda.handed_in(1).await;
-    // It says that it listens.
+    let result = lambda.invoke("{}");
+    lambda.arrived(1).await;
+    // The program creates the file when it handles signals.
     while !file.exists() && program == LEAVES {
         tokio::task::yield_now().await;
     }
@@ -395,39 +396,39 @@ async fn waiting(program: &str, file: &std::path::Path, extended: bool) -> (Lamb
         tokio::spawn(next.send());
     }
     lambda.echo("1").await;
-    answer.await.unwrap().unwrap();
+    result.await.unwrap().unwrap();
     let next = lambda.client.get(lambda.path("1", "invocation/next")).send();
     let next = tokio::spawn(async move { next.await.unwrap().status() });
-    while !lambda.functions.pools["echo"].is_waited_for() {
+    while !lambda.functions.pools["echo"].has_idle_process() {
         tokio::task::yield_now().await;
     }
     (lambda, next)
 }
 
 #[tokio::test]
-async fn a_process_with_an_extension_has_last_words() {
+async fn a_process_with_an_extension_has_a_shutdown_phase() {
     let folder = tempfile::tempdir().unwrap();
-    let said = |file: &std::path::Path| std::fs::read_to_string(file).unwrap_or_default();
+    let written = |file: &std::path::Path| std::fs::read_to_string(file).unwrap_or_default();
     for (extended, words) in [(true, "listens\nleaves\n"), (false, "listens\n")] {
         let file = folder.path().join(format!("retire-{extended}"));
         let (lambda, next) = waiting(LEAVES, &file, extended).await;
         lambda.functions.retire("nobody").await;
         lambda.functions.retire("echo").await;
-        assert_eq!(said(&file), words);
+        assert_eq!(written(&file), words);
         assert_eq!(lambda.stats().processes, 0);
         assert_eq!(next.await.unwrap(), 403);
 
         let file = folder.path().join(format!("shutdown-{extended}"));
         let (lambda, next) = waiting(LEAVES, &file, extended).await;
         lambda.functions.shutdown().await;
-        assert_eq!(said(&file), words);
+        assert_eq!(written(&file), words);
         assert_eq!(next.await.unwrap(), 403);
 
         let file = folder.path().join(format!("kill-{extended}"));
         let (lambda, next) = waiting(LEAVES, &file, extended).await;
         lambda.functions.kill("echo");
         lambda.functions.shutdown().await;
-        assert_eq!(said(&file), "listens\n");
+        assert_eq!(written(&file), "listens\n");
         assert_eq!(next.await.unwrap(), 403);
     }
 }
@@ -436,11 +437,11 @@ async fn a_process_with_an_extension_has_last_words() {
 async fn a_process_that_does_not_leave_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("stay");
-    // It is told to stay when it is asked to leave.
+    // A name that ends in `stays` makes the program ignore SIGTERM.
     let (lambda, _) = waiting(LEAVES, &file.with_extension("stays"), true).await;
-    let asked = std::time::Instant::now();
+    let started = std::time::Instant::now();
     lambda.functions.retire("echo").await;
-    assert!((500..2000).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+    assert!((500..2000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 }
 
 #[test]
