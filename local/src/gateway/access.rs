@@ -1,6 +1,9 @@
-//! What became of a request, in a line for the terminal: what the access log of a stage is on AWS.
+//! The access log: a line on the terminal for each request, as a stage has it on AWS.
 //!
-//! The line has the path without the query string, and no header, because both may hold secrets.
+//! A line such as `09:30:00.250Z GET /v1/collections 403 12 ms 01K0ACME000000000000000000 insufficient_scope` has the path
+//! without the query string, and no header, because both may contain secrets.
+//!
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html>
 
 use std::fmt;
 use std::time::Duration;
@@ -17,14 +20,14 @@ use super::context::Context;
 
 const TIME: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// A request and its response.
+/// A request and its response, as the log shows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// When it came.
+    /// The time at which the request arrived.
     pub time: OffsetDateTime,
-    /// Its method.
+    /// The method.
     pub method: String,
-    /// Its path with the stage, without the query string.
+    /// The path with the stage, without the query string.
     pub path: String,
     /// The status of the response.
     pub status: StatusCode,
@@ -32,7 +35,7 @@ pub(crate) struct Access {
     pub elapsed: Duration,
     /// The tenant that the authorizer found.
     pub tenant: Option<String>,
-    /// The `code` of a problem.
+    /// The `code` of a problem document.
     pub code: Option<String>,
 }
 
@@ -41,7 +44,7 @@ struct Problem {
     code: String,
 }
 
-/// Gives the response its [`Access`].
+/// Adds the [`Access`] to the extensions of the response.
 pub(super) async fn note(response: Response<Body>, context: &Context, elapsed: Duration) -> Response<Body> {
     let (mut response, code) = code(response).await;
     let access = Access {
@@ -57,7 +60,7 @@ pub(super) async fn note(response: Response<Body>, context: &Context, elapsed: D
     response
 }
 
-/// The code of a response that is a problem. Its body is in memory already, and is put back.
+/// Reads the code of a response that is a problem document. The body is in memory already, and is put back.
 async fn code(response: Response<Body>) -> (Response<Body>, Option<String>) {
     let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
     if !is_problem {
@@ -73,7 +76,7 @@ impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { time, method, path, status, elapsed, tenant, code } = self;
         let time = time.format(TIME).unwrap_or_default();
-        // Escaped, as far as a terminal would take it for more than text.
+        // Escaped, because a terminal interprets control characters.
         let path = path.escape_debug();
         write!(f, "{time} {method} {path} {} {} ms", status.as_u16(), elapsed.as_millis())?;
         for text in [tenant, code].into_iter().flatten() {
@@ -102,16 +105,16 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_what_is_known() {
+    fn a_line_has_the_tenant_and_the_code_if_they_are_known() {
         assert_eq!(access().to_string(), "09:30:00.250Z GET /v1/collections 200 12 ms");
-        let refused = Access {
+        let denied = Access {
             status: StatusCode::FORBIDDEN,
             tenant: Some("01K0ACME000000000000000000".to_owned()),
             code: Some("insufficient_scope".to_owned()),
             ..access()
         };
         let line = "09:30:00.250Z GET /v1/collections 403 12 ms 01K0ACME000000000000000000 insufficient_scope";
-        assert_eq!(refused.to_string(), line);
+        assert_eq!(denied.to_string(), line);
     }
 
     #[test]

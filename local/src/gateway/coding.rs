@@ -1,10 +1,10 @@
-//! Content codings: a compressed request is decompressed, and a response compressed for a client that asks for it.
+//! Content codings: compressed requests are decompressed, and responses are compressed for clients that accept it.
 //!
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-make-request-with-compressed-payload.html>
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-enable-compression.html>
 //!
-//! The pages do not say whether the limit of a request's size counts before or after it is decompressed: here it counts
-//! in both places. `Content-Encoding` stays in the function's event, as users of API Gateway report it.
+//! The pages do not state whether the limit on the size of a request applies before or after decompression: here it applies
+//! to both. `Content-Encoding` stays in the function's event, as users of API Gateway report.
 
 use std::io::{Read, Write};
 
@@ -23,7 +23,7 @@ use super::limits::BODY_BYTES;
 enum Coding {
     Identity,
     Gzip,
-    /// The frame of RFC 1950 around the data of RFC 1951.
+    /// Data of RFC 1951 in the frame of RFC 1950.
     Deflate,
 }
 
@@ -41,14 +41,14 @@ impl Coding {
     }
 }
 
-/// Decompresses a request's body as its `Content-Encoding` says, unless it is smaller than `minimum`.
+/// Decompresses a request's body according to its `Content-Encoding`, unless it is smaller than `minimum`.
 pub(super) fn decode(headers: &HeaderMap, body: Bytes, minimum: Option<usize>) -> Result<Bytes, ErrorResponse> {
     let mut coding = Coding::Identity;
     for name in list(headers, CONTENT_ENCODING) {
         match (Coding::parse(name).ok_or(ErrorResponse::UNSUPPORTED_MEDIA_TYPE)?, coding) {
             (Coding::Identity, _) => {}
             (found, Coding::Identity) => coding = found,
-            // One after the other: the pages know of one only.
+            // Two codings, one over the other: the pages mention only one.
             (Coding::Gzip | Coding::Deflate, _) => return Err(ErrorResponse::UNSUPPORTED_MEDIA_TYPE),
         }
     }
@@ -62,7 +62,7 @@ pub(super) fn decode(headers: &HeaderMap, body: Bytes, minimum: Option<usize>) -
     }
 }
 
-/// Reads what is decompressed up to one byte beyond the limit, whatever a few bytes may claim to be.
+/// Decompresses at most one byte more than the limit, because a few bytes can expand to any size.
 fn read(decoder: impl Read) -> Result<Bytes, ErrorResponse> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(BODY_BYTES).unwrap_or(u64::MAX).saturating_add(1);
@@ -70,7 +70,7 @@ fn read(decoder: impl Read) -> Result<Bytes, ErrorResponse> {
     if bytes.len() > BODY_BYTES { Err(ErrorResponse::BODY_TOO_LARGE) } else { Ok(bytes.into()) }
 }
 
-/// Compresses a function's response, where that is on, its body is not smaller than `minimum`, and the client likes it.
+/// Compresses a function's response, if compression is on, the body is not smaller than `minimum`, and the client accepts it.
 pub(super) async fn encode(
     response: Response<Body>,
     request: &HeaderMap,
@@ -98,7 +98,7 @@ pub(super) async fn encode(
     Ok(Response::from_parts(head, compressed.map_err(axum::Error::new)?.into()))
 }
 
-/// The coding that a client likes most, of several the first; `identity` where API Gateway does not know it.
+/// Returns the coding with the highest weight, the first of several; `identity` if API Gateway does not support it.
 fn preferred(request: &HeaderMap) -> Coding {
     let mut best = ("identity", 0.0);
     for one in list(request, ACCEPT_ENCODING) {
@@ -112,7 +112,7 @@ fn preferred(request: &HeaderMap) -> Coding {
     if best.0 == "*" { Coding::Gzip } else { Coding::parse(best.0).unwrap_or(Coding::Identity) }
 }
 
-/// The elements of a header that is a list.
+/// Returns the elements of a header that is a list.
 fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(name).into_iter().map(|line| line.to_str().unwrap_or("?"));
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|element| !element.is_empty())
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_as_it_says_is_415() {
+    fn a_body_that_does_not_match_its_coding_is_415() {
         let truncated = gzip(b"{}")[..15].to_vec();
         for (coding, body) in [
             (&["gzip"][..], b"{}".to_vec()),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_does_not_go_off() {
+    fn a_decompression_bomb_is_rejected() {
         let most = vec![b' '; BODY_BYTES];
         assert_eq!(decoded(&["gzip"], gzip(&most), Some(0)).unwrap().len(), BODY_BYTES);
         let bomb = vec![b' '; BODY_BYTES + 1];
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_coding_of_highest_priority_is_taken() {
+    fn the_coding_with_the_highest_weight_is_used() {
         let preferred = |lines: &[&str]| preferred(&headers(&ACCEPT_ENCODING, lines));
         for lines in [
             &["gzip, deflate, br, zstd"][..],
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn responses_are_compressed_for_who_asks() {
+    async fn responses_are_compressed_for_clients_that_accept_it() {
         let sent = async |body: &'static str, accepted: &str, minimum, coding: Option<&'static str>| {
             let mut response = Response::new(Body::from(body));
             if let Some(coding) = coding {

@@ -1,4 +1,4 @@
-//! The event of a Lambda proxy integration.
+//! The event that a function gets from a Lambda proxy integration.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use super::context::Context;
 use super::router::Found;
 use crate::template::{ACCOUNT, API_ID};
 
-/// Headers between two hops (RFC 9110, section 7.6.1), which end at the gateway.
+/// The headers between two hops (RFC 9110, section 7.6.1), which end at the gateway.
 pub(super) const HOP_BY_HOP: [&str; 8] =
     ["connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
@@ -37,7 +37,7 @@ pub(super) fn proxy(
     let body = match body {
         [] => None,
         bytes if binary => Some(STANDARD.encode(bytes)),
-        // API Gateway takes whatever is not binary for text in UTF-8.
+        // API Gateway treats every other body as text in UTF-8.
         bytes => Some(String::from_utf8_lossy(bytes).into_owned()),
     };
     json!({
@@ -76,7 +76,7 @@ fn request_context(context: &Context, resource_path: &str) -> Value {
         identity["apiKey"] = key.into();
     }
     if let Some(pem) = &context.client_certificate {
-        // AWS gives its names, number and validity as well, which nothing here reads.
+        // AWS adds its names, its serial number and its validity, which nothing here reads.
         identity["clientCert"] = json!({ "clientCertPem": pem });
     }
     let mut request_context = json!({
@@ -139,12 +139,12 @@ fn last_values(multi: &Multi) -> BTreeMap<&str, &str> {
     multi.iter().filter_map(|(name, values)| Some((name.as_str(), values.last()?.as_str()))).collect()
 }
 
-/// API Gateway says null where there is nothing.
+/// Returns null for an empty map, as API Gateway has it.
 fn or_null<K: serde::Serialize, V: serde::Serialize>(map: &BTreeMap<K, V>) -> Value {
     if map.is_empty() { Value::Null } else { json!(map) }
 }
 
-/// Whether `media_type`, of a `Content-Type` or the first of an `Accept`, is one of the API's binary media types.
+/// Returns whether a media type, of a `Content-Type` or the first of an `Accept`, is one of the API's binary media types.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings-workflow.html>
 pub(super) fn is_binary(media_type: &str, binary_media_types: &[String]) -> bool {
     let media_type = media_type.split([';', ',']).next().unwrap_or_default().trim();

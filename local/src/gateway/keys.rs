@@ -1,8 +1,8 @@
-//! The API keys, each with its place in a usage plan or with none.
+//! The registry of API keys and of their membership in usage plans.
 //!
-//! The gateway meters by them, and `management` changes them as AWS's own API does, so a change counts from the next
-//! request on. Every usage plan is for the one stage that there is, and a key can be in one plan of a stage only: so a
-//! key has a plan, or none.
+//! The gateway meters requests by it, and `management` changes it as AWS's own API does, so a change applies from the next
+//! request on. All usage plans are for the only stage, and an API key can be in only one plan of a stage, so an API key has
+//! one plan or none.
 //!
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-key-source.html>
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
@@ -21,43 +21,43 @@ use crate::files;
 
 const FILE: &str = "api-keys.json";
 
-/// How long the value of a key may be, in letters and digits.
+/// The length of an API key's value, in letters and digits.
 const VALUE_LENGTH: RangeInclusive<usize> = 20..=128;
 
-/// How long AWS's own identifiers are.
+/// The length of AWS's own identifiers, in characters.
 const ID_LENGTH: usize = 10;
 
 /// An API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKey {
-    /// By which it is managed.
+    /// The id by which management calls name it.
     pub id: String,
-    /// What an authorizer names it by.
+    /// The value by which an authorizer names it.
     pub value: String,
-    /// For people. Several keys may have the same.
+    /// A name for people. Several API keys may have the same name.
     pub name: Option<String>,
-    /// For people.
+    /// A description for people.
     pub description: Option<String>,
-    /// The marketplace's, who is of no account here.
+    /// The customer id of AWS Marketplace, which has no meaning here.
     pub customer_id: Option<String>,
-    /// Whether requests pass with it.
+    /// Whether requests with it are accepted.
     pub enabled: bool,
-    /// The name of the plan that it has its place in.
+    /// The name of the usage plan in which it is.
     pub plan: Option<String>,
-    /// Its tags.
+    /// The tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// When it was made, in seconds since 1970.
+    /// The time of its creation, in seconds since 1970.
     pub created: i64,
-    /// When it was last changed, in seconds since 1970.
+    /// The time of its last change, in seconds since 1970.
     pub updated: i64,
 }
 
-/// What a key is made from.
+/// The properties of a new API key.
 #[derive(Debug, Clone, Default)]
 pub struct NewKey {
-    /// [`ApiKey::value`]; without one it is made up.
+    /// [`ApiKey::value`], which is generated if there is none.
     pub value: Option<String>,
     /// [`ApiKey::name`].
     pub name: Option<String>,
@@ -71,7 +71,7 @@ pub struct NewKey {
     pub tags: BTreeMap<String, String>,
 }
 
-/// What is changed of a key; `None` stays.
+/// A change of an API key, which leaves what is `None` as it is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyChange {
     /// [`ApiKey::name`].
@@ -84,49 +84,49 @@ pub(crate) struct KeyChange {
     pub enabled: Option<bool>,
 }
 
-/// Why a key cannot be made or changed.
+/// The reason why an API key cannot be created or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The value has a wrong form.
+    /// The value has the wrong form.
     #[error("API Key value should be 20 to 128 letters and digits")]
     Value,
-    /// Another key has the value.
+    /// Another API key has the same value.
     #[error("API Key already exists")]
     Exists,
-    /// There is no key of that id.
+    /// There is no API key with this id.
     #[error("Invalid API Key identifier specified")]
     Unknown,
-    /// The key has a place in this plan or in another.
+    /// The API key is in this usage plan or in another.
     #[error("API Key is in a usage plan of this API stage already")]
     HasPlan,
-    /// The key has no place in this plan.
+    /// The API key is not in this usage plan.
     #[error("Invalid Usage Plan Key identifier specified")]
     NotInPlan,
 }
 
-/// The API keys with their plans. Clones are the same registry.
+/// The registry of API keys. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct ApiKeys {
     registry: Arc<Mutex<Registry>>,
-    /// Where they are kept.
+    /// The file in which they are stored.
     file: Option<Arc<PathBuf>>,
 }
 
 #[derive(Debug, Default)]
 struct Registry {
     keys: BTreeMap<String, ApiKey>,
-    /// The ids, by value. A value never changes.
+    /// The ids by value, which never changes.
     ids: HashMap<String, String>,
 }
 
 impl ApiKeys {
-    /// The file that keeps the keys of a folder.
+    /// Returns the path of the file with the API keys of a data folder.
     #[must_use]
     pub(crate) fn file(folder: &Path) -> PathBuf {
         folder.join(FILE)
     }
 
-    /// The keys that a folder keeps, and will keep.
+    /// Reads the API keys of a data folder, in which later changes are stored.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let file = Self::file(folder);
         let keys: Vec<ApiKey> = match fs::read(&file) {
@@ -141,7 +141,8 @@ impl ApiKeys {
         Ok(Self { registry: Arc::new(Mutex::new(registry)), file: Some(Arc::new(file)) })
     }
 
-    /// Gives the key of this value a place in a plan, enabled. A plan that it had before is left.
+    /// Enables the API key with this value and puts it into a usage plan instead of the one that it was in. Creates it if
+    /// there is none.
     pub fn put(&self, value: &str, plan: &str) {
         self.change(|registry| {
             let mut key = match registry.of_value(value) {
@@ -153,14 +154,14 @@ impl ApiKeys {
         });
     }
 
-    /// Makes a key again that was lost, with the id that it had.
+    /// Creates a lost API key again, with the id that it had.
     pub(crate) fn restore(&self, id: &str, value: &str, plan: Option<&str>, enabled: bool) {
         let new = NewKey { value: Some(value.to_owned()), enabled, ..NewKey::default() };
         let key = ApiKey { id: id.to_owned(), plan: plan.map(str::to_owned), ..new.into() };
         self.change(|registry| registry.insert(key));
     }
 
-    /// Enables or disables a key, if there is one.
+    /// Enables or disables the API key with this value, if there is one.
     pub fn set_enabled(&self, value: &str, enabled: bool) {
         self.change(|registry| {
             if let Some(key) = registry.ids.get(value).and_then(|id| registry.keys.get_mut(id)) {
@@ -169,7 +170,7 @@ impl ApiKeys {
         });
     }
 
-    /// Removes a key, if there is one.
+    /// Removes the API key with this value, if there is one.
     pub fn remove(&self, value: &str) {
         self.change(|registry| {
             if let Some(id) = registry.ids.remove(value) {
@@ -178,24 +179,24 @@ impl ApiKeys {
         });
     }
 
-    /// The key of this value.
+    /// Returns the API key with this value.
     #[must_use]
     pub fn find(&self, value: &str) -> Option<ApiKey> {
         self.lock().of_value(value).cloned()
     }
 
-    /// The key of this id.
+    /// Returns the API key with this id.
     pub fn get(&self, id: &str) -> Result<ApiKey, KeyError> {
         self.lock().keys.get(id).cloned().ok_or(KeyError::Unknown)
     }
 
-    /// All keys, by id.
+    /// Returns all API keys, sorted by id.
     #[must_use]
     pub fn list(&self) -> Vec<ApiKey> {
         self.lock().keys.values().cloned().collect()
     }
 
-    /// Makes a key. It has no plan.
+    /// Creates an API key, which is in no usage plan.
     pub fn create(&self, new: NewKey) -> Result<ApiKey, KeyError> {
         let key = ApiKey::from(new);
         let letters_and_digits = key.value.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -211,7 +212,7 @@ impl ApiKeys {
         })
     }
 
-    /// Changes a key.
+    /// Changes an API key.
     pub(crate) fn update(&self, id: &str, change: KeyChange) -> Result<ApiKey, KeyError> {
         let KeyChange { name, description, customer_id, enabled } = change;
         self.edit(id, |key| {
@@ -223,7 +224,7 @@ impl ApiKeys {
         })
     }
 
-    /// Deletes a key, and with it its place in a plan.
+    /// Deletes an API key, also from its usage plan.
     pub fn delete(&self, id: &str) -> Result<(), KeyError> {
         self.change(|registry| {
             let key = registry.keys.remove(id).ok_or(KeyError::Unknown)?;
@@ -232,7 +233,7 @@ impl ApiKeys {
         })
     }
 
-    /// Gives a key that has none a place in the plan of this name.
+    /// Puts an API key that is in no usage plan into the one with this name.
     pub fn join(&self, id: &str, plan: &str) -> Result<ApiKey, KeyError> {
         self.edit(id, |key| {
             if key.plan.is_some() {
@@ -243,7 +244,7 @@ impl ApiKeys {
         })
     }
 
-    /// Takes a key's place in the plan of this name away.
+    /// Removes an API key from the usage plan with this name.
     pub fn leave(&self, id: &str, plan: &str) -> Result<(), KeyError> {
         self.edit(id, |key| {
             if key.plan.as_deref() != Some(plan) {
@@ -268,7 +269,7 @@ impl ApiKeys {
         })
     }
 
-    /// Writes under the lock, so that what the file holds is never older than what was answered.
+    /// Changes the registry and writes its file under the same lock, so that the file is never older than a response.
     fn change<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
         let mut registry = self.lock();
         let result = change(&mut registry);
@@ -307,7 +308,7 @@ impl From<NewKey> for ApiKey {
         let id = Ulid::generate().to_string().to_lowercase();
         let now = now();
         Self {
-            // The last characters, which are random: the first are the time.
+            // The last characters are random, the first are the time.
             id: id[id.len() - ID_LENGTH..].to_owned(),
             value: value.unwrap_or_else(|| format!("{}{}", Ulid::generate(), Ulid::generate())),
             name,
@@ -346,14 +347,14 @@ mod tests {
             assert_eq!(keys.create(new(&value)).unwrap().value, value);
             assert_eq!(keys.create(new(&value)), Err(KeyError::Exists));
         }
-        let made_up = keys.create(NewKey::default()).unwrap();
-        assert!(VALUE_LENGTH.contains(&made_up.value.len()) && !made_up.enabled);
-        assert_eq!(made_up.id.len(), ID_LENGTH);
+        let generated = keys.create(NewKey::default()).unwrap();
+        assert!(VALUE_LENGTH.contains(&generated.value.len()) && !generated.enabled);
+        assert_eq!(generated.id.len(), ID_LENGTH);
         assert_eq!(keys.list().len(), 3);
     }
 
     #[test]
-    fn a_key_has_one_plan_at_a_time() {
+    fn an_api_key_has_one_plan_at_a_time() {
         let keys = ApiKeys::default();
         let id = keys.create(new(VALUE)).unwrap().id;
         assert_eq!(keys.enabled_plan(VALUE), None);
@@ -371,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_keeps_what_it_does_not_name() {
+    fn a_change_leaves_other_properties_as_they_are() {
         let keys = ApiKeys::default();
         let id = keys.create(NewKey { name: Some("acme".to_owned()), ..new(VALUE) }).unwrap().id;
         keys.join(&id, "free").unwrap();
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_deleted_is_gone_and_its_value_free() {
+    fn a_deleted_api_key_is_gone_and_its_value_can_be_used_again() {
         let keys = ApiKeys::default();
         let id = keys.create(new(VALUE)).unwrap().id;
         keys.join(&id, "free").unwrap();
@@ -399,21 +400,21 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_keeps_every_change() {
+    fn a_folder_stores_every_change() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("data");
         let keys = ApiKeys::open(&folder).unwrap();
-        let kept = || ApiKeys::open(&folder).unwrap().list();
+        let stored = || ApiKeys::open(&folder).unwrap().list();
         let tags = BTreeMap::from([("tenant".to_owned(), VALUE.to_owned())]);
         let id = keys.create(NewKey { tags, ..new(VALUE) }).unwrap().id;
         keys.put("other", "pro");
-        assert_eq!(kept(), keys.list());
+        assert_eq!(stored(), keys.list());
         keys.join(&id, "free").unwrap();
-        assert_eq!(kept(), keys.list());
+        assert_eq!(stored(), keys.list());
         keys.set_enabled(VALUE, false);
-        assert_eq!(kept(), keys.list());
+        assert_eq!(stored(), keys.list());
         keys.remove("other");
-        assert_eq!(kept(), keys.list());
+        assert_eq!(stored(), keys.list());
         assert_eq!(keys.list().len(), 1);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left over");
 

@@ -1,5 +1,7 @@
-//! What API Gateway takes at most: <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html> and
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html>.
+//! The limits of API Gateway on requests and integrations.
+//!
+//! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
+//! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html>
 
 use std::time::Duration;
 
@@ -8,15 +10,16 @@ use http::request::Parts;
 
 use super::error_response::ErrorResponse;
 
-/// How long a function may take, whatever its own timeout is.
+/// The time that a function may take, whatever its own timeout is.
 pub(super) const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(29);
 
 pub(super) const BODY_BYTES: usize = 10 * 1024 * 1024;
-/// "Total combined size of request line and header values". The pages name no status: 431 is the one made for it.
+/// AWS's "Total combined size of request line and header values". The pages do not name a status; 431 is the one that HTTP
+/// has for it.
 const HEAD_BYTES: usize = 10_240;
 const METHOD_ARN_BYTES: usize = 1600;
 
-/// Reads more than it accepts: a client that is still sending when the connection closes never sees the 413.
+/// More is read than accepted, because a client that is still sending when the connection closes never sees the 413.
 const DRAINED_BYTES: usize = 4 * BODY_BYTES;
 
 pub(super) async fn body(body: Body) -> Result<Bytes, ErrorResponse> {

@@ -1,9 +1,10 @@
-//! The evaluation of an authorizer's IAM policy:
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html>
-//! and, for the language, <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html>.
+//! The evaluation of an authorizer's IAM policy.
 //!
-//! Elements that are not evaluated here (`Condition`, `NotAction`, policy variables, ...) make the policy an error: to
-//! pass over one would allow what AWS denies.
+//! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html>
+//! - <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html>
+//!
+//! A policy with an element that is not evaluated here (`Condition`, `NotAction`, policy variables, ...) is an error, because
+//! to ignore the element would allow what AWS denies.
 
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
@@ -14,27 +15,27 @@ pub struct Policy {
     statements: Vec<Statement>,
 }
 
-/// What a policy says of a request.
+/// The decision of a policy about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// A statement allows it, none denies it.
+    /// A statement allows the request, and none denies it.
     Allow,
-    /// A statement denies it, whatever others say.
+    /// A statement denies the request, which overrides all others.
     ExplicitDeny,
-    /// No statement is about it.
+    /// No statement applies to the request.
     ImplicitDeny,
 }
 
-/// Why a document is no policy, or none that can be evaluated here.
+/// The reason why a document is not a valid policy, or not one that can be evaluated here.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// A part is missing or of the wrong type.
+    /// An element is missing or has the wrong type.
     #[error("`{0}` is missing or malformed")]
     Malformed(&'static str),
     /// An element that is not evaluated here.
     #[error("`{0}` is not supported")]
     Unsupported(String),
-    /// A pattern that is too large.
+    /// A pattern is too large.
     #[error("a pattern is not valid: {0}")]
     Pattern(#[from] regex::Error),
 }
@@ -70,7 +71,7 @@ impl Policy {
     #[must_use]
     pub fn evaluate(&self, action: &str, resource: &str) -> Decision {
         let mut decision = Decision::ImplicitDeny;
-        for statement in self.statements.iter().filter(|statement| statement.is_about(action, resource)) {
+        for statement in self.statements.iter().filter(|statement| statement.applies_to(action, resource)) {
             if statement.deny {
                 return Decision::ExplicitDeny;
             }
@@ -96,13 +97,13 @@ impl Statement {
         Ok(Self { deny, actions: patterns(statement, "Action")?, resources: patterns(statement, "Resource")? })
     }
 
-    fn is_about(&self, action: &str, resource: &str) -> bool {
+    fn applies_to(&self, action: &str, resource: &str) -> bool {
         self.actions.iter().any(|pattern| pattern.is_match(action))
             && self.resources.iter().any(|pattern| pattern.is_match(resource))
     }
 }
 
-/// An element that is a string or a list of strings, in which `*` stands for any text and `?` for one character.
+/// Reads an element that is a string or a list of strings, in which `*` stands for any text and `?` for one character.
 fn patterns(statement: &Map<String, Value>, element: &'static str) -> Result<Vec<Regex>, PolicyError> {
     let texts = match statement.get(element) {
         Some(Value::Array(texts)) if !texts.is_empty() => texts.as_slice(),
@@ -117,7 +118,7 @@ fn patterns(statement: &Map<String, Value>, element: &'static str) -> Result<Vec
                 return Err(PolicyError::Unsupported("${...}".to_owned()));
             }
             let pattern = regex::escape(text).replace(r"\*", ".*").replace(r"\?", ".");
-            // Names of actions are compared without case, ARNs with it.
+            // The names of actions are not case-sensitive, ARNs are.
             let anchored = format!("^(?:{pattern})$");
             Ok(RegexBuilder::new(&anchored).case_insensitive(element == "Action").dot_matches_new_line(true).build()?)
         })
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn one_statement_and_lists_are_taken() {
+    fn a_single_statement_and_lists_are_accepted() {
         let policy = json!({ "Statement":
             { "Sid": "S", "Effect": "Allow", "Action": ["a:B", "EXECUTE-API:*"], "Resource": [arn("x"), arn("y")] } });
         let policy = Policy::parse(&policy).unwrap();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_evaluated_is_refused() {
+    fn a_policy_with_an_element_that_is_not_evaluated_is_rejected() {
         let statement = |extra: &str, value: Value| {
             let mut statement = statement("Allow", "*");
             statement[extra] = value;

@@ -1,12 +1,20 @@
-//! Which route a path and a method lead to.
+//! The routing of a path and a method to a function.
 //!
-//! A literal segment goes before `{parameter}`, which goes before `{proxy+}`, segment by segment. Proxy resources:
-//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-set-up-simple-proxy.html>.
+//! Segment by segment, a literal takes precedence over `{parameter}`, which takes precedence over `{proxy+}`:
 //!
-//! Two things are not in AWS's pages, but in reports of its users. A path with a slash at its end is routed like the path
-//! without it (<https://github.com/aws-powertools/powertools-lambda-python/issues/1552>), while the event and the ARN that
-//! a policy is asked about keep the slash (<https://github.com/localstack/localstack/issues/6533>). Path parameters are
-//! handed on as they were sent, percent-encoded (<https://github.com/serverless/serverless/issues/5037>).
+//! | resources | request | resource |
+//! |---|---|---|
+//! | `/a/b`, `/a/{x}`, `/{proxy+}` | `/a/b` | `/a/b` |
+//! | | `/a/z` | `/a/{x}`, with `x` = `z` |
+//! | | `/q/r/s` | `/{proxy+}`, with `proxy` = `q/r/s` |
+//!
+//! Proxy resources: <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-set-up-simple-proxy.html>.
+//!
+//! Two rules come from reports of users, because AWS's pages do not mention them. A path with a slash at its end is routed
+//! like the path without it (<https://github.com/aws-powertools/powertools-lambda-python/issues/1552>), while the event and
+//! the ARN for which a policy is evaluated have the slash (<https://github.com/localstack/localstack/issues/6533>). The
+//! event has path parameters as the client sent them, percent-encoded
+//! (<https://github.com/serverless/serverless/issues/5037>).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -25,23 +33,23 @@ pub(super) struct Router {
 /// A path of the API with its methods.
 #[derive(Debug)]
 pub(super) struct Resource {
-    /// As the template writes it.
+    /// The path as it is in the template.
     pub(super) path: String,
     segments: Vec<Segment>,
     routes: Vec<Route>,
 }
 
-/// A resource that a request's path leads to.
+/// The resource of a request's path.
 #[derive(Debug)]
 pub(super) struct Found<'a> {
     pub(super) resource: &'a Resource,
-    /// Percent-encoded, as they were sent.
+    /// The path parameters, percent-encoded as the client sent them.
     pub(super) parameters: BTreeMap<String, String>,
     /// The request's path without the stage.
     pub(super) path: &'a str,
 }
 
-/// What a resource does with a method.
+/// The target of a method of a resource.
 #[derive(Debug)]
 pub(super) enum Target<'a> {
     Route(&'a Route),
@@ -73,7 +81,7 @@ impl Router {
         &self.stage
     }
 
-    /// The most specific resource that `path`, with the stage, leads to.
+    /// Returns the most specific resource for `path`, which includes the stage.
     pub(super) fn find<'a>(&'a self, path: &'a str) -> Option<Found<'a>> {
         let path = path.strip_prefix('/')?.strip_prefix(self.stage.as_str())?;
         let path = if path.is_empty() { "/" } else { path };
@@ -208,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_routed_is_not_found() {
+    fn a_path_without_a_resource_is_not_found() {
         let router = router(&[("GET", "/a/{x}"), ("GET", "/b/{proxy+}")]);
         for path in ["/", "/v1", "/v2/a/z", "/v10/a/z", "/v1a/z", "/v1/a", "/v1/a//", "/v1/a/b/c", "/v1//a/b", "/v1/b"]
         {
@@ -217,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_of_its_own_goes_before_cors_and_cors_before_any() {
+    fn a_route_of_the_method_precedes_cors_and_cors_precedes_any() {
         let router = router(&[("ANY", "/a"), ("OPTIONS", "/b"), ("GET", "/c")]);
         let target = |path, method: Method, cors| {
             router.find(path).and_then(|found| {

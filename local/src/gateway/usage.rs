@@ -1,9 +1,9 @@
-//! The usage plans that meter API keys, by token bucket and by monthly quota.
+//! The metering of API keys by their usage plans, with a token bucket and a monthly quota.
 //!
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html>
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html>
 //!
-//! AWS does this with best effort, on many hosts at once. Here the limits are exact.
+//! AWS applies these limits on a best-effort basis, because many hosts share them. Here they are exact.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use super::keys::ApiKeys;
 use crate::bucket::Bucket;
 use crate::template::Plan;
 
-/// What the keys have used of their plans.
+/// What each API key has used of its plan.
 #[derive(Debug)]
 pub(super) struct Meters {
     plans: HashMap<String, Plan>,
@@ -37,7 +37,8 @@ impl Meters {
         Self { plans, keys, used: Mutex::default() }
     }
 
-    /// Counts a request of `key`, or says why it cannot be taken. What is throttled does not count for the quota.
+    /// Counts a request with the API key `key`, or returns the response that rejects it. A throttled request does not count
+    /// against the quota.
     pub(super) fn admit(&self, key: Option<&str>, now: Instant, today: Date) -> Result<(), ErrorResponse> {
         let key = key.ok_or(ErrorResponse::INVALID_API_KEY)?;
         let plan =
@@ -93,7 +94,7 @@ mod tests {
         }
         assert_eq!(admit("key", 0), Err(ErrorResponse::THROTTLED));
         assert_eq!(admit("key", 199), Err(ErrorResponse::THROTTLED));
-        assert_eq!(admit("other", 199), Ok(()), "a key of its own is a bucket of its own");
+        assert_eq!(admit("other", 199), Ok(()), "each API key has a bucket of its own");
         assert_eq!(admit("key", 201), Ok(()));
         assert_eq!(admit("key", 201), Err(ErrorResponse::THROTTLED));
     }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_enabled_key_with_a_plan_passes() {
+    fn only_an_enabled_api_key_with_a_plan_passes() {
         let (meters, keys) = meters(plan(100.0, 100, None));
         let admit = |key| meters.admit(key, Instant::now(), TODAY);
         assert_eq!(admit(None), Err(ErrorResponse::INVALID_API_KEY));
