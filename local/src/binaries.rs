@@ -1,4 +1,4 @@
-//! Where the functions' binaries are: cargo builds them, or they are there already.
+//! The functions' binaries, which cargo builds, or which are in a folder.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,19 +8,19 @@ use std::process::{ExitStatus, Stdio};
 use serde::Deserialize;
 use tokio::process::Command;
 
-/// How the binaries come to be.
+/// The source of the binaries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Binaries {
     /// `cargo build`, in the profile and the target directory of the running executable.
     Build,
-    /// They are in this directory.
+    /// This directory, which has all of them.
     Directory(PathBuf),
 }
 
-/// Why there is no binary.
+/// The reason why there is no binary.
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
-    /// The running executable is in no directory of cargo's, so there is no profile to take from it.
+    /// The running executable is not in a target directory of cargo, so its profile is not known.
     #[error(
         "this executable was not built by cargo; pass the folder of the functions' binaries with --binaries FOLDER"
     )]
@@ -28,7 +28,7 @@ pub enum BinariesError {
     /// Cargo cannot be started.
     #[error("cargo cannot be started: {0}")]
     Cargo(std::io::Error),
-    /// Cargo has said why.
+    /// The build failed. Cargo has printed the reason.
     #[error("building the functions failed ({0})")]
     Failed(ExitStatus),
     /// The template names a binary that the workspace does not have.
@@ -36,7 +36,7 @@ pub enum BinariesError {
     Missing(String),
 }
 
-/// One line of cargo's messages, as far as it matters here.
+/// A line of cargo's messages, with the members that are used here.
 /// <https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages>
 #[derive(Debug, Deserialize)]
 struct Message {
@@ -51,7 +51,7 @@ struct Target {
 }
 
 impl Binaries {
-    /// The binary of each of the named functions, of the workspace at `root`.
+    /// Returns the binary of each of the named functions in the workspace at `root`.
     pub async fn locate(
         &self,
         root: &Path,
@@ -73,8 +73,8 @@ impl Binaries {
     }
 }
 
-/// Builds the binaries of the workspace. Cargo says on standard error how far it is, also inside of a test, which
-/// captures what it prints itself, but not this: it can take minutes, and must not look like a program that hangs.
+/// Builds the binaries of the workspace. Cargo prints its progress on standard error, also in a test, where only the
+/// output of the test itself is captured. A build can take minutes, and must not look like a program that hangs.
 async fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>, BinariesError> {
     let executable = std::env::current_exe().map_err(BinariesError::Cargo)?;
     let Profile { name, target } = Profile::of(&executable).ok_or(BinariesError::NoTarget)?;
@@ -87,12 +87,12 @@ async fn build(root: &Path) -> Result<BTreeMap<String, PathBuf>, BinariesError> 
     if output.status.success() { Ok(executables(&output.stdout)) } else { Err(BinariesError::Failed(output.status)) }
 }
 
-/// Cargo, as from a shell: the one that runs this, if one does.
+/// Returns a command for cargo, as it would run from a shell. It is the cargo that runs this program, if one does.
 #[must_use]
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    // `cargo run` and `cargo test` tell their child which package it is. A build script that watches such a variable
-    // would see it change, and compile again.
+    // `cargo run` and `cargo test` set variables about the package for their child. A build script that watches such a
+    // variable would see it change, and would run again.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_of_cargo_run) {
             command.env_remove(name);
@@ -115,7 +115,7 @@ fn is_of_cargo_run(name: &str) -> bool {
         )
 }
 
-/// How an executable was built.
+/// The profile and the target directory with which an executable was built.
 #[derive(Debug, PartialEq, Eq)]
 struct Profile<'a> {
     name: &'a str,
@@ -123,7 +123,7 @@ struct Profile<'a> {
 }
 
 impl<'a> Profile<'a> {
-    /// From where it is: `target/debug/local`, or `target/debug/deps/api-0123456789abcdef` for a test.
+    /// Derives them from the executable's path: `target/debug/local`, or `target/debug/deps/api-0123456789abcdef` for a test.
     fn of(executable: &'a Path) -> Option<Self> {
         let directory = executable.parent()?;
         let directory = if directory.ends_with("deps") { directory.parent()? } else { directory };
@@ -131,7 +131,7 @@ impl<'a> Profile<'a> {
             "debug" => "dev",
             name => name,
         };
-        // Cargo marks the directory that it builds in.
+        // Cargo creates this directory where it builds.
         directory.join(".fingerprint").is_dir().then_some(Self { name, target: directory.parent()? })
     }
 }

@@ -1,8 +1,8 @@
-//! A token bucket: full at first, filled at a rate.
+//! A token bucket: it is full at first, and is refilled at a constant rate.
 
 use tokio::time::Instant;
 
-/// Lets a burst pass, and then the rate.
+/// A token bucket, which lets a burst pass and then the rate.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     rate: f64,
@@ -12,12 +12,12 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// One that is full, with `rate` tokens per second.
+    /// Returns a full bucket that gets `rate` tokens per second.
     pub(crate) fn full(rate: f64, burst: f64, now: Instant) -> Self {
         Self { rate, burst, tokens: burst, at: now }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token. Returns false if there is none.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + elapsed * self.rate).min(self.burst);
@@ -39,8 +39,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// What defines a token bucket: in any span of time at most the burst and the rate's share of it pass, and a
-        /// request after a gap in which a token came always does.
+        /// A token bucket is defined by this: in any span of time, at most the burst and the rate's share of it pass, and a
+        /// request always passes after a gap in which a token was added.
         #[test]
         fn no_span_of_time_passes_more_than_burst_and_rate(
             rate in 1_u32..50,
@@ -56,7 +56,7 @@ mod tests {
                 at += Duration::from_millis(gap.into());
                 let taken = bucket.take(start + at);
                 let waited = f64::from(gap) / 1000.0 * rate >= 1.0 + 1e-6;
-                prop_assert!(taken || !waited, "refused after {gap} ms at {rate}/s");
+                prop_assert!(taken || !waited, "throttled after {gap} ms at {rate}/s");
                 if taken {
                     passed.push(at.as_secs_f64());
                 }

@@ -1,4 +1,4 @@
-//! DynamoDB on this machine: an embedded engine behind its own HTTP listener, or one that is there already.
+//! DynamoDB on this machine: an embedded engine behind its own HTTP listener, or one that is already running.
 
 pub mod engine;
 mod repair;
@@ -14,32 +14,32 @@ use crate::template::Table;
 use crate::terminal;
 use tables::Client;
 
-/// The file in the data folder.
+/// The engine's file in the data folder.
 const FILE: &str = "dynamodb.sqlite";
 
-/// Why there is no database.
+/// The reason why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// Its port cannot be had.
+    /// The port of the embedded engine cannot be listened on.
     #[error(
         "the embedded DynamoDB cannot listen on {address}: {source}; it uses the port after the API's, so choose \
              another one with --port N"
     )]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The data folder cannot be made.
+    /// The data folder cannot be created.
     #[error("the folder {} cannot be created: {source}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The engine does not start without data.
+    /// The engine does not start, although there is no data.
     #[error("the embedded DynamoDB failed to start: {0}")]
     Engine(#[from] dynoxide::DynoxideError),
     /// The engine does not open its data.
@@ -48,37 +48,37 @@ pub enum DatabaseError {
     Data {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The address of another DynamoDB is not one.
+    /// The endpoint of another DynamoDB is not a URL.
     #[error("`{0}` is not the URL of a DynamoDB; --dynamodb-endpoint takes one like http://127.0.0.1:8000")]
     Endpoint(String),
-    /// A request could not be made or answered.
+    /// A request could not be sent, or got no response.
     #[error(
         "DynamoDB at {endpoint} cannot be reached: {source}; start it there, or leave --dynamodb-endpoint out to use \
              the embedded one"
     )]
     Request {
-        /// Where it is.
+        /// The endpoint of the DynamoDB.
         endpoint: String,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// DynamoDB has refused a request.
+    /// DynamoDB has rejected a request.
     #[error("DynamoDB rejected {operation}: {kind}: {message}")]
-    Refused {
-        /// The API's operation.
+    Rejected {
+        /// The operation.
         operation: &'static str,
         /// The type of the error.
         kind: String,
-        /// What it says.
+        /// The message of the error.
         message: String,
     },
-    /// A new table or index does not come to life.
+    /// A new table or index does not become active.
     #[error("the table `{0}` did not become active")]
     Inactive(String),
-    /// There is a table of the name, and it cannot be made into the template's.
+    /// There is a table with the name, and it cannot be changed into the template's.
     #[error(
         "the table `{table}` at {endpoint} does not match the template: {difference} cannot be changed; use another \
              folder with --data FOLDER, or delete the table or the folder if you do not need its data"
@@ -86,9 +86,9 @@ pub enum DatabaseError {
     Mismatch {
         /// The table's name.
         table: String,
-        /// Where it is.
+        /// The endpoint of the DynamoDB.
         endpoint: String,
-        /// What differs.
+        /// The part that differs.
         difference: String,
     },
 }
@@ -101,7 +101,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Serves the embedded engine on `port` (0 picks one), with its data in `folder` or in memory.
+    /// Serves the embedded engine on `port` (0 selects a free one), with its data in `folder` or in memory.
     pub(crate) async fn embedded(folder: Option<&Path>, port: u16) -> Result<Self, DatabaseError> {
         let opened = match folder {
             Some(folder) => {
@@ -123,7 +123,7 @@ impl Database {
         Ok(Self { endpoint, server: Some(server) })
     }
 
-    /// Uses the one at `endpoint`, an HTTP URL.
+    /// Uses the DynamoDB at `endpoint`, which is an HTTP URL.
     pub(crate) fn external(endpoint: String) -> Result<Self, DatabaseError> {
         let is_url = endpoint.parse::<http::Uri>().is_ok_and(|url| {
             matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|host| !host.is_empty())
@@ -131,12 +131,12 @@ impl Database {
         if is_url { Ok(Self { endpoint, server: None }) } else { Err(DatabaseError::Endpoint(endpoint)) }
     }
 
-    /// Where it is.
+    /// Returns the URL of the DynamoDB.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Makes the tables what the template says: creates those that are not there, and repairs the others.
+    /// Creates the tables of the template that do not exist, and repairs the others.
     pub(crate) async fn create(&self, tables: &[Table]) -> Result<(), DatabaseError> {
         let client = Client::new(&self.endpoint);
         for table in tables {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_table_has_what_its_template_says() {
+    async fn a_table_has_the_properties_of_its_template() {
         let database = Database::embedded(None, 0).await.unwrap();
         database.create(&[table()]).await.unwrap();
         let client = Client::new(database.endpoint());
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn data_in_a_folder_is_there_again() {
+    async fn data_in_a_folder_survives_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         for round in 0..2 {
             let database = Database::embedded(Some(folder.path()), 0).await.unwrap();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_dynamodb_refuses_is_told() {
+    async fn an_error_of_dynamodb_is_reported() {
         let database = Database::embedded(None, 0).await.unwrap();
         let mut broken = table();
         broken.properties["KeySchema"] = json!([]);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_at_the_endpoint_is_told() {
+    async fn an_endpoint_without_a_dynamodb_is_reported() {
         let database = Database::external("http://127.0.0.1:1".to_owned()).unwrap();
         let error = database.create(&[table()]).await.unwrap_err();
         assert!(error.to_string().starts_with("DynamoDB at http://127.0.0.1:1 cannot be reached"), "{error}");

@@ -1,6 +1,6 @@
-//! The page that a browser gets which opens the address that `local` prints.
+//! The page for a browser that opens the address which `local` prints.
 //!
-//! It is not part of the API: clients that do not ask for HTML get what API Gateway would send.
+//! It is not part of the API: a client that does not accept HTML gets the response of API Gateway.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 
 const PAGE: &str = include_str!("home.html");
 
-/// The page, and where it is.
+/// The page and its paths.
 #[derive(Debug)]
 pub(crate) struct Home {
     paths: [String; 3],
@@ -18,13 +18,13 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// For a `local` at `base_url` whose API is under `stage`.
+    /// Returns the page of a `local` at `base_url` whose API is under `stage`.
     pub(crate) fn new(base_url: &str, stage: &str) -> Self {
         let page = PAGE.replace("{base_url}", base_url).replace("{api}", &format!("{base_url}/{stage}"));
         Self { paths: ["/".to_owned(), format!("/{stage}"), format!("/{stage}/")], page }
     }
 
-    /// The page, if the request comes from a browser that asks for it.
+    /// Returns the page, if a browser requests it.
     pub(crate) fn page(&self, request: &Request<Body>) -> Option<Response> {
         let path = request.uri().path();
         let wanted = request.method() == Method::GET
@@ -39,7 +39,7 @@ impl Home {
     }
 }
 
-/// Whether HTML is named, as every browser does that opens a page.
+/// Returns whether a client names HTML, as every browser does that opens a page.
 fn accepts_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|accept| accept.contains("text/html"))
 }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_browser_gets_a_page_that_says_where_everything_is() {
+    async fn a_browser_gets_a_page_with_all_addresses() {
         for path in ["/", "/v1", "/v1/", "/?from=bookmark"] {
             let page = page(Method::GET, path, "text/html,application/xhtml+xml,*/*;q=0.8").unwrap();
             assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");

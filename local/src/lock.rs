@@ -1,7 +1,7 @@
-//! One `local` for each data folder.
+//! The lock of a data folder, which only one `local` at a time can use.
 //!
-//! Two of them would overwrite each other's API keys, and the tenants whose keys are lost could not sign in any more. The
-//! system releases the lock when its holder ends, however it ends.
+//! Two of them would overwrite each other's API keys, and the requests of tenants whose API keys are lost would be denied.
+//! The operating system releases the lock when its holder ends, however it ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 const FILE: &str = "local.lock";
 
-/// Why the data folder cannot be used.
+/// The reason why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another `local` uses it.
@@ -24,29 +24,29 @@ pub enum LockError {
         /// The address of the other one.
         holder: String,
     },
-    /// The folder cannot be made or locked.
+    /// The folder cannot be created or locked.
     #[error("the data folder {} cannot be used: {source}; choose another one with --data FOLDER", folder.display())]
     Io {
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// The data folder is this one's until it is dropped.
+/// The lock, which is held until this is dropped.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    /// Locks the folder, which is made if need be, for a `local` at `base_url`.
+    /// Locks the folder for a `local` at `base_url`, and creates it if necessary.
     pub fn take(folder: &Path, base_url: &str) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { folder: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
         let path = folder.join(FILE);
-        // Not truncated before it is locked: until then the address in it is another one's.
+        // The file is not truncated before it is locked, because until then it may have the address of another local.
         let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_has_one_holder_at_a_time_and_says_who() {
+    fn a_folder_has_one_holder_at_a_time_and_the_error_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("data");
         let first = FolderLock::take(&folder, "http://127.0.0.1:3000").unwrap();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn a_folder_that_cannot_be_created_is_named() {
         let error = FolderLock::take(Path::new("/dev/null/data"), "").unwrap_err().to_string();
         assert!(error.starts_with("the data folder /dev/null/data cannot be used: "), "{error}");
     }

@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Of local only: the embedded DynamoDB warns of each condition that does not hold.
+    // Only local's own messages are shown: the embedded DynamoDB warns about each condition that fails.
     let own = Targets::new().with_target("local", Level::WARN);
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(log).with(own).init();

@@ -1,10 +1,11 @@
-//! The API keys of tenants whose keys are lost here.
+//! The restoration of API keys that are lost while their tenants are in the table.
 //!
-//! The table may know more tenants than the registry has keys: the table is another DynamoDB's and outlives a registry in
-//! memory, or somebody removed the file of the keys. Without their keys these tenants would be denied for good. On AWS
-//! both are kept by the same account, so there is nothing to restore.
+//! The table may have more tenants than the registry has API keys: the table of another DynamoDB outlives a registry in
+//! memory, and the file with the API keys may be removed. Without their API keys, these tenants would be denied for good. On
+//! AWS the same account has both, so there is nothing to restore.
 //!
-//! Keys that tenants share are not restored here. The next change that lets in a tenant that uses one makes it again.
+//! API keys that tenants share are not restored here. The next change that activates a tenant with such an API key creates
+//! it again.
 
 use service::domain::caller::Operator;
 use service::domain::page::{Limit, Order, PageRequest};
@@ -14,15 +15,15 @@ use service::store::{ListError, Store, TenantFilter};
 
 use crate::gateway::ApiKeys;
 
-/// Makes the missing keys of tenants again, as their rows describe them. A template of another table than the service's
-/// has no tenants to look at, so a failure stops nothing.
+/// Creates the lost API keys of tenants again, as the tenants' rows describe them. A failure does not stop the start, because
+/// a template with a table other than the service's has no tenants.
 pub(crate) async fn api_keys(store: &Store, keys: &ApiKeys) {
-    if let Err(error) = look(store, keys).await {
+    if let Err(error) = restore_all(store, keys).await {
         tracing::warn!(%error, "lost API keys are not restored, because the tenants cannot be listed");
     }
 }
 
-async fn look(store: &Store, keys: &ApiKeys) -> Result<(), ListError> {
+async fn restore_all(store: &Store, keys: &ApiKeys) -> Result<(), ListError> {
     let mut page = PageRequest { limit: Limit::MOST, order: Order::Asc, cursor: None, consistent: false };
     loop {
         let found = store.tenant_list(&Operator::schedule(), &page, &TenantFilter::default()).await?;

@@ -1,4 +1,4 @@
-//! `EventBridge` on this machine: functions that are invoked every so often.
+//! `EventBridge` on this machine: it invokes functions at the rates of their schedules.
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -7,14 +7,14 @@ use tokio::time::{Instant, interval_at};
 use crate::runtime::{Functions, Invoke as _};
 use crate::template::{Function, REGION};
 
-/// The tasks that invoke; dropped, they end.
+/// The tasks that invoke the functions. They end when this is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Schedules {
     _tasks: JoinSet<()>,
 }
 
 impl Schedules {
-    /// Invokes every function that has a schedule, for the first time when its time is over once.
+    /// Starts to invoke every function that has a schedule. The first invocation is one interval from now.
     pub(crate) fn start<'a>(functions: &Functions, configured: impl IntoIterator<Item = &'a Function>) -> Self {
         let mut tasks = JoinSet::new();
         for function in configured {
@@ -35,6 +35,7 @@ impl Schedules {
     }
 }
 
+/// Returns the event of a schedule.
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html>
 fn event() -> Vec<u8> {
     json!({

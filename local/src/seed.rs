@@ -1,4 +1,4 @@
-//! Who is there at first: two tenants to play with, and an operator.
+//! The identities of a new `local`: two demo tenants and an operator.
 
 use serde_json::{Value, json};
 use service::domain::tenant::{Status, TenantId};
@@ -7,14 +7,14 @@ use service::store::{Fault, Store};
 use crate::gateway::ApiKeys;
 use crate::runtime::{Invoke, InvokeError};
 
-/// A tenant that every machine knows by the same id.
+/// A demo tenant, which has the same id on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DemoTenant {
-    /// What a person calls it.
+    /// The name.
     pub name: &'static str,
-    /// Its id, and the value of its API key.
+    /// The id, which is also the value of its API key.
     pub id: &'static str,
-    /// Its plan.
+    /// The name of its plan.
     pub plan: &'static str,
 }
 
@@ -24,19 +24,19 @@ pub const DEMO: [DemoTenant; 2] = [
     DemoTenant { name: "globex", id: "01K0G10BEX0000000000000000", plan: "pro" },
 ];
 
-/// The identity that belongs to no tenant and onboards them.
+/// The identity of the operator, who onboards tenants and belongs to none.
 pub const OPERATOR: &str = "operator";
 
 /// The scope of the [`OPERATOR`].
 pub(crate) const OPERATOR_SCOPE: &str = "tenants:admin";
 
-/// The names of the demo tenants, each with the id that it stands for.
+/// Returns the names of the demo tenants, each with its id.
 #[must_use]
 pub fn names() -> Vec<(&'static str, &'static str)> {
     DEMO.iter().map(|tenant| (tenant.name, tenant.id)).collect()
 }
 
-/// The event of an operator who onboards a demo tenant, as API Gateway would make it for the function `tenants`.
+/// Returns the event with which an operator onboards a demo tenant, as API Gateway sends it to the function `tenants`.
 pub(crate) fn onboarding(DemoTenant { name, id, plan }: &DemoTenant) -> Value {
     const PATH: &str = "/admin/tenants";
     let headers = json!({ "content-type": "application/json" });
@@ -58,19 +58,19 @@ pub(crate) fn onboarding(DemoTenant { name, id, plan }: &DemoTenant) -> Value {
     })
 }
 
-/// Onboards the demo tenants that are not there, through the function that operators use, and leaves the others as they
-/// are. What is kept of the keys of those that are let in, but was lost, is made again.
+/// Onboards the demo tenants that do not exist, through the function that operators use, and leaves the others as they are.
+/// The lost API keys of active demo tenants are created again.
 pub(crate) async fn seed(functions: &impl Invoke, store: &Store, keys: &ApiKeys) -> Result<(), SeedError> {
     for demo in &DEMO {
-        // A test holds that all are ids.
+        // A test makes sure that all of them are ids.
         let Ok(id) = TenantId::parse(demo.id) else { continue };
         let Some(row) = store.tenant_get(&id).await? else {
-            let answer = functions.invoke("tenants", onboarding(demo).to_string().into_bytes()).await?;
-            let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
-            if answer["statusCode"] == 201 {
+            let response = functions.invoke("tenants", onboarding(demo).to_string().into_bytes()).await?;
+            let response: Value = serde_json::from_slice(&response).unwrap_or_default();
+            if response["statusCode"] == 201 {
                 continue;
             }
-            return Err(SeedError::Refused(answer["body"].as_str().unwrap_or_default().to_owned()));
+            return Err(SeedError::Rejected(response["body"].as_str().unwrap_or_default().to_owned()));
         };
         if row.status == Status::Active && keys.find(&row.api_key).is_none() {
             keys.put(&row.api_key, &row.plan);
@@ -79,18 +79,18 @@ pub(crate) async fn seed(functions: &impl Invoke, store: &Store, keys: &ApiKeys)
     Ok(())
 }
 
-/// Why a demo tenant is not there.
+/// The reason why a demo tenant cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// The table cannot be read.
     #[error(transparent)]
     Table(#[from] Fault),
-    /// The function does not answer.
+    /// The function does not respond.
     #[error(transparent)]
     Function(#[from] InvokeError),
-    /// The function does not onboard it.
+    /// The function rejects the request, with this body.
     #[error("{0}")]
-    Refused(String),
+    Rejected(String),
 }
 
 #[cfg(test)]

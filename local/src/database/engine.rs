@@ -1,17 +1,17 @@
-//! The embedded engine, opened so that it does not slow down with its own history.
+//! The embedded engine, with an index that keeps it from slowing down as its history grows.
 //!
-//! A table's stream is a table of `SQLite`'s. With each write the engine asks it for the largest sequence number, and
-//! without an index `SQLite` reads every stream record for that: a write takes six times as long after four thousand others.
-//! An index on the expression that the engine asks for makes it one look-up, so one is added. The engine neither knows of
-//! it nor minds. It also never removes stream records, which DynamoDB keeps for 24 hours; so does this, whenever a folder
-//! is opened.
+//! The engine stores the stream of a table in a table of `SQLite`. Each write queries this table for the largest sequence
+//! number, and without an index `SQLite` reads every stream record for that: after four thousand writes, a write takes six
+//! times as long. This module adds an index on the expression in the query, which makes it a single look-up and does not
+//! affect the engine otherwise. The engine also never removes stream records. DynamoDB retains them for 24 hours, so older
+//! ones are removed whenever a folder is opened.
 //!
-//! Read in dynoxide-rs 3.2.0: `Storage::next_stream_sequence_number`. A test holds that the engine's question is still the
-//! one that the index answers.
+//! The query is `Storage::next_stream_sequence_number` in dynoxide-rs 3.2.0. A test makes sure that the index still serves
+//! it.
 //!
-//! What is left is a sweep of the transaction tokens of the last ten minutes with each transaction, in the engine's memory.
-//! It adds 0.05 ms to a transaction for each thousand of them where the engine is optimized, 0.12 ms where it is not: little
-//! beside the request (`tests/api/idempotency/history.rs` measures both together).
+//! One cost remains: with each transaction the engine sweeps the transaction tokens of the last ten minutes in its memory.
+//! That adds 0.05 ms to a transaction for each thousand tokens if the engine is optimized, and 0.12 ms if it is not, which is
+//! little compared with the request (`tests/api/idempotency/history.rs` measures both together).
 
 use std::path::Path;
 
@@ -26,17 +26,17 @@ const INDEX: &str = "
 
 const TRIM: &str = "DELETE FROM _stream_records WHERE created_at < unixepoch() - 24 * 60 * 60";
 
-/// The engine with its data in this file.
+/// Opens the engine with its data in a file.
 pub(super) fn open(path: &Path) -> Result<Engine, DatabaseError> {
     let failed =
         |source: Box<dyn std::error::Error + Send + Sync>| DatabaseError::Data { path: path.to_owned(), source };
-    // First the engine, which makes its tables or brings them up to date.
+    // The engine comes first, because it creates its tables or updates them.
     let engine = Engine::new(&path.to_string_lossy()).map_err(|error| failed(error.into()))?;
     prepare(path).map_err(|error| failed(error.into()))?;
     Ok(engine)
 }
 
-/// The engine with its data in memory: it takes over an empty database from a file, with the index.
+/// Opens the engine with its data in memory. It restores an empty database from a file, which has the index.
 pub fn memory() -> Result<Engine, DatabaseError> {
     let folder = tempfile::tempdir().map_err(|source| DatabaseError::Folder { path: std::env::temp_dir(), source })?;
     let path = folder.path().join("empty.sqlite");
@@ -61,7 +61,8 @@ mod tests {
 
     use super::*;
 
-    /// Few enough for a test, and enough to see: without the index the last writes take six times as long.
+    /// The number of writes: few enough for a test, and enough to see that the last ones take six times as long without the
+    /// index.
     const WRITES: usize = 4000;
 
     fn call<T: serde::de::DeserializeOwned>(request: Value) -> T {
@@ -85,7 +86,7 @@ mod tests {
         engine.put_item(call(json!({"TableName": "Things", "Item": item}))).unwrap();
     }
 
-    /// The median time of a write among these.
+    /// Returns the median time of a write among these.
     fn typical(engine: &Engine, numbers: std::ops::Range<usize>) -> Duration {
         let mut times: Vec<_> = numbers
             .map(|number| {

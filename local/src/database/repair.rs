@@ -1,15 +1,24 @@
-//! What an existing table lacks of the template's, as updates that DynamoDB can do.
+//! The repair of a table that an earlier template has created.
 //!
-//! A data folder outlives the template that it was made with. Its table may lack an index or the stream, which can be
-//! added. Keys, local indexes and the definition of an index cannot be changed: then the table cannot be used, which is
-//! better said at the start than by a 500 later.
+//! A data folder outlives the template with which it was created. An index or the stream that its table lacks can be added.
+//! The primary key, local indexes and the definition of an index cannot be changed. Such a table cannot be used, which an
+//! error at the start makes clearer than a 500 later.
+//!
+//! | difference | repair |
+//! |---|---|
+//! | a global index is missing | `UpdateTable`, once for each index |
+//! | the stream is missing | `UpdateTable` |
+//! | the stream has another view | two `UpdateTable`: one disables the stream, one enables it with the view |
+//! | the time to live is off | `UpdateTimeToLive` (in `tables`) |
+//! | the primary key, a local index, an attribute's type or an index's definition | none: the start fails |
+//! | the table has more than the template | none is needed |
 
 use serde_json::{Value, json};
 
 use crate::template::Table;
 
-/// The `UpdateTable` requests, one after the other, that make the table `found` the template's, or what cannot be changed.
-/// More than the template wants is no harm, and stays.
+/// Returns the `UpdateTable` requests that change the table `found` into the template's when they are made one after the
+/// other, or the difference that cannot be changed. What the table has beyond the template does no harm, and stays.
 pub(super) fn updates(table: &Table, found: &Value) -> Result<Vec<Value>, String> {
     let wanted = &table.properties;
     if !same(&wanted["KeySchema"], &found["KeySchema"]) {
@@ -28,7 +37,7 @@ pub(super) fn updates(table: &Table, found: &Value) -> Result<Vec<Value>, String
         }
     }
     let mut updates = Vec::new();
-    // DynamoDB wants the attributes that keys have by then, and no other.
+    // DynamoDB requires the attributes that are in a primary key at that moment, and no others.
     let mut attributes = list(&found["AttributeDefinitions"]).to_vec();
     for index in list(&wanted["GlobalSecondaryIndexes"]) {
         match find(&found["GlobalSecondaryIndexes"], "IndexName", index) {
@@ -63,7 +72,7 @@ pub(super) fn updates(table: &Table, found: &Value) -> Result<Vec<Value>, String
     Ok(updates)
 }
 
-/// The table's stream, as DynamoDB's API has it: CloudFormation leaves out that it is enabled.
+/// Returns the table's stream as in DynamoDB's API. CloudFormation leaves out that it is enabled.
 pub(super) fn stream(table: &Table) -> Option<Value> {
     let view = table.properties["StreamSpecification"].get("StreamViewType")?;
     Some(json!({"StreamEnabled": true, "StreamViewType": view}))
@@ -73,7 +82,7 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The one among `others` that has the same name as `one`.
+/// Returns the one among `others` that has the same name as `one`.
 fn find<'a>(others: &'a Value, name: &str, one: &Value) -> Option<&'a Value> {
     list(others).iter().find(|other| other[name] == one[name])
 }
@@ -85,7 +94,7 @@ fn same_index(one: &Value, other: &Value) -> bool {
         && same(&projection(one, "NonKeyAttributes"), &projection(other, "NonKeyAttributes"))
 }
 
-/// Whether two lists have the same members, in whatever order.
+/// Returns whether two lists have the same members, in any order.
 fn same(one: &Value, other: &Value) -> bool {
     let (one, other) = (list(one), list(other));
     one.len() == other.len() && one.iter().all(|member| other.contains(member))
@@ -116,7 +125,7 @@ mod tests {
         properties.as_object_mut().unwrap().remove(name);
     }
 
-    /// What can be seen of the table.
+    /// Describes everything of the table that a client can see.
     async fn describe(client: &Client<'_>) -> Value {
         let name = json!({"TableName": TABLE});
         let mut found = client.call("DescribeTable", &name).await.unwrap()["Table"].take();
@@ -152,7 +161,7 @@ mod tests {
             if let Some(attributes) = properties["AttributeDefinitions"].as_array_mut()
                 && earlier.properties["GlobalSecondaryIndexes"].as_array().is_some_and(|indexes| indexes.len() == 1)
             {
-                // DynamoDB refuses attributes that no key has.
+                // DynamoDB rejects attributes that are in no primary key.
                 attributes.retain(|attribute| attribute["AttributeName"] != "pending");
             }
             database.create(&[Table { name: TABLE.to_owned(), properties }]).await.unwrap();
@@ -177,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_table_that_cannot_be_repaired_is_refused_with_the_way_out() {
+    async fn a_table_that_cannot_be_repaired_is_rejected_with_advice() {
         let others = [
             ("its key", without(|properties| drop(properties["KeySchema"].as_array_mut().unwrap().pop()))),
             (

@@ -1,8 +1,8 @@
-//! Tables, made by the [DynamoDB API](https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/) from the JSON of a
-//! template.
+//! The creation of tables from the JSON of a template, with the
+//! [DynamoDB API](https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/).
 //!
-//! CloudFormation's properties have the form of a `CreateTable` request, with a few exceptions. The SDK takes builders and
-//! no JSON, so it would have to be told of each property anew; here only the exceptions are.
+//! CloudFormation's properties have the form of a `CreateTable` request, with a few exceptions. The SDK has builders instead
+//! of JSON, so it would need code for each property; here only the exceptions need code.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use super::{DatabaseError, repair};
 use crate::template::{REGION, Table};
 
-/// What goes into `CreateTable` as it stands. The rest is about backups, encryption and protection from deletion.
-const TAKEN: [&str; 6] = [
+/// The properties that `CreateTable` takes unchanged. The others are about backups, encryption and deletion protection.
+const PASSED_ON: [&str; 6] = [
     "AttributeDefinitions",
     "BillingMode",
     "GlobalSecondaryIndexes",
@@ -25,14 +25,16 @@ const TAKEN: [&str; 6] = [
     "ProvisionedThroughput",
 ];
 
-/// How often, and how many times, a new table is looked at until it is active.
-const LOOK: Duration = Duration::from_millis(100);
-const LOOKS: u32 = 100;
+/// The pause between two checks whether a new table is active.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The maximum number of these checks.
+const POLLS: u32 = 100;
 
-/// No request here is slow.
+/// The timeout of a request. None of the requests here is slow.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Calls a DynamoDB on this machine: signed, because it wants that, with credentials that it takes for what they are.
+/// A client of a DynamoDB on this machine. It signs requests, because the engine requires it, with credentials that nothing
+/// verifies.
 pub(super) struct Client<'a> {
     endpoint: &'a str,
     http: reqwest::Client,
@@ -43,12 +45,12 @@ impl<'a> Client<'a> {
         Self { endpoint, http: reqwest::Client::new() }
     }
 
-    /// Creates the table, or finds one of its name, and makes it what the template says. What a new table needs after its
-    /// creation is a repair like any other, so a start that was interrupted in between is finished by the next one.
+    /// Creates the table, or finds the one with its name, and changes it into the template's. The settings that a new table
+    /// gets after its creation are a repair like any other, so the next start finishes one that was interrupted.
     pub(super) async fn create(&self, table: &Table) -> Result<(), DatabaseError> {
         match self.call("CreateTable", &creation(table)).await {
             Ok(_) => {}
-            Err(DatabaseError::Refused { kind, .. }) if kind == "ResourceInUseException" => {}
+            Err(DatabaseError::Rejected { kind, .. }) if kind == "ResourceInUseException" => {}
             Err(error) => return Err(error),
         }
         let found = self.wait(&table.name).await?;
@@ -64,7 +66,7 @@ impl<'a> Client<'a> {
         self.expire(table).await
     }
 
-    /// Turns on the expiry of items, if the template wants it.
+    /// Turns on the expiry of items, if the template has it.
     async fn expire(&self, table: &Table) -> Result<(), DatabaseError> {
         let wanted = &table.properties["TimeToLiveSpecification"];
         if !wanted.is_object() {
@@ -87,9 +89,9 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Waits until the table and its indexes can be used, and describes them.
+    /// Waits until the table and its indexes are active, and returns their description.
     async fn wait(&self, name: &str) -> Result<Value, DatabaseError> {
-        for _ in 0..LOOKS {
+        for _ in 0..POLLS {
             let found = self.call("DescribeTable", &json!({ "TableName": name })).await?;
             let table = &found["Table"];
             let indexes = table["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
@@ -98,21 +100,21 @@ impl<'a> Client<'a> {
             if table["TableStatus"] == "ACTIVE" && statuses.all(|status| status == "ACTIVE") {
                 return Ok(found);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Err(DatabaseError::Inactive(name.to_owned()))
     }
 
     pub(super) async fn call(&self, operation: &'static str, request: &Value) -> Result<Value, DatabaseError> {
         let unreachable = |source| DatabaseError::Request { endpoint: self.endpoint.to_owned(), source };
-        let (status, answer) = self.send(operation, request).await.map_err(unreachable)?;
+        let (status, response) = self.send(operation, request).await.map_err(unreachable)?;
         if status.is_success() {
-            return Ok(answer);
+            return Ok(response);
         }
-        let kind = answer["__type"].as_str().unwrap_or_default();
-        // DynamoDB says `message`, its local version now and then `Message`.
-        let message = answer["message"].as_str().or_else(|| answer["Message"].as_str()).unwrap_or_default();
-        Err(DatabaseError::Refused {
+        let kind = response["__type"].as_str().unwrap_or_default();
+        // The member is `message` in DynamoDB, and sometimes `Message` in DynamoDB Local.
+        let message = response["message"].as_str().or_else(|| response["Message"].as_str()).unwrap_or_default();
+        Err(DatabaseError::Rejected {
             operation,
             kind: kind.rsplit('#').next().unwrap_or_default().to_owned(),
             message: message.to_owned(),
@@ -153,7 +155,7 @@ impl<'a> Client<'a> {
 
 fn creation(table: &Table) -> Value {
     let mut request: Map<_, _> =
-        TAKEN.iter().filter_map(|name| Some(((*name).to_owned(), table.properties.get(name)?.clone()))).collect();
+        PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), table.properties.get(name)?.clone()))).collect();
     request.insert("TableName".to_owned(), json!(table.name));
     if let Some(stream) = repair::stream(table) {
         request.insert("StreamSpecification".to_owned(), stream);

@@ -154,7 +154,7 @@ mod tests {
         }
         assert_eq!(decoded(&["gzip"], vec![], Some(0)).unwrap(), b"");
         let small = gzip(b"{}");
-        assert_eq!(decoded(&["gzip"], small.clone(), Some(small.len() + 1)).unwrap(), small, "as the page says");
+        assert_eq!(decoded(&["gzip"], small.clone(), Some(small.len() + 1)).unwrap(), small, "as in AWS's page");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl ErrorResponse {
     );
     pub(super) const IMPLICIT_DENY: Self =
         Self::new(ResponseType::AccessDenied, StatusCode::FORBIDDEN, "User is not authorized to access this resource");
-    /// An invocation that Lambda throttled because of the function's concurrency. AWS's pages do not say which response
+    /// An invocation that Lambda throttled because of the function's concurrency. AWS's pages do not state which response
     /// that is; users of REST APIs report this type, with 500 as its status unless the response is customized:
     /// <https://repost.aws/questions/QUfI6bsdd0SOiPeyimzxSkfQ>.
     pub(super) const INTEGRATION_FAILURE: Self =
