@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-/// The file that marks the workspace.
+/// The file by which the workspace is found.
 const TEMPLATE: &str = "template.yaml";
 
 /// The folder for data, in the workspace.
@@ -37,7 +37,7 @@ enum Command {
     Env(environment::Environment),
 }
 
-/// Which local.
+/// The options by which a local and its data are found.
 #[derive(Debug, Args)]
 struct Place {
     /// The port of the API; the embedded DynamoDB uses the next one. 0 selects two free ports.
@@ -54,13 +54,13 @@ struct Place {
     dynamodb_endpoint: Option<String>,
 }
 
-/// There is no template.
+/// The error if there is no template.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no {TEMPLATE} in {} or a parent folder; pass its path with --template FILE", .0.display())]
 struct NoTemplate(PathBuf);
 
 impl Cli {
-    /// Does what is asked for.
+    /// Runs the given command.
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
             None => self.run.run(self.place).await,
@@ -80,7 +80,7 @@ impl Place {
         candidates.find(|path| path.is_file()).ok_or_else(|| NoTemplate(here.clone()).into())
     }
 
-    /// The folder for data.
+    /// Returns the folder for data.
     fn folder(&self, template: &Path) -> PathBuf {
         self.data.clone().unwrap_or_else(|| local::workspace(template).join(FOLDER))
     }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
         let cli = Cli::parse_from(["local", "token", "acme", "--scope", "records:read", "--port", "4000"]);
         assert_eq!(cli.place.port, 4000);

@@ -1,7 +1,13 @@
-//! An OpenID Connect provider for development: it signs a token for whoever asks, so it must not leave this machine.
+//! An OpenID Connect provider for development. It signs a token for everybody, so it must not be reachable from outside this
+//! machine.
 //!
-//! Discovery is that of OpenID Connect Discovery 1.0, the token endpoint that of RFC 6749 with the client credentials
-//! grant (section 4.4), and the tokens are JWT access tokens (RFC 9068).
+//! Discovery follows OpenID Connect Discovery 1.0, and the token endpoint follows RFC 6749 with the client credentials grant
+//! (section 4.4). The tokens are JWT access tokens (RFC 9068):
+//!
+//! | client | scopes | claim `tenant` |
+//! |---|---|---|
+//! | a demo tenant's name, or a tenant id | a tenant's, and `openid` | the tenant's id |
+//! | `operator` | `tenants:admin`, a tenant's, and `openid` | none |
 
 mod key;
 mod routes;
@@ -21,69 +27,69 @@ use crate::seed::{OPERATOR, OPERATOR_SCOPE};
 
 /// The `aud` of every token.
 pub(crate) const AUDIENCE: &str = "tenantry";
-/// Every scope of a tenant, which a token has that asks for none.
+/// The scopes that a tenant can request, all of which are in a token that was requested without a scope.
 const TENANT_SCOPES: &str = "records:read records:write tokens:manage usage:read";
 
-/// A scope of OpenID Connect that every client may ask for. It allows nothing in the API.
+/// The scope of OpenID Connect, which every client may request. It allows nothing in the API.
 const OPENID: &str = "openid";
 
 const DEFAULT_EXPIRY_SECONDS: i64 = 3600;
 
-/// Why there is no issuer.
+/// The reason why the issuer cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    /// The key cannot be read or kept.
+    /// The signing key cannot be read or stored.
     #[error("the issuer's signing key in {} cannot be used: {source}", path.display())]
     Io {
-        /// Its file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// What is kept is no key.
+    /// The stored signing key is not valid.
     #[error(
         "the issuer's signing key in {} cannot be used: {source}; remove the file to get a new one, which makes \
          existing tokens invalid",
         path.display()
     )]
-    Kept {
+    Stored {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Box<IssuerError>,
     },
-    /// The key cannot be made.
+    /// The signing key cannot be created.
     #[error("the signing key is not valid: {0}")]
     Key(String),
 }
 
-/// A request that the token endpoint refuses: RFC 6749, section 5.2.
+/// The reason why the token endpoint rejects a request (RFC 6749, section 5.2).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// A parameter is missing, malformed or given twice.
+    /// A parameter is missing, malformed or repeated.
     #[error("{0}")]
     InvalidRequest(&'static str),
-    /// Neither a demo tenant, nor the operator, nor a tenant id.
+    /// The client is neither a demo tenant, nor the operator, nor a tenant id.
     #[error("there is no such client: use {0}, or the id of a tenant")]
     UnknownClient(String),
-    /// Credentials that cannot be read, or that are not the named client's.
+    /// The credentials are malformed, or are those of another client.
     #[error("the credentials are malformed, or name a client other than client_id")]
     InvalidClient,
-    /// Not `client_credentials`.
+    /// The grant type is not `client_credentials`.
     #[error("the only supported grant type is client_credentials")]
     UnsupportedGrantType,
-    /// A list of scopes that RFC 6749, section 3.3, does not allow.
+    /// The list of scopes does not follow RFC 6749, section 3.3.
     #[error("the scope must be words separated by single spaces")]
     MalformedScope,
-    /// A scope that does not exist, or not for this client.
+    /// The scope does not exist, or this client cannot request it.
     #[error("there is no scope `{scope}` for this client: it can request {known}")]
     UnknownScope {
         /// The scope.
         scope: String,
-        /// Those that the client may ask for, with spaces between them.
+        /// The scopes that the client can request, separated by spaces.
         known: String,
     },
-    /// The key does not sign.
+    /// The token cannot be signed.
     #[error("the token could not be signed")]
     ServerError,
 }
@@ -95,13 +101,13 @@ pub struct Token {
     pub access_token: String,
     /// `Bearer`.
     pub token_type: &'static str,
-    /// Seconds from now; not positive for a token that has expired.
+    /// The time until the token expires, in seconds. It is not positive for an expired token.
     pub expires_in: i64,
-    /// Scopes, with spaces between them.
+    /// The scopes, separated by spaces.
     pub scope: String,
 }
 
-/// The issuer. Clones share its key.
+/// The issuer. Clones share its signing key.
 #[derive(Debug, Clone)]
 pub struct Issuer {
     inner: Arc<Inner>,
@@ -111,7 +117,7 @@ pub struct Issuer {
 struct Inner {
     url: String,
     key: SigningKey,
-    /// Names and the tenant ids that they stand for.
+    /// The names of tenants, each with the tenant's id.
     tenants: Vec<(String, String)>,
 }
 
@@ -132,7 +138,7 @@ struct Claims<'a> {
     cnf: Option<Confirmation>,
 }
 
-/// RFC 8705, section 3.1.
+/// The confirmation claim of a token that is bound to a certificate (RFC 8705, section 3.1).
 #[derive(Serialize)]
 struct Confirmation {
     #[serde(rename = "x5t#S256")]
@@ -140,9 +146,11 @@ struct Confirmation {
 }
 
 impl Issuer {
-    /// Takes the key in the folder `data`, which it makes if there is none, or a passing one without a folder.
+    /// Opens the issuer with the signing key in the folder `data`, which it creates if there is none, or without a folder with
+    /// a new one that is not stored.
     ///
-    /// `base_url` is where [`Issuer::router`] is served (`http://127.0.0.1:3000`), `tenants` are names for tenant ids.
+    /// `base_url` is the URL at which [`Issuer::router`] is served (`http://127.0.0.1:3000`), and `tenants` are names of
+    /// tenants with their ids.
     pub fn open(data: Option<&Path>, base_url: &str, tenants: &[(&str, &str)]) -> Result<Self, IssuerError> {
         let key = data.map_or_else(SigningKey::generate, SigningKey::open)?;
         let url = format!("{}/_local", base_url.trim_end_matches('/'));
@@ -150,27 +158,28 @@ impl Issuer {
         Ok(Self { inner: Arc::new(Inner { url, key, tenants }) })
     }
 
-    /// The issuer's identifier, the `iss` of its tokens.
+    /// Returns the issuer's identifier, which is the `iss` of its tokens.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.inner.url
     }
 
-    /// Where the issuer's keys are.
+    /// Returns the URL of the issuer's JWKS.
     #[must_use]
     pub fn jwks_url(&self) -> String {
         format!("{}/jwks.json", self.inner.url)
     }
 
-    /// `GET /_local/.well-known/openid-configuration`, `GET /_local/jwks.json` and `POST /_local/oauth2/token`.
+    /// Returns the routes `GET /_local/.well-known/openid-configuration`, `GET /_local/jwks.json` and
+    /// `POST /_local/oauth2/token`.
     pub fn router(&self) -> axum::Router {
         routes::router(self.clone())
     }
 
-    /// Makes a token for `client`: a name, a tenant id or [`OPERATOR`], which has no tenant.
+    /// Issues a token for `client`: the name or the id of a tenant, or [`OPERATOR`], which has no tenant.
     ///
-    /// A tenant may ask for any scope of the API but the operator's. The default expiry is an hour.
-    /// With the client's `certificate` the token is bound to it (RFC 8705, section 3).
+    /// A tenant can request any scope of the API except the operator's. `expires_in` is in seconds, and an hour by default.
+    /// A token for a client with a `certificate` is bound to it (RFC 8705, section 3).
     pub fn token(
         &self,
         client: &str,
@@ -212,7 +221,7 @@ impl Issuer {
         Ok(Token { access_token, token_type: "Bearer", expires_in, scope: scope.to_owned() })
     }
 
-    /// The tenant id of a client, or none for the operator.
+    /// Returns the tenant id of a client, or none for the operator.
     fn tenant<'a>(&'a self, client: &'a str) -> Result<Option<&'a str>, TokenError> {
         if client == OPERATOR {
             return Ok(None);
@@ -220,7 +229,7 @@ impl Issuer {
         if let Some((_, id)) = self.inner.tenants.iter().find(|(name, _)| name == client) {
             return Ok(Some(id));
         }
-        // In its canonical form only: a tenant id is compared as text everywhere else.
+        // Only the canonical form is accepted, because a tenant id is compared as text everywhere else.
         let canonical = client.parse::<Ulid>().is_ok_and(|id| id.to_string() == client);
         if canonical {
             return Ok(Some(client));
@@ -234,7 +243,7 @@ impl Issuer {
     }
 }
 
-/// RFC 6749, section 3.3.
+/// Returns whether a text is a `scope-token` of RFC 6749, section 3.3.
 fn is_scope_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
 }
@@ -250,7 +259,7 @@ mod tests {
 
     const ACME: &str = "01JD0000000000000000000000";
 
-    /// One for all tests: a key takes a while to make.
+    /// Returns the issuer of all tests. They share one, because it takes a while to generate a signing key.
     pub(super) fn issuer() -> Issuer {
         static ISSUER: OnceLock<Issuer> = OnceLock::new();
         ISSUER.get_or_init(|| Issuer::open(None, "http://127.0.0.1:1/", &[("acme", ACME)]).unwrap()).clone()
@@ -317,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_can_be_made_that_has_expired_but_not_before_1970() {
+    fn an_expired_token_can_be_issued_but_none_that_expired_before_1970() {
         assert_eq!(issuer().token("acme", None, Some(-60), None).unwrap().expires_in, -60);
         for expires_in in [i64::MAX, i64::MIN] {
             assert!(matches!(issuer().token("acme", None, Some(expires_in), None), Err(TokenError::InvalidRequest(_))));

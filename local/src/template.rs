@@ -1,4 +1,14 @@
-//! What `local` needs to know of `template.yaml`, read from it with the parameters' defaults and some overrides.
+//! The parts of `template.yaml` that have a meaning on this machine.
+//!
+//! [`Template::read`] goes through these steps, each in a module of its own:
+//!
+//! | step | module |
+//! |---|---|
+//! | YAML with `!Ref` and the like becomes JSON in the long form | [`yaml`] |
+//! | the parameters get their defaults or the given values, and are validated | `parameters` |
+//! | `Ref`, `Fn::Sub` and the other intrinsic functions are resolved, and the rules are checked | `intrinsics` |
+//! | the properties of resources are read | `properties` |
+//! | functions, API, tables and usage plans are built from them | `model` |
 
 mod intrinsics;
 mod model;
@@ -17,23 +27,23 @@ pub use intrinsics::IntrinsicError;
 pub use parameters::ParameterError;
 pub use yaml::YamlError;
 
-/// The account that everything on this machine belongs to.
+/// The id of the account to which everything on this machine belongs.
 pub(crate) const ACCOUNT: &str = "000000000000";
 
-/// The region that everything on this machine is in.
+/// The region in which everything on this machine is.
 pub(crate) const REGION: &str = "us-east-1";
 
 /// The id of the REST API.
 pub(crate) const API_ID: &str = "local";
 
-/// The parts of a SAM template that have a meaning on this machine.
+/// A SAM template, as far as it has a meaning on this machine.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// The functions, the authorizer among them.
+    /// The functions, including the authorizer.
     pub functions: Vec<Function>,
     /// The REST API.
     pub api: Api,
-    /// The tables, by logical id.
+    /// The tables, sorted by logical id.
     pub tables: Vec<Table>,
     /// The usage plans.
     pub plans: Vec<Plan>,
@@ -46,15 +56,15 @@ pub struct Function {
     pub name: String,
     /// The resource's key in the template.
     pub logical_id: String,
-    /// How long one invocation may take.
+    /// The time that one invocation may take.
     pub timeout: Duration,
-    /// Told to the function as `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`; not enforced.
+    /// The memory in MB. The function gets it as `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, but it is not enforced.
     pub memory_mb: u32,
-    /// `ReservedConcurrentExecutions`: how many execution environments it may have.
+    /// `ReservedConcurrentExecutions`: the maximum number of execution environments.
     pub reserved_concurrency: Option<usize>,
-    /// `Environment.Variables`, resolved.
+    /// The environment variables of `Environment.Variables`, resolved.
     pub environment: BTreeMap<String, String>,
-    /// How often it is invoked by its `Schedule` events.
+    /// The intervals at which `Schedule` events invoke it.
     pub schedules: Vec<Duration>,
 }
 
@@ -69,11 +79,11 @@ pub struct Api {
     pub authorizer: Option<Authorizer>,
     /// `GatewayResponses`, by response type.
     pub gateway_responses: BTreeMap<String, GatewayResponse>,
-    /// `Cors`: with it, every path answers to `OPTIONS`.
+    /// `Cors`, with which every path has the method `OPTIONS`.
     pub cors: Option<Cors>,
     /// `BinaryMediaTypes`, as media types (`application/octet-stream`).
     pub binary_media_types: Vec<String>,
-    /// `MinimumCompressionSize`, in bytes: with it, responses are compressed for clients that accept it.
+    /// `MinimumCompressionSize`, in bytes, with which responses are compressed for clients that accept it.
     pub minimum_compression_size: Option<usize>,
 }
 
@@ -82,45 +92,45 @@ pub struct Api {
 pub struct Route {
     /// `GET`, `POST`, or `ANY`.
     pub method: String,
-    /// The path without the stage, with `{parameters}` and perhaps a last `{proxy+}`.
+    /// The path without the stage, with `{parameters}` and perhaps `{proxy+}` at the end.
     pub path: String,
-    /// The [`Function::name`] that serves it.
+    /// The [`Function::name`] of the function that serves it.
     pub function: String,
-    /// Whether the default authorizer guards it.
+    /// Whether the default authorizer protects it.
     pub authorized: bool,
-    /// Whether a request needs a key that belongs to a plan.
+    /// Whether a request needs an API key that is in a usage plan.
     pub api_key_required: bool,
 }
 
 /// A `TOKEN` authorizer.
 #[derive(Debug, Clone)]
 pub struct Authorizer {
-    /// The [`Function::name`] that decides.
+    /// The [`Function::name`] of the function.
     pub function: String,
-    /// The request header that holds the token.
+    /// The request header with the token.
     pub header: String,
-    /// `ValidationExpression`: a token that does not match is refused without an invocation.
+    /// `ValidationExpression`. A token that does not match is rejected without an invocation.
     pub validation_expression: Option<String>,
-    /// `ReauthorizeEvery`: how long an answer is kept for the same token. Zero keeps nothing.
+    /// `ReauthorizeEvery`: the time for which the result for a token is cached. With zero, nothing is cached.
     pub ttl: Duration,
 }
 
-/// A gateway response as the template customizes it.
+/// The customization of a gateway response.
 #[derive(Debug, Clone, Default)]
 pub struct GatewayResponse {
-    /// The status, where it is not the type's own.
+    /// The status, if it is not the default of the type.
     pub status: Option<u16>,
-    /// Header names and what their values are.
+    /// The names of headers, each with the source of its value.
     pub headers: BTreeMap<String, HeaderSource>,
     /// The body's template for `application/json`, with `$context` variables.
     pub body: Option<String>,
 }
 
-/// Where a gateway response takes the value of a header from.
+/// The source of the value of a header in a gateway response.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-parameter-mapping-sources.html>
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderSource {
-    /// The value itself, which stands in single quotes in the template.
+    /// The value itself, which is in single quotes in the template.
     Static(String),
     /// The name of a `$context` variable.
     Context(String),
@@ -129,7 +139,7 @@ pub enum HeaderSource {
 /// SAM's `Cors`, without the single quotes of the template.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
-    /// `Access-Control-Allow-Origin`; absent where CORS is off.
+    /// `Access-Control-Allow-Origin`, or none if CORS is off.
     pub allow_origin: Option<String>,
     /// `Access-Control-Allow-Methods`.
     pub allow_methods: Option<String>,
@@ -142,34 +152,34 @@ pub struct Cors {
 /// An `AWS::DynamoDB::Table`.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The name that it has on this machine: the logical id.
+    /// The name on this machine, which is the logical id.
     pub name: String,
-    /// The resource's properties, resolved; they have the form of a `CreateTable` request.
+    /// The resource's properties, resolved. They have the form of a `CreateTable` request.
     pub properties: Value,
 }
 
 /// An `AWS::ApiGateway::UsagePlan`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// The id that it has on this machine: the logical id in lower case. A `Ref` is this.
+    /// The id on this machine, which is the logical id in lower case, and the value of a `Ref`.
     pub id: String,
-    /// The plan's name, from its tag `plan`.
+    /// The name of the tenants' plan, from the tag `plan`.
     pub name: String,
-    /// `UsagePlanName`: what it is called in API Gateway.
+    /// `UsagePlanName`: the name in API Gateway.
     pub usage_plan_name: Option<String>,
     /// `Tags`.
     pub tags: BTreeMap<String, String>,
-    /// `ApiStages`: the stages that it is for.
+    /// `ApiStages`: the stages to which it applies.
     pub stages: Vec<ApiStage>,
-    /// Requests per second that fill the bucket.
+    /// The rate of the token bucket, in requests per second.
     pub rate: f64,
-    /// The bucket's size, in requests.
+    /// The size of the token bucket, in requests.
     pub burst: u32,
-    /// Requests per calendar month (UTC); `None` is no limit.
+    /// The maximum number of requests per calendar month (UTC). `None` means no limit.
     pub quota: Option<u64>,
 }
 
-/// A stage that a usage plan is for, as the template and API Gateway's own API spell it.
+/// A stage to which a usage plan applies, in the spelling of the template and of API Gateway's own API.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"))]
 pub struct ApiStage {
@@ -179,7 +189,7 @@ pub struct ApiStage {
     pub stage: String,
 }
 
-/// Why a template cannot be used.
+/// The reason why a template cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// The file cannot be read.
@@ -187,13 +197,13 @@ pub enum TemplateError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The text is no template.
+    /// The text cannot be parsed.
     #[error("the template cannot be parsed: {0}")]
     Yaml(#[from] YamlError),
-    /// The parameters do not fit.
+    /// The parameters are not valid.
     #[error(transparent)]
     Parameters(#[from] ParameterError),
     /// A value of a resource cannot be resolved.
@@ -201,40 +211,40 @@ pub enum TemplateError {
     Intrinsic {
         /// The logical id.
         resource: String,
-        /// Why.
+        /// The cause.
         source: IntrinsicError,
     },
-    /// A resource lacks a property, or has one of a wrong form.
+    /// A resource lacks a property, or has one with a wrong form.
     #[error("resource `{resource}`: {source}")]
     Property {
         /// The logical id.
         resource: String,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// A resource says something that does not fit the rest of the template, or that `local` cannot do.
+    /// A resource contradicts the rest of the template, or needs something that `local` does not support.
     #[error("resource `{resource}`: {reason}")]
     Resource {
         /// The logical id.
         resource: String,
-        /// What.
+        /// The problem.
         reason: &'static str,
     },
-    /// There is not exactly one `AWS::Serverless::Api`.
+    /// The template does not have exactly one `AWS::Serverless::Api`.
     #[error("the template must have exactly one AWS::Serverless::Api, but has {0}")]
     Apis(usize),
-    /// What the file says cannot be used.
+    /// The content of the file cannot be used.
     #[error("{}: {source}", path.display())]
     In {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Box<TemplateError>,
     },
 }
 
 impl Template {
-    /// Reads the template at `path`, with `overrides` in place of the defaults of its parameters.
+    /// Reads the template at `path`, with `overrides` instead of the defaults of its parameters.
     pub fn read(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| TemplateError::Read { path: path.to_owned(), source })?;

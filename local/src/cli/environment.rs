@@ -1,4 +1,4 @@
-//! `cargo run -- env records`.
+//! The command `cargo run -- env records`, which prints the environment variables of a function.
 
 use std::error::Error;
 
@@ -20,7 +20,7 @@ pub(super) struct Environment {
     overrides: Overrides,
 }
 
-/// The template has no function of that name.
+/// The error if the template has no function with the name.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no function `{name}`; the functions are: {known}")]
 struct NoFunction {
@@ -32,7 +32,7 @@ impl Environment {
     pub(super) fn print(self, place: &Place) -> Result<(), Box<dyn Error>> {
         let path = place.template()?;
         let base_url = local::base_url(place.port);
-        // Its key does not matter here, only where it is: so the key of the data folder is left alone.
+        // Only the issuer's URLs are needed. Without a folder, the signing key of the data folder is not touched.
         let issuer = Issuer::open(None, &base_url, &seed::names())?;
         let template = Template::read(&path, &local::overrides(self.overrides.values(), &issuer))?;
         let function = template.functions.iter().find(|function| function.name == self.function);

@@ -1,7 +1,7 @@
-//! `--expose`: the ports of `local` on another address of this machine as well.
+//! The option `--expose`, which makes the ports of `local` available on another address of this machine.
 //!
-//! A container has a loopback interface of its own, so the functions of `sam local` cannot reach what listens on 127.0.0.1
-//! here. They reach the address that this machine has on Docker's bridge.
+//! A container has a loopback interface of its own, so the functions of `sam local` cannot reach a listener on 127.0.0.1. They
+//! can reach the address that this machine has on Docker's bridge.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,7 +14,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// How long it waits when no connection can be accepted, as when the process has too many files open.
+/// The pause after a connection could not be accepted, for example because the process has too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) struct Expose {
     expose: Option<IpAddr>,
 }
 
-/// An address that is exposed cannot be listened on.
+/// The error if an exposed address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}, the address in --expose: {source}")]
 pub(super) struct ExposeError {
@@ -32,13 +32,13 @@ pub(super) struct ExposeError {
     source: io::Error,
 }
 
-/// Relays to the loopback interface, until this is dropped.
+/// The relays to the loopback interface. They end when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Exposed {
     _relays: JoinSet<()>,
 }
 
-/// The address of one interface. All of them together would include those that lead out of this machine.
+/// Parses the address of one interface. The unspecified address would include the interfaces that lead out of this machine.
 fn one_interface(text: &str) -> Result<IpAddr, String> {
     let address: IpAddr = text.parse().map_err(|_| "this is not an IP address".to_owned())?;
     if address.is_unspecified() {
@@ -48,7 +48,7 @@ fn one_interface(text: &str) -> Result<IpAddr, String> {
 }
 
 impl Expose {
-    /// Opens the ports of `local`, and with `database` those of its DynamoDB, if the user wants it.
+    /// Exposes the port of `local`, and with `database` the one of its DynamoDB, if the option is given.
     pub(super) async fn open(&self, local: &Local, database: bool) -> Result<Exposed, ExposeError> {
         let Some(address) = self.expose else { return Ok(Exposed::default()) };
         let mut relays = JoinSet::new();
@@ -85,9 +85,9 @@ async fn serve(listener: TcpListener, target: SocketAddr) {
 
 async fn relay(mut outer: TcpStream, target: SocketAddr) {
     let Ok(mut inner) = TcpStream::connect(target).await else { return };
-    // Small replies must not wait for more; a socket that does not take the option serves all the same.
+    // A small response must not wait until there is more to send. A socket without this option works all the same.
     let _ignored = (outer.set_nodelay(true), inner.set_nodelay(true));
-    // An error is one end that went away, which ends the other one, too.
+    // An error means that one end has gone away, which ends the other one, too.
     let _ended = copy_bidirectional(&mut outer, &mut inner).await;
 }
 

@@ -1,4 +1,4 @@
-//! `--parameter-overrides`, as the SAM CLI has it.
+//! The option `--parameter-overrides`, in the forms that the SAM CLI accepts.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ pub(super) struct Overrides {
     given: Vec<Given>,
 }
 
-/// What one argument of the command line gives.
+/// The overrides in one argument of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Given(Vec<(String, String)>);
 
 impl Overrides {
-    /// The values by name. Of two for the same parameter the last one counts.
+    /// Returns the values by name. If a parameter is given twice, the last value counts.
     pub(super) fn values(&self) -> BTreeMap<String, String> {
         self.given.iter().flat_map(|Given(pairs)| pairs.iter().cloned()).collect()
     }
 }
 
-/// An argument is one override, or several in quotes, as in `samconfig.toml`. With spaces in it, it is several only if
-/// each word by itself is an override: a value may have spaces, too.
+/// Parses an argument, which is one override, or several in quotes as in `samconfig.toml`. An argument with spaces is several
+/// overrides only if each word is one, because a value may contain spaces, too.
 fn parse(argument: &str) -> Result<Given, String> {
     let words: Option<Vec<_>> = argument.split_whitespace().map(pair).collect();
     let pairs = words.filter(|pairs| !pairs.is_empty()).or_else(|| Some(vec![pair(argument.trim())?]));

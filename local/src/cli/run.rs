@@ -1,4 +1,4 @@
-//! `cargo run`.
+//! The command `cargo run`, which serves everything until a signal ends it.
 
 use std::error::Error;
 use std::io;
@@ -35,7 +35,7 @@ pub(super) struct Run {
     expose: Expose,
 }
 
-/// The signals that ask `local` to end: Ctrl-C, `kill`, and the end of its terminal.
+/// The signals that end `local`: Ctrl-C, `kill`, and the end of its terminal.
 struct Signals([Signal; 3]);
 
 impl Signals {
@@ -53,7 +53,7 @@ impl Signals {
     }
 }
 
-/// A second signal has cut the orderly end short.
+/// The error if a second signal interrupts the orderly shutdown.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped immediately; the units of quota that the functions had leased are lost")]
 struct CutShort;
@@ -72,7 +72,7 @@ impl Run {
             binaries: self.binaries.map_or(Binaries::Build, Binaries::Directory),
             ..Options::new(template)
         };
-        // Before anything is started, so that nothing is left behind.
+        // Signals are handled before anything is started, so that nothing is left running.
         let mut signals = Signals::listen()?;
         let seed = options.seed;
         let embedded = options.dynamodb_endpoint.is_none();
@@ -87,7 +87,7 @@ impl Run {
         }
         signals.next().await;
         terminal::print(format_args!("stopping the functions; press Ctrl-C again to stop them immediately"));
-        // Dropped, it kills what is left.
+        // The second signal drops `local`, which kills all remaining processes.
         tokio::select! {
             () = local.shutdown() => Ok(()),
             () = signals.next() => Err(CutShort.into()),
@@ -95,7 +95,7 @@ impl Run {
     }
 }
 
-/// Lines to paste into a shell.
+/// Prints lines to paste into a shell.
 fn print_first_session(local: &Local) -> Result<(), TokenError> {
     let token = local.issuer().token(DEMO[0].name, None, None, None)?.access_token;
     let record = format!("{}/collections/notes/records/first", local.url());

@@ -1,4 +1,4 @@
-//! `cargo run -- token acme`.
+//! The command `cargo run -- token acme`, which prints an access token.
 
 use std::error::Error;
 
@@ -22,19 +22,19 @@ pub(super) struct Token {
     expires_in: Option<i64>,
 }
 
-/// RFC 6749, sections 5.1 and 5.2.
+/// The response of the token endpoint (RFC 6749, sections 5.1 and 5.2).
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Answer {
-    Token { access_token: String },
-    Refusal { error: String, error_description: Option<String> },
+enum TokenResponse {
+    Success { access_token: String },
+    Error { error: String, error_description: Option<String> },
 }
 
-/// Why there is no token.
+/// The reason why there is no token.
 #[derive(Debug, thiserror::Error)]
 enum NoToken {
     #[error("{error}: {description}")]
-    Refused { error: String, description: String },
+    Rejected { error: String, description: String },
     #[error(
         "the program on port {port} is not a local ({source}); pass the port of your local with --port N, or start it \
          there with cargo run"
@@ -44,8 +44,8 @@ enum NoToken {
 
 impl Token {
     pub(super) async fn print(self, place: &Place) -> Result<(), Box<dyn Error>> {
-        let token = match self.ask(place).await {
-            // What will run there, with the data of this folder, takes the same key.
+        let token = match self.request(place).await {
+            // The local that will run there with the data of this folder will have the same signing key.
             Err(error) if error.is_connect() => {
                 let token = self.sign(place)?;
                 let port = place.port;
@@ -56,16 +56,16 @@ impl Token {
                 token
             }
             Err(source) => return Err(NoToken::Foreign { port: place.port, source }.into()),
-            Ok(Answer::Token { access_token }) => access_token,
-            Ok(Answer::Refusal { error, error_description }) => {
-                return Err(NoToken::Refused { error, description: error_description.unwrap_or_default() }.into());
+            Ok(TokenResponse::Success { access_token }) => access_token,
+            Ok(TokenResponse::Error { error, error_description }) => {
+                return Err(NoToken::Rejected { error, description: error_description.unwrap_or_default() }.into());
             }
         };
         println!("{token}");
         Ok(())
     }
 
-    async fn ask(&self, place: &Place) -> Result<Answer, reqwest::Error> {
+    async fn request(&self, place: &Place) -> Result<TokenResponse, reqwest::Error> {
         let expires_in = self.expires_in.map(|seconds| seconds.to_string());
         let form = [
             ("grant_type", Some("client_credentials")),
@@ -81,7 +81,7 @@ impl Token {
     fn sign(&self, place: &Place) -> Result<String, Box<dyn Error>> {
         let folder = place.folder(&place.template()?);
         let base_url = local::base_url(place.port);
-        // Where one runs with this folder on another port, a token for this port would be refused there.
+        // If a local with this folder runs on another port, it would reject a token for this port.
         let _lock = FolderLock::take(&folder, &base_url)?;
         let issuer = Issuer::open(Some(&folder), &base_url, &seed::names())?;
         Ok(issuer.token(&self.client, self.scope.as_deref(), self.expires_in, None)?.access_token)

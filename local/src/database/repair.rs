@@ -22,7 +22,7 @@ use crate::template::Table;
 pub(super) fn updates(table: &Table, found: &Value) -> Result<Vec<Value>, String> {
     let wanted = &table.properties;
     if !same(&wanted["KeySchema"], &found["KeySchema"]) {
-        return Err("its key".to_owned());
+        return Err("its primary key".to_owned());
     }
     for attribute in list(&wanted["AttributeDefinitions"]) {
         let other = find(&found["AttributeDefinitions"], "AttributeName", attribute);
@@ -188,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn a_table_that_cannot_be_repaired_is_rejected_with_advice() {
         let others = [
-            ("its key", without(|properties| drop(properties["KeySchema"].as_array_mut().unwrap().pop()))),
+            ("its primary key", without(|properties| drop(properties["KeySchema"].as_array_mut().unwrap().pop()))),
             (
                 "the type of its attribute \"sk\"",
                 without(|properties| properties["AttributeDefinitions"][1]["AttributeType"] = json!("N")),
@@ -205,7 +205,7 @@ mod tests {
             ),
         ];
         for (difference, mut other) in others {
-            if difference == "its key" {
+            if difference == "its primary key" {
                 let attributes = other.properties["AttributeDefinitions"].as_array_mut().unwrap();
                 attributes.retain(|attribute| attribute["AttributeName"] != "sk");
             }

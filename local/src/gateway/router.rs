@@ -99,7 +99,7 @@ impl Router {
 }
 
 impl Resource {
-    /// What `method` leads to. `cors` says whether the API has SAM's `Cors`.
+    /// Returns the target of `method`, if there is one. `cors` is whether the API has SAM's `Cors`.
     pub(super) fn target(&self, method: &Method, cors: bool) -> Option<Target<'_>> {
         let route = |name: &str| self.routes.iter().find(|route| route.method.eq_ignore_ascii_case(name));
         match route(method.as_str()) {

@@ -1,4 +1,4 @@
-//! The issuer's RSA key pair, fresh for every data folder.
+//! The issuer's RSA key pair. Every data folder has its own.
 
 use std::path::Path;
 use std::{fs, io};
@@ -27,18 +27,18 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
-    /// A key that ends with the process.
+    /// Generates a signing key that is not stored.
     pub(super) fn generate() -> Result<Self, IssuerError> {
         Self::from_der(new_der()?.as_ref())
     }
 
-    /// The key of a folder (PKCS #8, DER, for its owner only), made if there is none.
+    /// Reads the signing key of a folder (PKCS #8 in DER, readable by its owner only), and creates it if there is none.
     pub(super) fn open(folder: &Path) -> Result<Self, IssuerError> {
         let path = folder.join(FILE);
         let failed = |source| IssuerError::Io { path: path.clone(), source };
         match fs::read(&path) {
             Ok(der) => Self::from_der(&der)
-                .map_err(|source| IssuerError::Kept { path: path.clone(), source: Box::new(source) }),
+                .map_err(|source| IssuerError::Stored { path: path.clone(), source: Box::new(source) }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let der = new_der()?;
                 files::replace(&path, der.as_ref()).map_err(failed)?;
@@ -48,7 +48,7 @@ impl SigningKey {
         }
     }
 
-    /// The `kid`: the key's thumbprint (RFC 7638).
+    /// Returns the `kid`, which is the signing key's thumbprint (RFC 7638).
     pub(super) fn id(&self) -> &str {
         &self.id
     }
@@ -57,8 +57,8 @@ impl SigningKey {
         &self.public
     }
 
-    /// A JWT in compact form (RFC 7515, section 3.1). `jsonwebtoken` would want the key as PKCS #1, which the key's own
-    /// library does not write.
+    /// Returns a JWT in compact form (RFC 7515, section 3.1). `jsonwebtoken` is not used, because it requires the signing key
+    /// as PKCS #1, which `aws-lc-rs` does not write.
     pub(super) fn sign(&self, header: &str, claims: &str) -> Result<String, Unspecified> {
         let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let mut signature = vec![0; self.pair.public_modulus_len()];
@@ -85,7 +85,7 @@ impl SigningKey {
     }
 }
 
-/// Without the key.
+/// The private part is left out.
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
@@ -93,8 +93,8 @@ impl std::fmt::Debug for SigningKey {
 }
 
 fn new_der() -> Result<Pkcs8V1Der<'static>, IssuerError> {
-    let made = KeyPair::generate(KeySize::Rsa2048).and_then(|pair| pair.as_der());
-    made.map_err(|error| IssuerError::Key(error.to_string()))
+    let generated = KeyPair::generate(KeySize::Rsa2048).and_then(|pair| pair.as_der());
+    generated.map_err(|error| IssuerError::Key(error.to_string()))
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_keeps_its_key_for_its_owner_only() {
+    fn a_folder_stores_its_signing_key_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let first = SigningKey::open(&data).unwrap();
@@ -117,11 +117,11 @@ mod tests {
         assert!(!format!("{first:?}").contains("private"));
 
         fs::write(data.join(FILE), b"not a key").unwrap();
-        assert!(matches!(SigningKey::open(&data), Err(IssuerError::Kept { .. })));
+        assert!(matches!(SigningKey::open(&data), Err(IssuerError::Stored { .. })));
     }
 
     #[test]
-    fn the_public_key_tells_what_it_is_for_and_nothing_private() {
+    fn the_public_key_has_its_purpose_and_nothing_private() {
         let key = SigningKey::generate().unwrap();
         let jwk = serde_json::to_value(key.public()).unwrap();
         assert_eq!(jwk["kty"], "RSA");

@@ -1,4 +1,4 @@
-//! The issuer over HTTP.
+//! The HTTP endpoints of the issuer: discovery, the JWKS and the token endpoint.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) fn router(issuer: Issuer) -> Router {
         .with_state(issuer)
 }
 
-/// OpenID Connect Discovery 1.0, section 3.
+/// Returns the metadata of OpenID Connect Discovery 1.0, section 3.
 async fn configuration(State(issuer): State<Issuer>) -> Json<Value> {
     let url = issuer.url();
     Json(json!({
@@ -44,7 +44,7 @@ async fn configuration(State(issuer): State<Issuer>) -> Json<Value> {
 }
 
 async fn jwks(State(issuer): State<Issuer>) -> impl IntoResponse {
-    // A data folder that is deleted comes back with another key.
+    // The signing key changes when the data folder is deleted.
     ([(CACHE_CONTROL, "max-age=60")], Json(issuer.jwks()))
 }
 
@@ -62,12 +62,12 @@ async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: Bytes) ->
         };
         let expires_in = get("expires_in")
             .map(|text| text.parse().map_err(|_| TokenError::InvalidRequest("expires_in is not a number of seconds")));
-        // RFC 8705, section 3: who asks for a token over mutual TLS gets one that is bound to the certificate.
+        // A client that requests a token over mutual TLS gets one that is bound to its certificate (RFC 8705, section 3).
         let certificate = certificate::pem(&headers).map(|pem| Thumbprint::of_pem(&pem)).transpose();
         let certificate = certificate.map_err(|_| TokenError::InvalidRequest("the certificate is not in PEM"))?;
         issuer.token(&client, get("scope"), expires_in.transpose()?, certificate)
     });
-    // RFC 6749, section 5.1: both headers, on whatever holds a token.
+    // A response with a token must have both headers (RFC 6749, section 5.1).
     let uncached = [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
     match token {
         Ok(token) => (uncached, Json(token)).into_response(),
@@ -85,8 +85,8 @@ async fn token(State(issuer): State<Issuer>, headers: HeaderMap, body: Bytes) ->
     }
 }
 
-/// RFC 6749, section 3.2: a form, in which no parameter comes twice and an empty one is as if it were not there.
-/// Parameters that are not known are passed over.
+/// Parses a form by the rules of RFC 6749, section 3.2: no parameter may be repeated, an empty one counts as missing, and
+/// unknown ones are ignored.
 fn parse(headers: &HeaderMap, body: &[u8]) -> Result<BTreeMap<String, String>, TokenError> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -105,14 +105,15 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<BTreeMap<String, String>, T
     Ok(form)
 }
 
-/// RFC 6749, section 2.3.1: the client's id in `Authorization: Basic`, as libraries send it. Any secret is right.
+/// Reads the client's id from `Authorization: Basic` (RFC 6749, section 2.3.1), as libraries send it. Every secret is
+/// accepted.
 fn basic_client(headers: &HeaderMap) -> Result<Option<String>, TokenError> {
     let Some(authorization) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let client = || {
         let (scheme, credentials) = authorization.to_str().ok()?.split_once(' ')?;
         let credentials = STANDARD.decode(scheme.eq_ignore_ascii_case("Basic").then_some(credentials)?).ok()?;
         let id = credentials.split(|byte| *byte == b':').next()?;
-        // Encoded as in a form: what comes first in one is a name.
+        // The id is encoded like a value in a form. Parsed as a form, it is the name of the first parameter.
         form_urlencoded::parse(id).next().map(|(id, _)| id.into_owned())
     };
     client().map(Some).ok_or(TokenError::InvalidClient)
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_comes_as_rfc_6749_says() {
+    async fn a_token_response_follows_rfc_6749() {
         let form =
             "grant_type=client_credentials&client_id=acme&scope=records%3Aread&expires_in=60&client_secret=x&y=z";
         let (status, headers, token) = post("application/x-www-form-urlencoded; charset=utf-8", form).await;
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_come_as_rfc_6749_says() {
+    async fn error_responses_follow_rfc_6749() {
         for (content_type, form, status, code) in [
             (FORM, "", 400, "invalid_request"),
             (FORM, "grant_type=client_credentials", 400, "invalid_request"),
@@ -181,12 +182,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_may_come_with_basic_credentials() {
-        let ask = async |credentials: &str, form| {
+    async fn a_client_may_authenticate_with_basic_credentials() {
+        let request = async |credentials: &str, form| {
             let basic = format!("Basic {}", STANDARD.encode(credentials));
             send(&[(CONTENT_TYPE, FORM), (AUTHORIZATION, &basic)], form).await
         };
-        let (status, _, token) = ask("acme:any secret", "grant_type=client_credentials").await;
+        let (status, _, token) = request("acme:any secret", "grant_type=client_credentials").await;
         assert_eq!(status, StatusCode::OK);
         assert_eq!(claims(token["access_token"].as_str().unwrap())["client_id"], "acme");
         for (credentials, form) in [
@@ -194,7 +195,7 @@ mod tests {
             ("", "grant_type=client_credentials"),
             ("acme:x", "grant_type=client_credentials&client_id=operator"),
         ] {
-            let (status, headers, body) = ask(credentials, form).await;
+            let (status, headers, body) = request(credentials, form).await;
             assert_eq!((status, &body["error"]), (StatusCode::UNAUTHORIZED, &json!("invalid_client")), "{credentials}");
             assert!(headers.contains_key(WWW_AUTHENTICATE));
         }
@@ -202,22 +203,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_with_a_certificate_gets_a_token_that_is_bound_to_it() {
-        let ask = async |certificate: &str| {
+        let request = async |certificate: &str| {
             let headers = [(CONTENT_TYPE, FORM), (crate::gateway::CERTIFICATE, certificate)];
             send(&headers, "grant_type=client_credentials&client_id=acme").await
         };
         let pem = include_str!("../../../service/testdata/client.pem");
         let encoded = pem.replace('+', "%2B").replace(' ', "%20").replace('\n', "%0A");
-        let (status, _, token) = ask(&encoded).await;
+        let (status, _, token) = request(&encoded).await;
         assert_eq!(status, StatusCode::OK);
         let claims = claims(token["access_token"].as_str().unwrap());
         assert_eq!(claims["cnf"], json!({"x5t#S256": "hpdHm1dLE56IsyCXHs3HEkntTTNq490SU_3EX3eHbHM"}));
-        let (status, _, body) = ask("junk").await;
+        let (status, _, body) = request("junk").await;
         assert_eq!((status, &body["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")));
     }
 
     #[tokio::test]
-    async fn discovery_names_what_is_there() {
+    async fn discovery_names_the_endpoints() {
         let Json(configuration) = configuration(State(issuer())).await;
         assert_eq!(configuration["issuer"], "http://127.0.0.1:1/_local");
         assert_eq!(configuration["jwks_uri"], "http://127.0.0.1:1/_local/jwks.json");

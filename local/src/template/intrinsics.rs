@@ -1,4 +1,6 @@
-//! CloudFormation's intrinsic functions, as far as a template on this machine can be resolved.
+//! CloudFormation's intrinsic functions, conditions and rules, as far as they can be resolved on this machine.
+//!
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html>
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -9,33 +11,33 @@ use serde_json::{Map, Value};
 use super::parameters::{self, ParameterError, text};
 use super::{ACCOUNT, API_ID, REGION, TemplateError};
 
-/// The name that the stack would have, for `AWS::StackName`.
+/// The value of `AWS::StackName`.
 const STACK: &str = "local";
 
-/// Conditions may refer to conditions. CloudFormation refuses a circle; here it ends at this depth.
+/// The maximum depth of conditions that refer to conditions, which detects a cycle. CloudFormation rejects a cycle, too.
 const CONDITION_DEPTH: u8 = 32;
 
-/// Why a value of the template cannot be resolved.
+/// The reason why a value of the template cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum IntrinsicError {
-    /// A reference leads nowhere.
+    /// A reference does not name a parameter or a resource.
     #[error("`{0}` is neither a parameter nor a resource")]
     UnknownReference(String),
-    /// A condition is not there.
+    /// A condition does not exist.
     #[error("there is no condition `{0}`")]
     UnknownCondition(String),
-    /// Conditions refer to each other in a circle.
+    /// Conditions refer to each other in a cycle.
     #[error("condition `{0}` refers to itself")]
     CircularCondition(String),
     /// The arguments have the wrong form.
     #[error("`{0}` has invalid arguments")]
     Arguments(String),
-    /// A function that has no meaning here.
+    /// The function or attribute is not supported.
     #[error("`{0}` is not supported by local")]
     Unsupported(String),
 }
 
-/// Resolves values of one template.
+/// The resolver of the values of a template.
 #[derive(Debug)]
 pub(super) struct Resolver<'a> {
     parameters: BTreeMap<&'a str, String>,
@@ -49,7 +51,8 @@ static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$\{([^}]*)\}").expect("a valid pattern"));
 
 impl<'a> Resolver<'a> {
-    /// For the template `document`, with `overrides` in place of the defaults of its parameters.
+    /// Prepares to resolve the values of `document`, with `overrides` instead of the defaults of its parameters, and checks
+    /// its rules.
     pub(super) fn new(document: &'a Value, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let section = |name: &str| document[name].as_object().unwrap_or(&NONE);
         let parameters = parameters::values(section("Parameters"), overrides)?;
@@ -61,7 +64,7 @@ impl<'a> Resolver<'a> {
         Ok(resolver)
     }
 
-    /// Holds the parameters to a rule.
+    /// Checks the parameters against a rule.
     /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/rules-section-structure.html>
     fn rule(&self, rule: &Value) -> Result<Result<(), ParameterError>, IntrinsicError> {
         if rule.get("RuleCondition").map(|condition| self.test(condition, 0)).transpose()? == Some(false) {
@@ -76,7 +79,7 @@ impl<'a> Resolver<'a> {
         Ok(Ok(()))
     }
 
-    /// `value` without intrinsic functions; `None` where it is `AWS::NoValue`.
+    /// Resolves all intrinsic functions in `value`. Returns `None` for `AWS::NoValue`.
     pub(super) fn resolve(&self, value: &Value) -> Result<Option<Value>, IntrinsicError> {
         match value {
             Value::Array(items) => {
@@ -99,7 +102,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Whether the named condition holds.
+    /// Returns whether the named condition holds.
     pub(super) fn condition(&self, name: &str) -> Result<bool, IntrinsicError> {
         self.named(name, 0)
     }
@@ -167,7 +170,7 @@ impl<'a> Resolver<'a> {
         Ok(Some(Value::String(resolved)))
     }
 
-    /// A value that has to be one text.
+    /// Resolves a value that has to be a scalar.
     fn text(&self, value: &Value) -> Result<String, IntrinsicError> {
         let resolved = self.resolve(value)?;
         resolved.as_ref().and_then(text).ok_or_else(|| IntrinsicError::Arguments(value.to_string()))
@@ -185,7 +188,7 @@ impl<'a> Resolver<'a> {
             });
         }
         if let Some(api) = name.strip_suffix(".Stage").and_then(|api| self.resources.get(api)) {
-            // The stage that SAM makes of an API, whose `Ref` is its name.
+            // SAM creates a stage for an API. Its `Ref` is its name.
             return self.text(&api["Properties"]["StageName"]);
         }
         match name {
@@ -241,12 +244,12 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// The id of a usage plan on this machine, from its logical id. The ids of AWS are in lower case, too.
+/// Returns the id of a usage plan on this machine, which is its logical id in lower case, like the ids of AWS.
 pub(super) fn plan_id(logical_id: &str) -> String {
     logical_id.to_lowercase()
 }
 
-/// Whether an object is a call of an intrinsic function.
+/// Returns whether an object is a call of an intrinsic function.
 pub(super) fn is_intrinsic(members: &Map<String, Value>) -> bool {
     intrinsic(members).is_some()
 }
@@ -341,7 +344,7 @@ Resources:
     }
 
     #[test]
-    fn what_leads_nowhere_is_named() {
+    fn an_error_names_what_cannot_be_resolved() {
         let message = |value: &str| resolve(value, &[]).unwrap_err().to_string();
         assert_eq!(message("!Ref Nobody"), "`Nobody` is neither a parameter nor a resource");
         assert_eq!(message("!If [Never, 1, 2]"), "there is no condition `Never`");

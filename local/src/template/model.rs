@@ -1,4 +1,4 @@
-//! Builds a [`Template`] from the resources of a document, with SAM's `Globals` applied to the functions.
+//! The construction of a [`Template`] from the resources of a document, with SAM's `Globals` applied to the functions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::{
     Api, Authorizer, Cors, Function, GatewayResponse, HeaderSource, Plan, Route, Table, Template, TemplateError,
 };
 
-/// A resource whose condition holds.
+/// A resource of the document.
 struct Resource<'a> {
     id: &'a str,
     body: &'a Value,
 }
 
-/// Builds the model of a whole document.
+/// Builds the template from a whole document, without the resources whose condition does not hold.
 pub(super) fn build(document: &Value, overrides: &BTreeMap<String, String>) -> Result<Template, TemplateError> {
     let resolver = Resolver::new(document, overrides)?;
     let builder = Builder { resolver, globals: &document["Globals"]["Function"] };
@@ -65,8 +65,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The named properties of a resource, resolved. The others are not looked at: what has no meaning on this machine
-    /// need not be resolvable on it.
+    /// Resolves and reads the named properties of a resource. The others are ignored: a property that has no meaning on this
+    /// machine need not be resolvable here.
     fn properties<T: DeserializeOwned>(
         &self,
         resource: &Resource<'_>,
@@ -95,7 +95,7 @@ impl Builder<'_> {
         let mut environment: BTreeMap<_, _> =
             properties.environment.variables.into_iter().map(|(name, Lenient(value))| (name, value)).collect();
         if let Some(level) = properties.logging_config.application_log_level {
-            // As Lambda does: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+            // Lambda sets this variable, too: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
             environment.insert("AWS_LAMBDA_LOG_LEVEL".to_owned(), level);
         }
         let mut events = Vec::new();
@@ -144,7 +144,7 @@ impl Builder<'_> {
         let key_by_default = api_key_required.is_some_and(|Lenient(required)| required);
         let mut routes = Vec::new();
         for (function, owner, event) in events {
-            let guarded = match event.auth.authorizer.as_deref() {
+            let is_protected = match event.auth.authorizer.as_deref() {
                 Some("NONE") => false,
                 Some(name) if default_authorizer.as_deref() != Some(name) => {
                     return Err(owner.wrong("an event names an authorizer other than the default"));
@@ -155,7 +155,7 @@ impl Builder<'_> {
                 method: event.method.to_uppercase(),
                 path: event.path,
                 function,
-                authorized: guarded,
+                authorized: is_protected,
                 api_key_required: event.auth.api_key_required.map_or(key_by_default, |Lenient(required)| required),
             });
         }
@@ -167,7 +167,7 @@ impl Builder<'_> {
             authorizer,
             gateway_responses,
             cors: properties.cors.map(Cors::from),
-            // SAM writes the slash as in a JSON pointer.
+            // SAM encodes the slash as in a JSON pointer.
             binary_media_types: properties.binary_media_types.iter().map(|kind| kind.replace("~1", "/")).collect(),
             minimum_compression_size: properties.minimum_compression_size.map(|Lenient(bytes)| bytes),
         })
@@ -255,12 +255,12 @@ fn source(value: &str) -> HeaderSource {
     }
 }
 
-/// API Gateway's static values stand in single quotes.
+/// Removes the single quotes around API Gateway's static values.
 fn unquote(value: &str) -> String {
     value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap_or(value).to_owned()
 }
 
-/// SAM's rule: mappings are merged, lists are joined, everything else is replaced.
+/// Merges by SAM's rule: mappings are merged, lists are joined, and everything else is replaced.
 /// <https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-specification-template-anatomy-globals.html>
 fn merge(global: &Value, own: &Value) -> Value {
     match (global, own) {
@@ -292,7 +292,7 @@ impl Resource<'_> {
     }
 }
 
-/// A rate expression: `rate(5 minutes)`.
+/// Parses a rate expression, such as `rate(5 minutes)`.
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html>
 fn rate(text: &str) -> Option<Duration> {
     let (count, unit) = text.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_guarded_unless_they_say_otherwise() {
+    fn routes_are_protected_unless_they_opt_out() {
         let api = shipped(&[]).api;
         assert_eq!(api.stage, "v1");
         let route = |path: &str| api.routes.iter().find(|route| route.path == path).cloned().unwrap();
@@ -394,18 +394,18 @@ mod tests {
         let cors = on.cors.unwrap();
         assert_eq!(cors.allow_origin.as_deref(), Some("https://app.example"));
         assert_eq!(cors.max_age.as_deref(), Some("7200"));
-        let refused = &on.gateway_responses["UNAUTHORIZED"];
-        assert_eq!(refused.status, Some(401));
+        let unauthorized = &on.gateway_responses["UNAUTHORIZED"];
+        assert_eq!(unauthorized.status, Some(401));
         let value = |text: &str| HeaderSource::Static(text.to_owned());
-        assert_eq!(refused.headers["Access-Control-Allow-Origin"], value("https://app.example"));
-        assert_eq!(refused.headers["WWW-Authenticate"], value(r#"Bearer error="invalid_token""#));
+        assert_eq!(unauthorized.headers["Access-Control-Allow-Origin"], value("https://app.example"));
+        assert_eq!(unauthorized.headers["WWW-Authenticate"], value(r#"Bearer error="invalid_token""#));
         let denied = &on.gateway_responses["ACCESS_DENIED"];
         assert_eq!(denied.headers["WWW-Authenticate"], HeaderSource::Context("authorizer.challenge".to_owned()));
-        assert!(refused.body.as_deref().unwrap().contains("$context.requestId"));
+        assert!(unauthorized.body.as_deref().unwrap().contains("$context.requestId"));
     }
 
     #[test]
-    fn plans_and_tables_are_there() {
+    fn plans_and_tables_are_read() {
         let template = shipped(&[("FreeRate", "7")]);
         let free = Plan {
             id: "freeplan".to_owned(),
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_resource() {
+    fn an_error_names_its_resource() {
         let function = "Resources: {F: {Type: AWS::Serverless::Function, ";
         assert_eq!(
             failure(&format!("{function}Properties: {{}}}}}}")),

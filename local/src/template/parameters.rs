@@ -1,4 +1,4 @@
-//! The values of a template's parameters, held to their declarations as CloudFormation would.
+//! The values of a template's parameters, validated against their declarations as CloudFormation does it.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html>
 
 use std::collections::BTreeMap;
@@ -6,36 +6,36 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-/// Why a template cannot be used with some values for its parameters.
+/// The reason why a template cannot be used with the given values of its parameters.
 #[derive(Debug, thiserror::Error)]
 pub enum ParameterError {
     /// A parameter has neither a default nor an override.
     #[error("the parameter `{0}` has no default; set it with --parameter-overrides {0}=...")]
     NoValue(String),
-    /// An override is for a parameter that the template does not have.
+    /// An override names a parameter that the template does not have.
     #[error("there is no parameter `{name}`; the parameters are: {}", known.join(", "))]
     Unknown {
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The names of all parameters.
         known: Vec<String>,
     },
-    /// A value is not what its parameter takes.
+    /// A value is not valid for its parameter.
     #[error("the parameter `{name}` cannot be `{value}`: {reason}")]
     Value {
         /// The parameter.
         name: String,
         /// The value.
         value: String,
-        /// Why.
+        /// The rule that the value violates.
         reason: String,
     },
-    /// The values do not fit together, as one of the template's rules says.
+    /// The values contradict each other, according to one of the template's rules.
     #[error("the parameters contradict each other: {0}")]
     Rule(String),
 }
 
-/// The value of each declared parameter: its override, or its default.
+/// Returns the value of each declared parameter: its override, or its default.
 pub(super) fn values<'a>(
     declared: &'a Map<String, Value>,
     overrides: &BTreeMap<String, String>,
@@ -55,7 +55,7 @@ pub(super) fn values<'a>(
     Ok(values)
 }
 
-/// Holds a value to its declaration.
+/// Validates a value against its declaration.
 fn check(declaration: &Value, value: &str) -> Result<(), String> {
     let kind = declaration["Type"].as_str().unwrap_or("String");
     let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
@@ -103,7 +103,7 @@ fn check_text(declaration: &Value, item: &str) -> Result<(), String> {
     }
 }
 
-/// A scalar as CloudFormation passes it on: parameters and references are texts.
+/// Returns a scalar as text, because that is how CloudFormation passes parameters and references on.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_held_to_its_declaration() {
+    fn a_value_is_validated_against_its_declaration() {
         let cases = [
             ("{Type: Number, MinValue: 1, MaxValue: 5}", "1", Ok(())),
             ("{Type: Number, MinValue: 1, MaxValue: 5}", "5.0", Ok(())),
@@ -150,32 +150,32 @@ mod tests {
         }
     }
 
-    fn refused(name: &str, value: &str) -> String {
+    fn rejection(name: &str, value: &str) -> String {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
         let overrides = BTreeMap::from([(name.to_owned(), value.to_owned())]);
         Template::read(path.as_ref(), &overrides).unwrap_err().to_string()
     }
 
     #[test]
-    fn an_error_names_the_file_the_parameter_and_what_it_takes() {
-        let error = refused("UserPool", "perhaps");
+    fn an_error_names_the_file_the_parameter_and_its_valid_values() {
+        let error = rejection("UserPool", "perhaps");
         assert!(error.contains("template.yaml: "), "{error}");
         assert!(
             error.ends_with("the parameter `UserPool` cannot be `perhaps`: it must be one of true, false"),
             "{error}"
         );
-        let error = refused("FreeRate", "0");
+        let error = rejection("FreeRate", "0");
         assert!(error.ends_with("the parameter `FreeRate` cannot be `0`: it must be at least 1"), "{error}");
-        let error = refused("CorsAllowedOrigin", "app.example");
+        let error = rejection("CorsAllowedOrigin", "app.example");
         assert!(error.contains("the parameter `CorsAllowedOrigin` cannot be `app.example`: it must match "), "{error}");
-        let error = refused("freerate", "1");
+        let error = rejection("freerate", "1");
         assert!(error.contains("there is no parameter `freerate`; the parameters are: "), "{error}");
         assert!(error.contains("FreeRate, "), "{error}");
     }
 
     #[test]
     fn the_rules_of_the_template_hold() {
-        let error = refused("DomainName", "api.example.com");
+        let error = rejection("DomainName", "api.example.com");
         assert!(error.ends_with("contradict each other: DomainName and CertificateArn come together."), "{error}");
     }
 }

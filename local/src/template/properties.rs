@@ -1,4 +1,4 @@
-//! The properties of SAM's and CloudFormation's resources that have a meaning on this machine, as the template spells them.
+//! The properties of SAM's and CloudFormation's resources that have a meaning on this machine, in the template's spelling.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::ApiStage;
 
-/// A number or a boolean: a value in the template, a text behind a `!Ref`.
+/// A number or a boolean, which is a text if it comes from a `!Ref`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lenient<T>(pub(super) T);
 
@@ -27,9 +27,9 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Lenient<T> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct FunctionProperties {
-    #[serde(default = "three")]
+    #[serde(default = "default_timeout")]
     pub(super) timeout: Lenient<u64>,
-    #[serde(default = "least_memory")]
+    #[serde(default = "default_memory")]
     pub(super) memory_size: Lenient<u32>,
     pub(super) reserved_concurrent_executions: Option<Lenient<usize>>,
     #[serde(default)]
@@ -41,11 +41,11 @@ pub(super) struct FunctionProperties {
 }
 
 // Lambda's own defaults: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-lambda-function.html
-fn three() -> Lenient<u64> {
+fn default_timeout() -> Lenient<u64> {
     Lenient(3)
 }
 
-fn least_memory() -> Lenient<u32> {
+fn default_memory() -> Lenient<u32> {
     Lenient(128)
 }
 

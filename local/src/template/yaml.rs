@@ -1,21 +1,21 @@
-//! YAML with CloudFormation's short tags, as JSON in the long form: `!Ref X` becomes `{"Ref": "X"}`.
+//! The conversion of YAML with CloudFormation's short tags into JSON in the long form: `!Ref X` becomes `{"Ref": "X"}`.
 
 use saphyr::{LoadableYamlNode, Scalar, ScanError, Tag, Yaml};
 use serde_json::{Map, Value, json};
 
-/// Why a text is no template.
+/// The reason why a text cannot be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum YamlError {
-    /// It is no YAML.
+    /// The text is not valid YAML.
     #[error(transparent)]
     Syntax(#[from] ScanError),
-    /// It holds no document, or several.
+    /// The text has no document, or several.
     #[error("the file must have exactly one document, but has {0}")]
     Documents(usize),
-    /// A key of a mapping is no plain scalar.
+    /// The key of a mapping is not a plain scalar.
     #[error("a mapping key is not plain text")]
     Key,
-    /// A value has no form in JSON: an infinite number, or text that its own tag contradicts.
+    /// A value has no equivalent in JSON: an infinite number, or text that contradicts its own tag.
     #[error("a value cannot be parsed")]
     Value,
 }
@@ -38,7 +38,7 @@ fn convert(node: &Yaml<'_>) -> Result<Value, YamlError> {
             .collect::<Result<Map<_, _>, _>>()
             .map(Value::Object),
         Yaml::Tagged(tag, inner) => Ok(long_form(tag, convert(inner)?)),
-        // Scalars are parsed and aliases resolved as the document is loaded, so the others stand for a failure.
+        // The loader parses scalars and resolves aliases, so these variants only occur after a failure.
         Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => Err(YamlError::Value),
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_tags_take_their_long_form() {
+    fn short_tags_are_converted_into_their_long_form() {
         let value = parse(
             "a: !Ref Table\nb: !GetAtt Table.Arn\nc: !If [On, !Sub '${X}', !Ref 'AWS::NoValue']\nd: !Not [!Condition On]",
         );
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_repeats_what_its_anchor_held_tag_included() {
+    fn an_alias_repeats_the_value_of_its_anchor_with_its_tag() {
         let value = parse("a: &x !Ref Table\nb: *x\nc: &y {k: 1}\nd: *y").unwrap();
         assert_eq!(value["b"], json!({"Ref": "Table"}));
         assert_eq!(value["d"], json!({"k": 1}));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_text_says_where() {
+    fn an_error_names_the_line() {
         assert!(parse("a: [1,\nb: }").unwrap_err().to_string().contains("line 2"));
         assert!(matches!(parse(""), Err(YamlError::Documents(0))));
     }
