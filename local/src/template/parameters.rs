@@ -176,6 +176,9 @@ mod tests {
     #[test]
     fn the_rules_of_the_template_hold() {
         let error = rejection("DomainName", "api.example.com");
-        assert!(error.ends_with("contradict each other: DomainName and CertificateArn come together."), "{error}");
+        assert!(
+            error.ends_with("contradict each other: DomainName and CertificateArn have to be set together."),
+            "{error}"
+        );
     }
 }
