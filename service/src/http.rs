@@ -13,6 +13,7 @@ mod query;
 mod quota;
 mod reply;
 mod request;
+mod respond;
 mod serve;
 
 pub use body::Body;
@@ -22,4 +23,4 @@ pub use problem::{Code, Problem};
 pub use query::Query;
 pub use reply::Reply;
 pub use request::Inbound;
-pub use serve::{Handler, Scheduled, respond, serve, serve_metered, serve_scheduled};
+pub use serve::{Handler, Scheduled, serve, serve_metered, serve_scheduled};

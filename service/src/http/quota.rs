@@ -18,7 +18,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// Adds the fields. `q` is the quota in requests and `w` its window, `r` what remains of it and `t` when it is whole again;
 /// the times in seconds.
-pub(super) fn tell(window: &Window, headers: &mut HeaderMap) {
+pub(super) fn insert_headers(window: &Window, headers: &mut HeaderMap) {
     let Window { limit, remaining, length, .. } = window;
     let fields = [
         (RATE_LIMIT_POLICY, format!("\"{POLICY}\";q={limit};w={}", length.as_secs())),
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn the_fields_are_structured() {
         let mut headers = HeaderMap::new();
-        tell(&WINDOW, &mut headers);
+        insert_headers(&WINDOW, &mut headers);
         assert_eq!(headers["RateLimit-Policy"], r#""monthly";q=10000;w=2592000"#);
         assert_eq!(headers["RateLimit"], r#""monthly";r=9000;t=101"#);
     }
