@@ -1,4 +1,4 @@
-//! HTTP as API Gateway speaks it to functions: requests in, replies and problems out.
+//! HTTP between API Gateway and a function: requests, replies and problems.
 
 mod accept;
 mod body;

@@ -5,7 +5,7 @@ use service::domain::page::Unreadable;
 use service::http::Problem;
 use service::store::Export;
 
-/// The line of what cannot be read, so that an export which lacks something says so.
+/// The line of an item that cannot be read, so that an incomplete export shows what is missing.
 #[derive(Serialize)]
 struct Lost<'a> {
     unreadable: Place<'a>,
@@ -14,12 +14,12 @@ struct Lost<'a> {
 #[derive(Serialize)]
 struct Place<'a> {
     collection: &'a str,
-    /// One record of the collection, rather than the collection.
+    /// The record that cannot be read. Without it, the whole collection cannot be read.
     #[serde(flatten)]
     record: Option<&'a Unreadable>,
 }
 
-/// A line for each record, and for what cannot be read.
+/// One line for each record, and for each item that cannot be read.
 pub(crate) fn lines(export: &Export) -> Result<String, Problem> {
     let mut lines = String::new();
     for record in &export.records {

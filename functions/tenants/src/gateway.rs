@@ -1,10 +1,10 @@
-//! API keys and their places in usage plans, by API Gateway's management API.
+//! API keys and their usage plans, through API Gateway's management API.
 //!
-//! Every call may be made again, whatever became of it before. The API is slow and rations its calls (`CreateApiKey`: 5
-//! per second and account), so the client backs off for seconds before it gives up.
+//! Every call can be repeated, whatever the result of the call before. The API is slow and limits its rate (`CreateApiKey`: 5
+//! calls per second and account), so the client backs off for seconds before it gives up.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html>
 
-mod refusal;
+mod error;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,18 +23,18 @@ use service::runtime::config::AwsConfig;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
-pub(crate) use self::refusal::{GatewayFault, KeyFault};
-use self::refusal::{Kind, Refusal};
+use self::error::{CallError, Kind};
+pub(crate) use self::error::{GatewayFault, KeyFault};
 use crate::plans::Plans;
 
-/// How many keys the pooled tenants of a plan share.
+/// The number of API keys that the pooled tenants of a plan share.
 const POOL_SIZE: u8 = 16;
 
-/// The tag that the function's role is limited to; its value is the stack's name.
+/// The tag to which the function's role is limited. Its value is the name of the stack.
 const TAG: &str = "tenantry";
 
-/// The function does not run as a part of a deployed stack, so there is no API of its own whose keys it could manage. It
-/// would make keys in the account whose credentials it happens to have.
+/// The function does not run in a deployed stack, so there is no API whose keys it could manage. It would create keys in the
+/// account whose credentials it happens to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the function runs under sam local, where the stack's own API is not known")]
 pub(crate) struct NotDeployed;
@@ -42,22 +42,22 @@ pub(crate) struct NotDeployed;
 /// The management API of this stack's keys and plans.
 #[derive(Debug)]
 pub struct ApiGateway {
-    /// None where the stack's own API is not known, so that no call can be made by mistake.
+    /// `None` if the stack's own API is not known, so that no call can be made by mistake.
     client: Option<Client>,
     plans: Plans,
-    /// The usage plans' ids by their names, as they were when they were needed last.
+    /// The ids of the usage plans by their names, cached.
     plan_ids: Mutex<BTreeMap<String, String>>,
     stack: String,
 }
 
-/// An API key that is there.
+/// An existing API key.
 struct Key {
     id: String,
     enabled: bool,
 }
 
 impl ApiGateway {
-    /// A client, on a shared connector.
+    /// Creates a client on a shared connector.
     #[must_use]
     pub fn new(config: &AwsConfig, connector: SharedHttpConnector, plans: Plans, stack: String) -> Self {
         let is_known = !config.sam_local || config.api_gateway_endpoint.is_some();
@@ -65,7 +65,7 @@ impl ApiGateway {
         Self { client, plans, plan_ids: Mutex::default(), stack }
     }
 
-    /// Whether keys can be managed at all. A change that needs one asks before it writes what is wanted.
+    /// Checks that API keys can be managed at all. A change that needs one checks this before it writes its goal to the row.
     pub(crate) fn check_deployed(&self) -> Result<(), NotDeployed> {
         self.client().map(drop)
     }
@@ -80,7 +80,7 @@ impl ApiGateway {
         &self.plans
     }
 
-    /// The value of the key that a tenant uses.
+    /// The value of the API key that a tenant uses.
     #[must_use]
     pub fn key_value(&self, id: &TenantId, kind: KeyKind, plan: &str) -> String {
         match kind {
@@ -89,7 +89,7 @@ impl ApiGateway {
         }
     }
 
-    /// 32 letters and digits: the same for the same stack, plan and number, and for nothing else in the account.
+    /// The value of a pooled API key: 32 hexadecimal digits, unique to stack, plan and number.
     fn pool_value(&self, plan: &str, number: u8) -> String {
         let hash = Sha256::digest(format!("{}\n{plan}\n{number}", self.stack));
         hash.iter().take(16).fold(String::new(), |mut text, byte| {
@@ -99,36 +99,36 @@ impl ApiGateway {
         })
     }
 
-    /// The key of this value, which is made unless it is there.
+    /// Returns the API key of this value, and creates it if it does not exist.
     async fn key(&self, name: &str, value: &str, plan: &str, enabled: bool) -> Result<Key, GatewayFault> {
-        // In an account that does not have this stack's plans, the key could not be placed, and would stay behind.
+        // Without the usage plan, for example in another account, the key could not be placed, and would be left over.
         self.usage_plan(plan).await?;
         let create = self.client()?.create_api_key().name(name).value(value).enabled(enabled).tags(TAG, &self.stack);
-        let refusal = match create.send().await.map_err(Refusal::from) {
+        let error = match create.send().await.map_err(CallError::from) {
             Ok(key) => {
                 let id = key.id.ok_or_else(|| {
-                    GatewayFault::new(FailureCode::RequestRejected, "a key without an id was made".into())
+                    GatewayFault::new(FailureCode::RequestRejected, "an API key without an id was created".into())
                 })?;
                 return Ok(Key { id, enabled: key.enabled });
             }
-            Err(refusal) => refusal,
+            Err(error) => error,
         };
-        let code = match refusal.kind {
+        let code = match error.kind {
             Kind::Conflict => FailureCode::ApiKeyConflict,
             Kind::LimitExceeded => FailureCode::ApiKeyLimitReached,
-            Kind::NotFound | Kind::Denied | Kind::Rejected | Kind::Unavailable => return Err(refusal.fault()),
+            Kind::NotFound | Kind::Denied | Kind::Rejected | Kind::Unavailable => return Err(error.fault()),
         };
-        self.find(name, value).await?.ok_or_else(|| refusal.because(code))
+        self.find(name, value).await?.ok_or_else(|| error.because(code))
     }
 
     async fn find(&self, name: &str, value: &str) -> Result<Option<Key>, GatewayFault> {
         let list = self.client()?.get_api_keys().name_query(name).include_values(true).send().await;
-        let found = list.map_err(|error| Refusal::from(error).fault())?;
+        let found = list.map_err(|error| CallError::from(error).fault())?;
         let key = found.items.unwrap_or_default().into_iter().find(|key| key.value.as_deref() == Some(value));
         Ok(key.and_then(|key| Some(Key { id: key.id?, enabled: key.enabled })))
     }
 
-    /// Makes sure that there is a tenant's own key, and says its id.
+    /// Ensures that a tenant's own API key exists, and returns its id.
     pub(crate) async fn own_key(&self, managed: &ManagedTenant) -> Result<String, GatewayFault> {
         let (name, enabled) = (self.name_of(managed.id()), managed.wants_enabled_key());
         Ok(self.key(&name, &managed.tenant.api_key, &managed.tenant.plan, enabled).await?.id)
@@ -138,41 +138,42 @@ impl ApiGateway {
         format!("{}-{id}", self.stack)
     }
 
-    /// Enables or disables a key.
+    /// Enables or disables an API key.
     pub(crate) async fn set_enabled(&self, key_id: &str, enabled: bool) -> Result<(), KeyFault> {
         let patch = PatchOperation::builder().op(Op::Replace).path("/enabled").value(enabled.to_string()).build();
         let update = self.client()?.update_api_key().api_key(key_id).patch_operations(patch);
-        match update.send().await.map_err(Refusal::from) {
+        match update.send().await.map_err(CallError::from) {
             Ok(_) => Ok(()),
-            Err(refusal) => Err(self.key_fault(key_id, refusal).await),
+            Err(error) => Err(self.key_fault(key_id, error).await),
         }
     }
 
-    /// What it means that a call for a key was refused.
-    async fn key_fault(&self, key_id: &str, refusal: Refusal) -> KeyFault {
-        match refusal.kind {
-            // The function's role allows the call for keys with the stack's tag. A key that is gone has no tags, so IAM may
-            // deny the call before API Gateway looks for the key.
+    /// The fault of a call about an API key that ended in this error.
+    async fn key_fault(&self, key_id: &str, error: CallError) -> KeyFault {
+        match error.kind {
+            // The function's role allows the call for keys with the stack's tag. A deleted key has no tags, so IAM may deny the
+            // call before API Gateway looks for the key.
             Kind::NotFound | Kind::Denied => match self.exists(key_id).await {
-                Ok(true) => KeyFault::Gateway(refusal.fault()),
-                Ok(false) => KeyFault::Gone(refusal.fault()),
+                Ok(true) => KeyFault::Gateway(error.fault()),
+                Ok(false) => KeyFault::Gone(error.fault()),
                 Err(fault) => KeyFault::Gateway(fault),
             },
             Kind::Conflict | Kind::LimitExceeded | Kind::Rejected | Kind::Unavailable => {
-                KeyFault::Gateway(refusal.fault())
+                KeyFault::Gateway(error.fault())
             }
         }
     }
 
     async fn exists(&self, key_id: &str) -> Result<bool, GatewayFault> {
-        match self.client()?.get_api_key().api_key(key_id).send().await.map_err(Refusal::from) {
+        match self.client()?.get_api_key().api_key(key_id).send().await.map_err(CallError::from) {
             Ok(_) => Ok(true),
-            Err(refusal) if refusal.kind == Kind::NotFound => Ok(false),
-            Err(refusal) => Err(refusal.fault()),
+            Err(error) if error.kind == Kind::NotFound => Ok(false),
+            Err(error) => Err(error.fault()),
         }
     }
 
-    /// Makes sure that a key is in a plan, and in no other of the stack's: API Gateway takes it in one for each stage.
+    /// Ensures that an API key is in the usage plan of this plan and in no other one of the stack: API Gateway accepts a key in one
+    /// usage plan per stage.
     pub(crate) async fn place(&self, key_id: &str, plan: &str) -> Result<(), KeyFault> {
         let usage_plan = self.usage_plan(plan).await?;
         for other in self.plans.names().filter(|name| *name != plan) {
@@ -180,27 +181,27 @@ impl ApiGateway {
         }
         let client = self.client()?;
         let mut placed = join(client, key_id, &usage_plan).await;
-        if placed.as_ref().is_err_and(|refusal| refusal.kind == Kind::NotFound) {
+        if placed.as_ref().is_err_and(|error| error.kind == Kind::NotFound) {
             // Usage plans may have been replaced since they were listed.
             self.plan_ids.lock().await.clear();
             placed = join(client, key_id, &self.usage_plan(plan).await?).await;
         }
-        let Err(refusal) = placed else { return Ok(()) };
-        Err(match refusal.kind {
-            Kind::Conflict => refusal.because(FailureCode::UsagePlanConflict).into(),
-            Kind::LimitExceeded => refusal.because(FailureCode::UsagePlanLimitReached).into(),
-            Kind::NotFound | Kind::Denied | Kind::Rejected | Kind::Unavailable => self.key_fault(key_id, refusal).await,
+        let Err(error) = placed else { return Ok(()) };
+        Err(match error.kind {
+            Kind::Conflict => error.because(FailureCode::UsagePlanConflict).into(),
+            Kind::LimitExceeded => error.because(FailureCode::UsagePlanLimitReached).into(),
+            Kind::NotFound | Kind::Denied | Kind::Rejected | Kind::Unavailable => self.key_fault(key_id, error).await,
         })
     }
 
-    /// The id of the usage plan that has to be there.
+    /// The id of a usage plan that must exist.
     async fn usage_plan(&self, plan: &str) -> Result<String, GatewayFault> {
         self.plan_id(plan).await?.ok_or_else(|| {
             GatewayFault::new(FailureCode::UsagePlanMissing, format!("there is no usage plan for the plan {plan}"))
         })
     }
 
-    /// The id of the usage plan, which the template names after the stack and the plan.
+    /// The id of a usage plan, which the template names after the stack and the plan.
     async fn plan_id(&self, plan: &str) -> Result<Option<String>, GatewayFault> {
         let name = format!("{}-{plan}", self.stack);
         let mut ids = self.plan_ids.lock().await;
@@ -214,24 +215,24 @@ impl ApiGateway {
         let mut pages = self.client()?.get_usage_plans().limit(500).into_paginator().send();
         let mut ids = BTreeMap::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| Refusal::from(error).fault())?;
+            let page = page.map_err(|error| CallError::from(error).fault())?;
             ids.extend(page.items.unwrap_or_default().into_iter().filter_map(|plan| Some((plan.name?, plan.id?))));
         }
         Ok(ids)
     }
 
-    /// Makes sure that a key is not in a plan. A usage plan that is not there has no keys.
+    /// Ensures that an API key is not in the usage plan of this plan. A usage plan that does not exist has no keys.
     async fn displace(&self, key_id: &str, plan: &str) -> Result<(), GatewayFault> {
         let Some(id) = self.plan_id(plan).await? else { return Ok(()) };
         let delete = self.client()?.delete_usage_plan_key().usage_plan_id(id).key_id(key_id);
-        match delete.send().await.map_err(Refusal::from) {
+        match delete.send().await.map_err(CallError::from) {
             Ok(_) => Ok(()),
-            Err(refusal) if refusal.kind == Kind::NotFound => Ok(()),
-            Err(refusal) => Err(refusal.fault()),
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            Err(error) => Err(error.fault()),
         }
     }
 
-    /// Makes sure that the key of the pool that a tenant uses is there, enabled and in its plan.
+    /// Ensures that the pooled API key of a tenant exists, is enabled, and is in its usage plan.
     pub(crate) async fn pool_key(&self, managed: &ManagedTenant) -> Result<(), GatewayFault> {
         let plan = &managed.tenant.plan;
         let number = pool_member(managed.id());
@@ -243,8 +244,8 @@ impl ApiGateway {
         self.place(&key.id, plan).await.map_err(KeyFault::fault)
     }
 
-    /// Makes sure that there is no key of a tenant's own. One whose id is not known, or that was replaced by hand, is
-    /// found.
+    /// Ensures that a tenant's own API key does not exist. A key whose id is unknown, or that was replaced by hand, is found by its
+    /// name and value.
     pub(crate) async fn remove_own_key(&self, managed: &ManagedTenant) -> Result<(), GatewayFault> {
         let known = match &managed.key_id {
             Some(key) => self.delete(key).await?,
@@ -256,11 +257,11 @@ impl ApiGateway {
         Ok(())
     }
 
-    /// Deletes a key. Says whether it was there.
+    /// Deletes an API key. Returns whether it existed.
     async fn delete(&self, key_id: &str) -> Result<bool, GatewayFault> {
-        match self.client()?.delete_api_key().api_key(key_id).send().await.map_err(Refusal::from) {
+        match self.client()?.delete_api_key().api_key(key_id).send().await.map_err(CallError::from) {
             Ok(_) => Ok(true),
-            Err(refusal) => match self.key_fault(key_id, refusal).await {
+            Err(error) => match self.key_fault(key_id, error).await {
                 KeyFault::Gone(_) => Ok(false),
                 KeyFault::Gateway(fault) => Err(fault),
             },
@@ -268,22 +269,22 @@ impl ApiGateway {
     }
 }
 
-/// Adds a key to a usage plan, unless it is there.
-async fn join(client: &Client, key_id: &str, usage_plan: &str) -> Result<(), Refusal> {
+/// Adds an API key to a usage plan, unless it is in it already.
+async fn join(client: &Client, key_id: &str, usage_plan: &str) -> Result<(), CallError> {
     let create = client.create_usage_plan_key().usage_plan_id(usage_plan).key_id(key_id).key_type("API_KEY");
-    let refusal = match create.send().await.map_err(Refusal::from) {
-        Err(refusal) if refusal.kind == Kind::Conflict => refusal,
+    let error = match create.send().await.map_err(CallError::from) {
+        Err(error) if error.kind == Kind::Conflict => error,
         other => return other.map(drop),
     };
     let get = client.get_usage_plan_key().usage_plan_id(usage_plan).key_id(key_id);
-    match get.send().await.map_err(Refusal::from) {
+    match get.send().await.map_err(CallError::from) {
         Ok(_) => Ok(()),
-        Err(other) if other.kind == Kind::NotFound => Err(refusal),
+        Err(other) if other.kind == Kind::NotFound => Err(error),
         Err(other) => Err(other),
     }
 }
 
-/// A client that backs off for seconds, on a shared connector.
+/// Creates a client that backs off for seconds, on a shared connector.
 fn client(config: &AwsConfig, connector: SharedHttpConnector) -> Client {
     let mut builder = Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -309,7 +310,7 @@ fn client(config: &AwsConfig, connector: SharedHttpConnector) -> Client {
     Client::from_conf(builder.build())
 }
 
-/// Which key of a pool a tenant uses: the same one always, and all of them alike often.
+/// The number of the pooled API key that a tenant uses. It never changes, and the tenants are spread evenly over the keys.
 fn pool_member(id: &TenantId) -> u8 {
     let hash = Sha256::digest(id.as_str());
     hash.first().map_or(0, |byte| byte % POOL_SIZE)

@@ -1,4 +1,4 @@
-//! `/admin/tenants`: the whole life of a tenant, for operators.
+//! `/admin/tenants`: the life cycle of tenants, for operators.
 
 mod export;
 mod gateway;
@@ -10,7 +10,7 @@ mod view;
 use std::time::Duration;
 
 use lambda_http::http::StatusCode;
-use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
+use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use service::domain::caller::Operator;
 use service::domain::page::Page;
 use service::domain::tenant::lifecycle::{ChangeError, ManagedTenant};
@@ -19,7 +19,7 @@ use service::domain::tenant_key;
 use service::domain::time::Timestamp;
 use service::http::{Code, Handler, Inbound, Problem, Reply, Scheduled};
 use service::runtime::config::IssuersConfig;
-use service::store::{SaveError, Store, TenantFilter};
+use service::store::{Store, TenantFilter};
 use tracing::warn;
 
 pub use gateway::ApiGateway;
@@ -30,24 +30,24 @@ use input::{NewTenant, Patch, QuotaChange};
 use saga::Saga;
 use view::{Issued, View};
 
-/// How an export is labeled unless a client asks for another media type.
+/// The media type of an export, unless the client asks for another one.
 const PLAIN_TEXT: &str = "text/plain";
-/// The media types of JSON Lines. Plain text comes first because generated clients take the other for a single JSON
-/// document: those for Go by its prefix, those for Rust because it contains `json`. `application/x-ndjson` would be no
-/// better: those for Kotlin take it for JSON by its end, and those for Rust again.
+/// The media types of JSON Lines. Plain text comes first, because generated clients mistake the other one for a single JSON
+/// document: those for Go by its prefix, and those for Rust because it contains `json`. `application/x-ndjson` is no better: clients
+/// for Kotlin mistake it for JSON by its suffix, and those for Rust again.
 const JSON_LINES: &[&str] = &[PLAIN_TEXT, "application/jsonl"];
 
 /// The function's state.
 #[derive(Debug)]
 pub struct Tenants {
     saga: Saga,
-    /// Those of the stack, which no tenant can have for itself.
+    /// The issuers of the stack, which no tenant can have for itself.
     issuers: IssuersConfig,
 }
 
 impl Tenants {
-    /// A function on this store and this API, in a stack of these issuers, where the requests of an offboarded tenant
-    /// [drain](service::domain::offboarding::drain) for this long.
+    /// Creates the function. `issuers` are those of the stack, and `drain` is the time for which the requests of an offboarded tenant
+    /// [drain](service::domain::offboarding::drain).
     #[must_use]
     pub fn new(store: Store, gateway: ApiGateway, issuers: IssuersConfig, drain: Duration) -> Self {
         Self { saga: Saga { store, gateway, drain }, issuers }
@@ -55,7 +55,7 @@ impl Tenants {
 }
 
 impl Handler for Tenants {
-    /// API Gateway's management calls take seconds, and are waited for.
+    /// The management calls of API Gateway take seconds, and the request waits for them.
     const DEADLINE: Duration = Duration::from_secs(25);
 
     async fn handle(&self, request: &Inbound<'_>) -> Result<Reply, Problem> {
@@ -84,7 +84,7 @@ impl Handler for Tenants {
 impl Scheduled for Tenants {
     async fn run(&self) {
         if let Err(error) = self.saga.sweep(&Operator::schedule()).await {
-            warn!(%error, "the sweep ends early");
+            warn!(%error, "the sweep was interrupted");
         }
     }
 }
@@ -99,9 +99,9 @@ impl Tenants {
         let tenant = Tenant { id, name, plan, status: Status::Onboarding, issuers: issuers.names, api_key, quota };
         let mut managed = ManagedTenant::new(tenant, key, labels, Timestamp::now());
         managed.own_issuers = issuers.own;
-        self.saga.store.tenant_create(operator, &mut managed).await.map_err(save_problem)?;
+        self.saga.store.tenant_create(operator, &mut managed).await?;
         let done = self.saga.go_on(operator, &mut managed).await;
-        Ok(answer(&managed, if done { StatusCode::CREATED } else { StatusCode::ACCEPTED })?
+        Ok(reply(&managed, if done { StatusCode::CREATED } else { StatusCode::ACCEPTED })?
             .location(&request.child(managed.id().as_str())))
     }
 
@@ -121,7 +121,7 @@ impl Tenants {
 
     async fn get(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         request.query(&[])?;
-        answer(&self.read(request, operator).await?, StatusCode::OK)
+        reply(&self.read(request, operator).await?, StatusCode::OK)
     }
 
     async fn patch(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
@@ -133,7 +133,7 @@ impl Tenants {
         }
         let mut managed = self.read(request, operator).await?;
         let now = Timestamp::now();
-        managed.check_open(now).map_err(change_problem)?;
+        managed.check_open(now)?;
         let old = managed.clone();
         if let Some(name) = name {
             managed.tenant.name = name;
@@ -144,7 +144,7 @@ impl Tenants {
         labels.apply(&mut managed.labels)?;
         managed.updated_at = now;
         if let Some(plan) = plan {
-            managed.move_to(&plan, now).map_err(change_problem)?;
+            managed.move_to(&plan, now)?;
             managed.tenant.api_key = self.saga.gateway.key_value(managed.id(), managed.key, &plan);
         }
         match (quota, managed.tenant.quota) {
@@ -159,7 +159,7 @@ impl Tenants {
             }
             (QuotaChange::Keep, _) => {}
         }
-        self.saga.store.tenant_update(operator, &mut managed, &old).await.map_err(save_problem)?;
+        self.saga.store.tenant_update(operator, &mut managed, &old).await?;
         self.finish(operator, managed).await
     }
 
@@ -169,13 +169,13 @@ impl Tenants {
         let mut managed = self.read(request, operator).await?;
         match managed.offboard(Timestamp::now()) {
             Ok(()) => {}
-            // It is on its way, or done: to say it again changes nothing.
-            Err(ChangeError::WrongStatus(_)) => return answer(&managed, StatusCode::ACCEPTED),
-            Err(error @ (ChangeError::Busy | ChangeError::TooManyKeys)) => return Err(change_problem(error)),
+            // The offboarding is in progress or complete: asking for it again changes nothing.
+            Err(ChangeError::WrongStatus(_)) => return reply(&managed, StatusCode::ACCEPTED),
+            Err(error @ (ChangeError::Busy | ChangeError::TooManyKeys)) => return Err(error.into()),
         }
-        self.saga.store.tenant_close(operator, &mut managed).await.map_err(save_problem)?;
+        self.saga.store.tenant_close(operator, &mut managed).await?;
         self.saga.go_on(operator, &mut managed).await;
-        answer(&managed, StatusCode::ACCEPTED)
+        reply(&managed, StatusCode::ACCEPTED)
     }
 
     async fn change(
@@ -187,8 +187,8 @@ impl Tenants {
         request.query(&[])?;
         self.saga.gateway.check_deployed()?;
         let mut managed = self.read(request, operator).await?;
-        change(&mut managed, Timestamp::now()).map_err(change_problem)?;
-        self.saga.store.tenant_save(operator, &mut managed).await.map_err(save_problem)?;
+        change(&mut managed, Timestamp::now())?;
+        self.saga.store.tenant_save(operator, &mut managed).await?;
         self.finish(operator, managed).await
     }
 
@@ -199,8 +199,8 @@ impl Tenants {
         let old = managed.clone();
         let key = tenant_key::generate();
         let digest = tenant_key::digest(&key).ok_or_else(|| Problem::internal("a new key is not of its shape"))?;
-        managed.rotate_keys(digest, overlap, Timestamp::now()).map_err(change_problem)?;
-        self.saga.store.tenant_update(operator, &mut managed, &old).await.map_err(save_problem)?;
+        managed.rotate_keys(digest, overlap, Timestamp::now())?;
+        self.saga.store.tenant_update(operator, &mut managed, &old).await?;
         let issued = Issued { key: &key, tenant_keys: &managed.tenant_keys };
         Ok(Reply::json(StatusCode::CREATED, &issued)?.header(CACHE_CONTROL, "no-store"))
     }
@@ -210,7 +210,7 @@ impl Tenants {
         let managed = self.read(request, operator).await?;
         let export = self.saga.store.record_export(operator, managed.id(), query.get("cursor")).await?;
         let lines = export::lines(&export)?;
-        // An `Accept` that names none of them was always accepted, and RFC 9110 allows to ignore it.
+        // An `Accept` that names none of them has always been accepted, and RFC 9110 (section 12.5.1) allows ignoring it.
         let media_type = request.preferred(JSON_LINES).unwrap_or(PLAIN_TEXT);
         let content_type =
             if media_type == PLAIN_TEXT { format!("{PLAIN_TEXT}; charset=utf-8") } else { media_type.to_owned() };
@@ -224,21 +224,17 @@ impl Tenants {
         self.saga.store.tenant_get_managed(operator, &id).await?.ok_or_else(not_found)
     }
 
-    /// Does the change that was just written, if this call wrote one. 202 says that there is a change that is not done.
+    /// Makes the change that was just written, if this call wrote one. The status is 202 while the change is incomplete.
     async fn finish(&self, operator: &Operator, mut managed: ManagedTenant) -> Result<Reply, Problem> {
         if managed.is_leased(Timestamp::now()) {
             self.saga.go_on(operator, &mut managed).await;
         }
-        answer(&managed, if managed.change.is_none() { StatusCode::OK } else { StatusCode::ACCEPTED })
+        reply(&managed, if managed.change.is_none() { StatusCode::OK } else { StatusCode::ACCEPTED })
     }
 }
 
-fn answer(managed: &ManagedTenant, status: StatusCode) -> Result<Reply, Problem> {
+fn reply(managed: &ManagedTenant, status: StatusCode) -> Result<Reply, Problem> {
     Reply::json(status, &View::from(managed))
-}
-
-fn busy(detail: &str) -> Problem {
-    Problem::new(Code::TenantBusy, detail).with_header(RETRY_AFTER, HeaderValue::from_static("5"))
 }
 
 impl From<NotDeployed> for Problem {
@@ -248,35 +244,5 @@ impl From<NotDeployed> for Problem {
              whose credentials it has. Set the template parameter ApiGatewayEndpoint to the management API to use."
         );
         Self::new(Code::NotDeployed, detail)
-    }
-}
-
-fn change_problem(error: ChangeError) -> Problem {
-    match error {
-        ChangeError::Busy => busy("Another change of this tenant is in progress. Retry after the time in Retry-After."),
-        ChangeError::TooManyKeys => Problem::new(
-            Code::ChangeNotAllowed,
-            "The tenant has the maximum number of opaque keys. Send an `overlap` of 0 to end the existing ones now.",
-        ),
-        ChangeError::WrongStatus(_) => Problem::new(
-            Code::ChangeNotAllowed,
-            "The tenant is offboarded, which is final. To serve this customer again, onboard a new tenant.",
-        ),
-    }
-}
-
-fn save_problem(error: SaveError) -> Problem {
-    match error {
-        SaveError::Outdated => {
-            busy("Another request changed this tenant at the same time. Retry after the time in Retry-After.")
-        }
-        SaveError::NameTaken => Problem::new(Code::TenantExists, "Another tenant has this name. Choose another name."),
-        SaveError::IssuerTaken => {
-            Problem::new(Code::IssuerTaken, "One of the issuers belongs to another tenant. Remove it from `issuers`.")
-        }
-        SaveError::IdTaken => {
-            Problem::new(Code::TenantExists, "This id was used before. Choose another one, or leave `id` out.")
-        }
-        SaveError::Fault(fault) => fault.into(),
     }
 }

@@ -1,35 +1,35 @@
-//! The plans that tenants may be on.
+//! The plans that a tenant can be on.
 
 use std::collections::BTreeMap;
 
-/// The plans by name, each with its backstop: the requests of a month after which API Gateway refuses any more.
+/// The plans by name, each with its backstop: the number of requests a month after which API Gateway rejects further ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plans(BTreeMap<String, u64>);
 
-/// The variable `BACKSTOPS` does not list plans.
+/// The environment variable `BACKSTOPS` is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("BACKSTOPS is not a JSON object with a number of requests for each plan: {0}")]
 pub struct InvalidPlans(#[from] serde_json::Error);
 
 impl Plans {
-    /// Reads what the variable `BACKSTOPS` says, as `{"free":100000}`.
+    /// Reads the value of the environment variable `BACKSTOPS`, such as `{"free":100000}`.
     pub fn parse(json: &str) -> Result<Self, InvalidPlans> {
         Ok(Self(serde_json::from_str(json)?))
     }
 
-    /// Whether there is a plan of that name.
+    /// Whether a plan of that name exists.
     #[must_use]
     pub fn contains(&self, plan: &str) -> bool {
         self.0.contains_key(plan)
     }
 
-    /// The most requests a month that a tenant on this plan can be allowed.
+    /// The backstop of a plan, in requests a month, or 0 if the plan does not exist.
     #[must_use]
     pub fn backstop(&self, plan: &str) -> u64 {
         self.0.get(plan).copied().unwrap_or_default()
     }
 
-    /// The names, in order.
+    /// The names of the plans, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

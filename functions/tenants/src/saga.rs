@@ -1,9 +1,9 @@
-//! Changes of tenants, which end well whatever happens on the way.
+//! Changes of tenants as sagas: they complete whatever happens on the way.
 //!
-//! What is wanted is on the tenant's row before anything is done about it, with a lease of the one who does it. Each thing
-//! that is done can be done again. So a call that dies leaves a row with a change on it, and the sweep finishes it when
-//! the lease is over. A call that fails says so on the row: the sweep tries again, less and less often, and an operator
-//! reads what is wrong, and may want something else.
+//! The goal of a change is written to the tenant's row before any work starts, together with a lease for the call that does the work.
+//! Every step can be repeated. So a call that dies leaves a row with a change, and the sweep finishes the change when the lease has
+//! expired. A call that fails records the failure on the row: the sweep retries it, less and less often, and an operator can read
+//! the failure and ask for another change.
 
 mod offboard;
 
@@ -20,32 +20,32 @@ use tracing::{info, warn};
 
 use crate::gateway::{ApiGateway, GatewayFault, KeyFault};
 
-/// How long a sweep takes on more work, and removes items. With a call of API Gateway it is less than the function's
-/// timeout.
+/// The time within which a sweep starts more work and removes items. Together with one call of API Gateway it is less than the
+/// function's timeout.
 const SWEEPING: Duration = Duration::from_secs(15);
 
-/// The same for a call for one tenant.
+/// The same time for a request that concerns one tenant.
 const WORKING: Duration = Duration::from_secs(5);
 
-/// Why a change did not end.
+/// Why a change was not completed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Interrupted {
-    /// A part that is needed fails. The change waits for the next one.
+    /// A call of API Gateway failed.
     #[error(transparent)]
     Gateway(#[from] GatewayFault),
-    /// The tenant's own key is gone.
-    #[error("the tenant's API key is gone: {0}")]
+    /// The tenant's own API key was deleted.
+    #[error("the tenant's API key was deleted: {0}")]
     KeyGone(GatewayFault),
-    /// The table fails.
+    /// The table failed.
     #[error(transparent)]
     Table(#[from] Fault),
-    /// Somebody else goes on with it.
-    #[error("somebody else goes on with the change")]
+    /// Another call continues the change.
+    #[error("another call continues the change")]
     Overtaken,
 }
 
 impl Interrupted {
-    /// What the operator is told. Nothing where somebody else has more to tell.
+    /// The failure that the operator reads. There is none if another call continues the change.
     fn failure(&self) -> Option<FailureCode> {
         match self {
             Self::Gateway(fault) | Self::KeyGone(fault) => Some(fault.code()),
@@ -73,18 +73,18 @@ impl From<SaveError> for Interrupted {
     }
 }
 
-/// The parts that changes are made with.
+/// The parts of the system that changes involve.
 #[derive(Debug)]
 pub(crate) struct Saga {
     pub(crate) store: Store,
     pub(crate) gateway: ApiGateway,
-    /// How long after it is offboarded a tenant's requests may still be at work.
+    /// How long requests of a tenant may still be in progress after its offboarding began.
     pub(crate) drain: Duration,
 }
 
 impl Saga {
-    /// Does the change that is on the row, under a lease that the caller has. Says whether it is done, rather than left
-    /// to somebody else or to later; the row in `managed` is as it is then.
+    /// Continues the change on the row, under a lease that the caller holds. Returns whether the change is complete, rather than left
+    /// to another call or to a sweep. `managed` is the row afterwards.
     pub(crate) async fn go_on(&self, operator: &Operator, managed: &mut ManagedTenant) -> bool {
         self.go_on_until(operator, managed, Instant::now() + WORKING).await
     }
@@ -93,11 +93,11 @@ impl Saga {
         match self.step_through(operator, managed, until).await {
             Ok(done) => done,
             Err(interrupted) => {
-                warn!(tenant = managed.id().as_str(), %interrupted, "a change is left to the next");
+                warn!(tenant = managed.id().as_str(), %interrupted, "a change was interrupted, and the next sweep continues it");
                 if let Some(code) = interrupted.failure() {
                     managed.fail(code, Timestamp::now());
                     if let Err(error) = self.store.tenant_save(operator, managed).await {
-                        warn!(tenant = managed.id().as_str(), %error, "the lease has to run out");
+                        warn!(tenant = managed.id().as_str(), %error, "the failure was not recorded, and the change waits until its lease expires");
                     }
                 }
                 false
@@ -119,7 +119,7 @@ impl Saga {
         match managed.key {
             KeyKind::Own => self.arrange_own_key(operator, managed).await?,
             KeyKind::Pooled if managed.wants_enabled_key() => self.gateway.pool_key(managed).await?,
-            // Others use the key as well: a tenant is cut off by the authorizer alone.
+            // Other tenants use the API key as well: the authorizer alone cuts this tenant off.
             KeyKind::Pooled => {}
         }
         let mut settled = managed.clone();
@@ -129,7 +129,8 @@ impl Saga {
         Ok(true)
     }
 
-    /// Makes the tenant's own key what the row wants. A key that somebody deleted is found under another id, or made again.
+    /// Brings the tenant's own API key to the state that the row demands. A key that somebody deleted is found under another id, or
+    /// created again.
     async fn arrange_own_key(&self, operator: &Operator, managed: &mut ManagedTenant) -> Result<(), Interrupted> {
         match self.arrange_known_key(operator, managed).await {
             Err(Interrupted::KeyGone(_)) => {
@@ -149,14 +150,14 @@ impl Saga {
             self.store.tenant_save(operator, managed).await?;
             key
         };
-        // First of all, because this is what cuts a tenant off.
+        // This comes first, because it is what cuts a tenant off.
         self.gateway.set_enabled(&key, managed.wants_enabled_key()).await?;
         let is_resumed = managed.change.is_some_and(|change| change.kind == ChangeKind::Resume);
         let is_placed = managed.placed_in.as_ref() == Some(&managed.tenant.plan);
-        // Somebody may have taken the key out of its plan. A resumption, which says that requests pass, makes sure.
+        // Somebody may have removed the key from its usage plan. A resumption promises that requests pass, so it checks.
         if !is_placed || is_resumed {
             if !is_placed && managed.placed_in.take().is_some() {
-                // The key leaves its plan now. Whoever moves it back must not find that it is there.
+                // The key leaves its usage plan now. A call that moves it back must not assume that it is still there.
                 self.store.tenant_save(operator, managed).await?;
             }
             self.gateway.place(&key, &managed.tenant.plan).await?;
@@ -165,7 +166,7 @@ impl Saga {
         Ok(())
     }
 
-    /// Finishes what nobody works on.
+    /// Continues all changes that no call holds a lease for.
     pub(crate) async fn sweep(&self, operator: &Operator) -> Result<(), Interrupted> {
         let until = Instant::now() + SWEEPING;
         for id in self.store.tenant_list_changing(operator).await? {
@@ -179,9 +180,9 @@ impl Saga {
             match self.store.tenant_save(operator, &mut managed).await {
                 Ok(()) => {
                     let done = self.go_on_until(operator, &mut managed, until).await;
-                    info!(tenant = id.as_str(), done, "swept");
+                    info!(tenant = id.as_str(), done, "the sweep continued a change");
                 }
-                // Somebody was faster.
+                // Another call was faster.
                 Err(SaveError::Outdated) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -1,4 +1,4 @@
-//! Tenants as operators read them.
+//! The representation of tenants in responses.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use service::domain::tenant::lifecycle::{Failure, ManagedTenant};
 use service::domain::tenant_key::TenantKey;
 use service::domain::time::Timestamp;
 
-/// An issuer of a tenant, as it was written.
+/// An issuer of a tenant, in the form in which it was written.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Bound<'a> {
@@ -52,11 +52,11 @@ pub(crate) struct View<'a> {
     tenant_keys: &'a [TenantKey],
     labels: &'a BTreeMap<String, String>,
     key: &'a str,
-    /// Its own, or null for the plan's.
+    /// The tenant's own quota, or null if the quota of the plan applies.
     quota: Option<Quota>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    /// What is under way, if anything is.
+    /// The change that is in progress, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,11 +108,11 @@ impl<'a> From<&'a ManagedTenant> for View<'a> {
     }
 }
 
-/// A new opaque key, with what is never told again.
+/// A new tenant key, which no later response contains.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Issued<'a> {
     pub(crate) key: &'a str,
-    /// All of them, the new one last.
+    /// All tenant keys, the new one last.
     pub(crate) tenant_keys: &'a [TenantKey],
 }

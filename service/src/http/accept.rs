@@ -1,9 +1,9 @@
-//! Content negotiation: which of the media types on offer a client would rather have (RFC 9110, section 12.5.1).
+//! Content negotiation: the media type that a client prefers among those on offer (RFC 9110, section 12.5.1).
 
 use http::HeaderMap;
 use http::header::ACCEPT;
 
-/// How much a range and a media type have in common.
+/// How specifically a media range matches a media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
     Any,
@@ -11,7 +11,7 @@ enum Match {
     Whole,
 }
 
-/// The one that the client prefers; of those that it likes alike, the first. `None` if it takes none of them.
+/// The media type that the client prefers, and the first one among equals. Returns `None` if the client accepts none of them.
 pub(super) fn preferred<'o>(headers: &HeaderMap, offered: &[&'o str]) -> Option<&'o str> {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let ranges: Vec<&str> =
@@ -24,11 +24,11 @@ pub(super) fn preferred<'o>(headers: &HeaderMap, offered: &[&'o str]) -> Option<
         let matching = ranges.iter().filter_map(|(range, weight)| Some((compare(range, media_type)?, *weight)));
         matching.max().map_or(0, |(_, weight)| weight)
     };
-    // The last of equals is the maximum, so in reverse.
+    // `max` returns the last one of equals, hence the reverse order.
     offered.iter().rev().copied().max_by_key(|one| weight(one)).filter(|one| weight(one) > 0)
 }
 
-/// A range without its parameters, and its weight in thousandths. One that is not of the form counts as not there.
+/// A media range without its parameters, and its weight in thousandths. A malformed range is ignored.
 fn range(text: &str) -> Option<(&str, u16)> {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next()?;
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_on_offer_is_not_answered() {
+    fn a_media_type_that_is_not_on_offer_has_no_match() {
         for lines in [&["application/xml"][..], &["text/html, image/*"], &["*/*;q=0"], &["json"], &["text/csv;q=0.0"]] {
             assert_eq!(of(lines), None, "{lines:?}");
         }

@@ -1,4 +1,4 @@
-//! Request bodies: JSON objects, taken apart member by member.
+//! Request bodies: JSON objects, read member by member.
 
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -10,17 +10,17 @@ use crate::domain::data::{Data, Members};
 use crate::domain::record::ExpiryChange;
 use crate::domain::time::{Expiry, InvalidExpiry, Timestamp};
 
-/// The most bytes of a body. Data has at most 350 KiB, and may be written with escapes that are longer than the
-/// characters they stand for.
+/// The maximum size of a body, in bytes. The data of a record has at most 350 KiB, but may be written with escape sequences that
+/// are longer than the characters they stand for.
 const MAX_BYTES: usize = 1024 * 1024;
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
-/// A body's members, each known to the operation and given once.
+/// The members of a body. The operation knows each of them, and none appears twice.
 pub struct Body<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Body<'a> {
-    /// Reads a request's body: of one of these media types, with only these members.
+    /// Reads the body of a request, which must have one of these media types and only these members.
     pub fn of(request: &'a lambda_http::Request, media_types: &[&str], allowed: &[&str]) -> Result<Self, Problem> {
         check_media_type(request, media_types)?;
         let bytes: &[u8] = request.body();
@@ -89,7 +89,7 @@ impl<'a> Body<'a> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
-    /// `expiresAt`, where it is given: a time in the future, or null.
+    /// `expiresAt`, which may be absent: an RFC 3339 time in the future, or null.
     pub fn expires_at(&self) -> Result<ExpiryChange, Problem> {
         let Some(raw) = self.get("expiresAt") else { return Ok(ExpiryChange::Keep) };
         let text: Option<String> = serde_json::from_str(raw.get()).map_err(|_| {
@@ -120,8 +120,8 @@ fn excerpt(name: &str) -> String {
     name.chars().take(64).collect()
 }
 
-/// The media type without its parameters; a `charset` other than UTF-8 has no meaning for JSON (RFC 8259, section 8.1).
-/// The name `utf8`, without the hyphen, is not registered, but clients send it.
+/// Checks the media type without its parameters. A `charset` other than UTF-8 has no meaning for JSON (RFC 8259, section 8.1). The
+/// name `utf8`, without the hyphen, is not registered, but clients send it.
 fn check_media_type(request: &lambda_http::Request, allowed: &[&str]) -> Result<(), Problem> {
     let (essence, parameters) = media_type(request.headers().get(CONTENT_TYPE));
     let is_utf8 = |value: &str| ["utf-8", "utf8"].iter().any(|name| value.eq_ignore_ascii_case(name));
@@ -133,14 +133,14 @@ fn check_media_type(request: &lambda_http::Request, allowed: &[&str]) -> Result<
     }
     let detail = format!("The Content-Type must be {}, and the charset, if there is one, UTF-8.", allowed.join(" or "));
     let problem = Problem::new(Code::UnsupportedMediaType, detail);
-    // RFC 5789, section 2.2.
+    // RFC 5789, section 2.2, asks for this header in the response to a PATCH.
     match HeaderValue::from_str(&allowed.join(", ")) {
         Ok(value) if request.method() == Method::PATCH => Err(problem.with_header(ACCEPT_PATCH, value)),
         _ => Err(problem),
     }
 }
 
-/// The media type without its parameters, and those.
+/// The media type without its parameters, and the parameters.
 pub(super) fn media_type(header: Option<&HeaderValue>) -> (&str, impl Iterator<Item = &str>) {
     let value = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = value.split(';').map(str::trim);
@@ -178,27 +178,27 @@ mod tests {
     }
 
     #[test]
-    fn other_media_types_are_refused() {
+    fn other_media_types_are_rejected() {
         for content_type in [None, Some(""), Some("text/plain"), Some("application/json; charset=latin1")] {
             assert_eq!(read(content_type, b"{}").unwrap_err().0, Code::UnsupportedMediaType, "{content_type:?}");
         }
     }
 
     #[test]
-    fn only_a_patch_is_told_what_it_may_send() {
-        for (method, told) in
+    fn only_a_patch_gets_accept_patch() {
+        for (method, accepted) in
             [(Method::PATCH, Some("application/merge-patch+json, application/json")), (Method::PUT, None)]
         {
             let mut request = http::Request::new(lambda_http::Body::Text("{}".to_owned()));
             *request.method_mut() = method;
-            let refused = Body::of(&request, &["application/merge-patch+json", "application/json"], &[]).err().unwrap();
-            let header = refused.headers().iter().find(|(name, _)| *name == ACCEPT_PATCH);
-            assert_eq!(header.map(|(_, value)| value.to_str().unwrap()), told);
+            let problem = Body::of(&request, &["application/merge-patch+json", "application/json"], &[]).err().unwrap();
+            let header = problem.headers().iter().find(|(name, _)| *name == ACCEPT_PATCH);
+            assert_eq!(header.map(|(_, value)| value.to_str().unwrap()), accepted);
         }
     }
 
     #[test]
-    fn broken_json_is_refused_with_the_place() {
+    fn malformed_json_is_rejected_with_its_position() {
         for (body, place) in [
             (&b""[..], "line 1, column 0"),
             (b"{\"data\":\n  {]}", "line 2, column 4"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_refused() {
+    fn bodies_of_another_form_are_rejected() {
         for body in [&b"[]"[..], b"null", b"{\"x\":1}", b"{\"data\":{},\"data\":{}}", b"{\"\\ud800\":1}"] {
             assert_eq!(read(Some("application/json"), body).unwrap_err().0, Code::InvalidBody);
         }

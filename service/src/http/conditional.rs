@@ -7,7 +7,7 @@ use super::Problem;
 use crate::domain::precondition::{Precondition, Versions};
 use crate::domain::record::Version;
 
-/// The most tags in one header: each becomes a value in a condition of the table.
+/// The maximum number of entity tags in one header. Each becomes a value in a condition expression.
 const MAX_TAGS: usize = 32;
 
 /// A version as a strong entity tag.
@@ -56,7 +56,7 @@ fn versions(headers: &HeaderMap, name: &HeaderName, weak_matches: bool) -> Resul
         if tags > MAX_TAGS || !(rest.is_empty() || rest.starts_with(',')) {
             return Err(invalid());
         }
-        // Only the canonical digits are a tag of ours.
+        // Our own entity tags are canonical decimal numbers.
         let version = tag.parse().ok().map(Version::from_number).filter(|version| version.to_string() == tag);
         versions.extend(version.filter(|_| weak_matches || !weak));
     }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::http::Code;
 
-    /// As `If-Match` and as `If-None-Match` read it.
+    /// The result of reading the lines as `If-Match` and as `If-None-Match`.
     fn read(lines: &[&str]) -> [Result<Option<Versions>, Code>; 2] {
         let mut headers = HeaderMap::new();
         for line in lines {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_tags_is_refused() {
+    fn a_malformed_list_of_tags_is_rejected() {
         for line in ["", "7", "\"7", "\"7\" \"8\"", "*, \"7\"", "w/\"7\"", ",", &vec!["\"1\""; 33].join(",")] {
             assert_eq!(read(&[line]), [Err(Code::InvalidParameter), Err(Code::InvalidParameter)], "{line}");
         }

@@ -1,21 +1,21 @@
-//! How a body is encoded: its content coding, and its characters.
+//! The encoding of a body: its content coding and its character encoding.
 
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
 
 use super::{Code, Problem};
 
-/// The codings that API Gateway takes off a request.
+/// The content codings that API Gateway decodes in a request.
 /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-enable-compression.html>
 const DECODED: [&str; 2] = ["gzip", "deflate"];
 
-/// The same for a client (RFC 9110, sections 12.5.3 and 15.5.16).
+/// The same list in a response (RFC 9110, sections 12.5.3 and 15.5.16).
 const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, deflate, identity");
 
-/// Refuses a body that is still compressed when it comes here.
+/// Rejects a body that is still compressed when it reaches the function.
 ///
-/// API Gateway decompresses a body and leaves `Content-Encoding` in the event, so the header alone says nothing. Where
-/// there is no API Gateway (`sam local`), or where it lets a coding pass, the body begins with what no JSON begins with.
+/// API Gateway decompresses a body and leaves `Content-Encoding` in the event, so the header alone proves nothing. Without API
+/// Gateway (`sam local`), or with a coding that it passes through, the body begins with bytes with which no JSON begins.
 pub(super) fn check_coding(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
     let lines = headers.get_all(CONTENT_ENCODING).iter();
     let codings = lines.flat_map(|line| line.to_str().unwrap_or("?").split(',')).map(str::trim);
@@ -39,10 +39,10 @@ fn is_compressed(body: &[u8]) -> bool {
     matches!(body.first(), Some(0x1f | 0x78))
 }
 
-/// The text of a body in UTF-8.
+/// Returns the text of a body in UTF-8.
 ///
-/// API Gateway puts U+FFFD in the place of bytes that are not UTF-8, so a body with this character was most likely sent in
-/// another encoding, and what it said is lost. Clients that mean the character have its escape.
+/// API Gateway replaces bytes that are not UTF-8 by U+FFFD, so a body with this character was most likely sent in another
+/// encoding, and its text is lost. A client that means the character itself can send its escape sequence.
 pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let detail =
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_still_compressed_is_refused() {
-        // As `sam local` hands them on, and as text that API Gateway did not decompress.
+    fn a_body_that_is_still_compressed_is_rejected() {
+        // The bytes that `sam local` passes on, and the text that API Gateway makes of a body it does not decompress.
         for (line, body) in [
             ("gzip", &b"\x1f\x8b\x08\0"[..]),
             ("gzip", "\u{1f}\u{fffd}\u{8}".as_bytes()),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn other_codings_are_refused() {
+    fn other_codings_are_rejected() {
         for lines in [&["br"][..], &["zstd"], &["gzip, gzip"], &["gzip", "br"], &["gzip;q=1"], &["compress"]] {
             assert_eq!(coding(lines, b"{}").unwrap().0, Code::UnsupportedMediaType, "{lines:?}");
         }

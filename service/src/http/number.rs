@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// The least whole number that is too large.
+/// The smallest whole number that is too large.
 const BEYOND: f64 = 18_446_744_073_709_551_616.0;
 
-/// A whole number from 0 on. JSON has one kind of number, so `5`, `5.0` and `0.5e1` are the same integer to JSON Schema,
-/// and some clients write it in one of the other ways.
+/// A whole number of at least 0. JSON has a single kind of number, so `5`, `5.0` and `0.5e1` are the same integer to JSON Schema,
+/// and some clients do not write the first form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WholeNumber(pub u64);
 

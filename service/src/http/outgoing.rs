@@ -1,4 +1,4 @@
-//! A response in the form in which API Gateway takes it from a function.
+//! A response in the format in which a function returns it to API Gateway.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ pub(super) struct Outgoing(pub(super) Response<Body>);
 #[serde(rename_all = "camelCase")]
 struct ProxyResponse<'a> {
     status_code: u16,
-    /// Those that are null.
+    /// The headers that are null.
     headers: BTreeMap<&'a str, Option<&'a str>>,
     multi_value_headers: BTreeMap<&'a str, Vec<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,8 +31,8 @@ pub(super) fn is_bare(status: StatusCode) -> bool {
 impl Serialize for Outgoing {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(response) = self;
-        // API Gateway gives `application/json` to a response without a media type, even where there is nothing for it to
-        // describe, unless the function says that it is null (<https://github.com/aws/aws-sam-cli/issues/1218>).
+        // API Gateway adds `application/json` to a response without a media type, even to one without content, unless the
+        // function returns null for it (<https://github.com/aws/aws-sam-cli/issues/1218>).
         let media_type = is_bare(response.status()).then_some(("content-type", None));
         ProxyResponse {
             status_code: response.status().as_u16(),
@@ -40,7 +40,7 @@ impl Serialize for Outgoing {
             multi_value_headers: lines(response.headers()),
             body: match response.body() {
                 Body::Text(text) => Some(text),
-                // Nothing here answers with bytes.
+                // No function returns bytes.
                 _ => None,
             },
             is_base64_encoded: false,

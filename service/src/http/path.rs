@@ -1,29 +1,29 @@
-//! A request's path, in one spelling.
+//! The canonical spelling of a request's path.
 //!
 //! Clients spell the path of one resource in several ways: with a slash at its end, which API Gateway routes like the
 //! path without it, and with percent-encoded characters that need no encoding (RFC 3986, section 6.2.2.2; Java's
 //! `URLEncoder` encodes `~`). A `Location`, a `Link` and the fingerprint of an idempotent request have to be the same for
-//! all of them, so they are made from the route and its parameters and not from the text that was sent.
+//! all spellings, so they are made from the route and its parameters, not from the text that was sent.
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// All but the unreserved characters (RFC 3986, section 2.3).
+/// All characters except the unreserved ones (RFC 3986, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A path parameter without its percent-encoding. API Gateway hands it on as it was sent, `sam local` decodes it; no
-/// parameter of ours may have a `%` in it, so decoding one twice makes no invalid parameter valid.
+/// Removes the percent-encoding of a path parameter. API Gateway passes the parameter on as it was sent, and `sam local` decodes
+/// it. No valid parameter contains a `%`, so decoding twice makes no invalid parameter valid.
 pub(super) fn decode(parameter: &str) -> Cow<'_, str> {
-    // What is not UTF-8 stays encoded, and no parameter is allowed to look like that.
+    // Text that is not UTF-8 stays encoded, and is therefore not a valid parameter.
     percent_decode_str(parameter).decode_utf8().unwrap_or(Cow::Borrowed(parameter))
 }
 
-/// The path of `route` with its parameters, below whatever stands before it in the path that was sent: the stage, or the
-/// base path of a custom domain.
+/// The path of `route` with its parameters, below the prefix of the path that was sent: the stage, or the base path of a custom
+/// domain.
 ///
-/// `sam local start-api` gives the route in place of the path that was sent, and has no stage in its addresses. Only the
-/// number of the segments after the base counts here, so the result is right there as well.
+/// `sam local start-api` passes the route in place of the path that was sent, and has no stage in its addresses. Only the number of
+/// segments after the prefix counts here, so the result is right there as well.
 pub(super) fn canonical<'p>(route: &str, sent: &str, parameter: impl Fn(&str) -> Option<&'p str>) -> String {
     let route = segments(route);
     let sent = segments(sent);
@@ -78,7 +78,7 @@ mod tests {
             ("/collections/notes/records/a", ""),
             ("/api/v1/collections/notes/records/a/", "/api/v1"),
             ("/collections/collections/notes/records/a", "/collections"),
-            // As `sam local start-api` has it.
+            // The form of `sam local start-api`.
             (RECORD, ""),
             ("", ""),
         ] {

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): every error that a function answers with, and its status.
+//! Problem documents (RFC 9457): every error that a function returns, with its status.
 
 mod code;
 mod errors;
@@ -11,18 +11,18 @@ use serde_json::Value;
 
 pub use code::Code;
 
-/// An error as the caller sees it, with what only the log sees.
+/// An error as the caller sees it, with a cause that only the log contains.
 #[derive(Debug)]
 pub struct Problem {
     code: Code,
     detail: String,
-    /// Members beside those that every problem has (RFC 9457, section 3.2).
+    /// Extension members (RFC 9457, section 3.2).
     extensions: BTreeMap<&'static str, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<String>,
 }
 
-/// The document's members.
+/// The members of the document.
 #[derive(Serialize)]
 struct Document<'a> {
     r#type: String,
@@ -37,17 +37,17 @@ struct Document<'a> {
 }
 
 impl Problem {
-    /// A problem with a sentence for the caller, who may see all of it.
+    /// A problem with a detail for the caller.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), extensions: BTreeMap::new(), headers: Vec::new(), cause: None }
     }
 
-    /// A body that is valid JSON, but not what the operation takes.
+    /// A body that is valid JSON, but not valid for the operation.
     pub fn invalid_body(detail: impl Into<String>) -> Self {
         Self::new(Code::InvalidBody, detail)
     }
 
-    /// A path parameter, query parameter or header field that is not what the operation takes.
+    /// A path parameter, query parameter or header field that is not valid for the operation.
     pub fn invalid_parameter(detail: impl Into<String>) -> Self {
         Self::new(Code::InvalidParameter, detail)
     }
@@ -73,13 +73,13 @@ impl Problem {
         problem
     }
 
-    /// The token is bound to a certificate that the request did not come with.
+    /// A token that is bound to a client certificate other than the request's.
     pub(super) fn certificate_mismatch() -> Self {
         let detail = "The token is bound to a client certificate that this request did not present. Connect with it.";
         Self::new(Code::CertificateMismatch, detail).with_challenge("Bearer error=\"invalid_token\"")
     }
 
-    /// Says what is wrong with the token (RFC 6750, section 3). API Gateway gives the header of a function another name
+    /// Adds a challenge that describes the error of the token (RFC 6750, section 3). API Gateway renames this header of a function
     /// (`docs/reference/tokens.md`).
     fn with_challenge(self, challenge: &str) -> Self {
         match HeaderValue::from_str(challenge) {
@@ -88,33 +88,33 @@ impl Problem {
         }
     }
 
-    /// Adds what only the log sees.
+    /// Adds a cause, which only the log contains.
     pub(super) fn with_cause(mut self, cause: String) -> Self {
         self.cause = Some(cause);
         self
     }
 
-    /// Says in which part of the body it is.
+    /// Adds the part of the body that the problem concerns.
     #[must_use]
     pub fn within(self, part: &str) -> Self {
         Self { detail: format!("`{part}`: {}", self.detail), ..self }
     }
 
-    /// Adds a member of the code's own.
+    /// Adds an extension member.
     #[must_use]
     pub fn with_member(mut self, name: &'static str, value: Value) -> Self {
         self.extensions.insert(name, value);
         self
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Says where the record is if the write happened after all, which it may have when the service failed.
+    /// Adds the `Location` of the resource to a server error, because the write may have been applied all the same.
     #[must_use]
     pub fn with_location(self, location: &str) -> Self {
         match HeaderValue::from_str(location) {
@@ -129,19 +129,19 @@ impl Problem {
         self.code
     }
 
-    /// What the log should say.
+    /// The cause, for the log.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
-    /// Further headers of the answer.
+    /// The headers of the response, except those that every problem has.
     #[must_use]
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
     }
 
-    /// The document.
+    /// The document as JSON text.
     #[must_use]
     pub fn document(&self, request_id: &str) -> String {
         let (code, status, title) = self.code.parts();
@@ -154,7 +154,7 @@ impl Problem {
             request_id,
             extensions: &self.extensions,
         };
-        // Values of JSON always serialize.
+        // Strings, numbers and JSON values always serialize.
         serde_json::to_string(&document).unwrap_or_default()
     }
 }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_the_log_stays_out_of_the_document() {
+    fn the_cause_stays_out_of_the_document() {
         let problem = Problem::from(Fault::Broken("secret table".into()));
         assert_eq!(problem.code(), Code::InternalError);
         assert!(problem.cause().unwrap().contains("secret table"));

@@ -1,4 +1,4 @@
-//! Query strings, read strictly: what an operation does not know, it refuses.
+//! Query strings, read strictly: an operation rejects a parameter that it does not know.
 
 use http::StatusCode;
 use lambda_http::RequestExt;
@@ -7,35 +7,35 @@ use serde::Serialize;
 use super::{Problem, Reply};
 use crate::domain::page::{Limit, Order, Page, PageRequest};
 
-/// The query parameters of a request, each known to the operation and given once.
+/// The query parameters of a request. The operation knows each of them, and none is given twice.
 #[derive(Debug)]
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads a request's parameters, of which only these may be given.
+    /// Reads the query parameters of a request, and rejects all but these.
     pub fn of(request: &lambda_http::Request, allowed: &[&str]) -> Result<Self, Problem> {
         let mut seen: Vec<(String, String)> = Vec::new();
         let given = request.query_string_parameters_ref();
         for (name, value) in given.into_iter().flat_map(|map| map.iter()) {
-            let refuse = |what: &str| Err(Problem::invalid_parameter(format!("The query parameter `{name}` {what}.")));
+            let invalid = |what: &str| Err(Problem::invalid_parameter(format!("The query parameter `{name}` {what}.")));
             if !allowed.contains(&name) {
-                return refuse("is not supported here");
+                return invalid("is not supported here");
             }
             if seen.iter().any(|(known, _)| known == name) {
-                return refuse("is given more than once");
+                return invalid("is given more than once");
             }
             seen.push((name.to_owned(), value.to_owned()));
         }
         Ok(Self(seen))
     }
 
-    /// A parameter's value.
+    /// The value of a parameter.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// A parameter that is `true` or `false`, and `false` where it is not given.
+    /// A parameter that is `true` or `false`. An absent parameter is `false`.
     pub fn flag(&self, name: &str) -> Result<bool, Problem> {
         match self.get(name) {
             None | Some("false") => Ok(false),
@@ -44,17 +44,17 @@ impl Query {
         }
     }
 
-    /// `consistent`: whether the read is to be strongly consistent.
+    /// `consistent`: whether the read must be strongly consistent.
     pub fn consistent(&self) -> Result<bool, Problem> {
         self.flag("consistent")
     }
 
-    /// A page of a list, linked to the next one.
+    /// The reply with a page of a list, which links to the next page.
     pub fn paged<T: Serialize>(&self, path: &str, found: &Page<T>) -> Result<Reply, Problem> {
         Ok(self.link(Reply::json(StatusCode::OK, found)?, path, found.next.as_deref()))
     }
 
-    /// Links a page to the next one: the same request, with the cursor.
+    /// Adds a link to the next page: the same request with the cursor of the next page.
     #[must_use]
     pub fn link(&self, reply: Reply, path: &str, next: Option<&str>) -> Reply {
         let Some(next) = next else { return reply };
@@ -62,13 +62,13 @@ impl Query {
             self.0.iter().filter(|(name, _)| name != "cursor").map(|(name, value)| (name.as_str(), value.as_str()));
         let target = given.chain([("cursor", next)]).fold(path.to_owned(), |target, (name, value)| {
             let separator = if target.contains('?') { '&' } else { '?' };
-            // Values that operations take have no character that a query would want escaped.
+            // No valid value of a parameter contains a character that needs percent-encoding in a query.
             format!("{target}{separator}{name}={value}")
         });
         reply.next_page(&target)
     }
 
-    /// The parameters of a list.
+    /// The query parameters of every list.
     pub const PAGE: &[&str] = &["limit", "order", "cursor", "consistent"];
 
     /// Reads [`Query::PAGE`].
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_refused() {
+    fn unknown_parameters_are_rejected() {
         for parameters in [&[("limits", &["3"][..])][..], &[("limit", &["3", "3"])], &[("", &["3"])]] {
             assert_eq!(query(parameters).unwrap_err().code(), Code::InvalidParameter, "{parameters:?}");
         }

@@ -1,7 +1,7 @@
-//! Quotas as clients see them: `RateLimit` fields, and the problem that says that a quota is used up.
+//! Quotas as clients see them: the `RateLimit` header fields, and the problem of a quota that is used up.
 //!
-//! The fields are those of <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-11>: structured
-//! (RFC 9651), with the name of the policy as a string and integers as its parameters.
+//! The fields follow <https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-11>: they are
+//! structured fields (RFC 9651), with the name of the policy as a string and integers as its parameters.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
@@ -16,8 +16,8 @@ const POLICY: &str = "monthly";
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Adds the fields. `q` is the quota in requests and `w` its window, `r` what remains of it and `t` when it is whole again;
-/// the times in seconds.
+/// Adds the header fields. `q` is the quota in requests, `w` its window in seconds, `r` the remaining requests, and `t` the time in
+/// seconds until the quota starts anew.
 pub(super) fn insert_headers(window: &Window, headers: &mut HeaderMap) {
     let Window { limit, remaining, length, .. } = window;
     let fields = [
@@ -31,12 +31,12 @@ pub(super) fn insert_headers(window: &Window, headers: &mut HeaderMap) {
     }
 }
 
-/// Seconds until the window ends, rounded up: whoever waits so long is in the next.
+/// The seconds until the window ends, rounded up: a client that waits so long is in the next window.
 fn wait(window: &Window) -> u64 {
     window.left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
-/// The problem of a request that may not be served. Nothing was done.
+/// The problem of a request for which no unit could be spent. The request had no effect.
 pub(super) fn problem(error: SpendError) -> Problem {
     match error {
         SpendError::UsedUp(window) => {
@@ -44,7 +44,7 @@ pub(super) fn problem(error: SpendError) -> Problem {
             let detail =
                 format!("The monthly quota of {limit} requests is used up. Wait for the next month, or ask for more.");
             Problem::new(Code::QuotaExceeded, detail)
-                // Section 5.1 of the draft.
+                // The member is defined in section 5.1 of the draft.
                 .with_member("violated-policies", json!([POLICY]))
                 .with_header(RETRY_AFTER, HeaderValue::from(wait(&window)))
         }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_used_up_quota_says_which_and_until_when() {
+    fn a_used_up_quota_names_the_quota_and_the_time_to_wait() {
         let problem = problem(SpendError::UsedUp(Window { remaining: 0, ..WINDOW }));
         assert_eq!(problem.headers(), [(RETRY_AFTER, HeaderValue::from_static("101"))]);
         let document: Value = serde_json::from_str(&problem.document("id-1")).unwrap();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_that_cannot_be_asked_for_is_told_apart_from_a_defect() {
+    fn an_unavailable_quota_is_distinguished_from_a_defect() {
         let code = |error| problem(error).code();
         assert_eq!(code(SpendError::Closed), Code::TenantOffboarded);
         assert_eq!(code(SpendError::Fault(Fault::Unavailable("x".into()))), Code::Unavailable);

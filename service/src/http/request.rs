@@ -1,4 +1,4 @@
-//! A request as API Gateway hands it to a function.
+//! A request as API Gateway passes it to a function.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::domain::data::{Data, Members};
 use crate::domain::idempotency::{Essence, Fingerprint, IdempotencyKey, InvalidKey, KeyedRequest};
 use crate::domain::precondition::Precondition;
 
-/// draft-ietf-httpapi-idempotency-key-header, section 2.
+/// The header field of draft-ietf-httpapi-idempotency-key-header, section 2.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request of the REST API.
@@ -28,7 +28,7 @@ pub struct Inbound<'a> {
 }
 
 impl<'a> Inbound<'a> {
-    /// `None` for an event of another kind.
+    /// Reads an event. Returns `None` for an event that does not come from a REST API.
     pub(super) fn of(request: &'a lambda_http::Request) -> Option<Self> {
         match request.request_context_ref() {
             Some(RequestContext::ApiGatewayV1(context)) => Some(Self { request, context }),
@@ -36,8 +36,8 @@ impl<'a> Inbound<'a> {
         }
     }
 
-    /// Method and route, as the contract writes them: `("GET", "/collections/{collection}/records")`. A `HEAD` is done as
-    /// a `GET` (RFC 9110, section 9.3.2), and its response goes without the body.
+    /// The method and the route, as the contract writes them: `("GET", "/collections/{collection}/records")`. A `HEAD` is handled
+    /// as a `GET` (RFC 9110, section 9.3.2), and its response is sent without the body.
     #[must_use]
     pub fn route(&self) -> (&str, &str) {
         let method = if self.is_head() { "GET" } else { self.method() };
@@ -53,8 +53,7 @@ impl<'a> Inbound<'a> {
         self.request.method() == Method::HEAD
     }
 
-    /// The path with the stage or the custom domain's base path, without the query: the same one for each way in which
-    /// a client may spell it.
+    /// The path, with the stage or the base path of the custom domain and without the query, in its canonical spelling.
     #[must_use]
     pub fn path(&self) -> String {
         let sent = self.context.path.as_deref().unwrap_or_default();
@@ -67,25 +66,26 @@ impl<'a> Inbound<'a> {
         format!("{}/{id}", self.path())
     }
 
-    /// API Gateway's id of the request.
+    /// The request id of API Gateway.
     #[must_use]
     pub fn id(&self) -> &str {
         self.context.request_id.as_deref().unwrap_or_default()
     }
 
-    /// Who calls, as the authorizer says.
+    /// The caller, from the authorizer's context.
     pub fn caller(&self) -> Result<Caller, Problem> {
         Ok(Caller::from_context(&self.context.authorizer.fields)?)
     }
 
-    /// The operator who calls.
+    /// The calling operator, from the authorizer's context.
     pub fn operator(&self) -> Result<Operator, Problem> {
         Ok(Operator::from_context(&self.context.authorizer.fields)?)
     }
 
-    /// Refuses a token that is bound to a client certificate (RFC 8705, section 3) other than the request's.
+    /// Denies a token that is bound to a client certificate (RFC 8705, section 3) other than the request's.
     ///
-    /// Here, because a `TOKEN` authorizer does not see the certificate, and its answer is kept for requests with any.
+    /// The function checks this, because a `TOKEN` authorizer does not see the certificate, and its cached policy serves requests
+    /// with any certificate.
     pub(super) fn check_certificate(&self) -> Result<(), Problem> {
         let Some(bound) = self.context.authorizer.fields.get(context::CERTIFICATE) else { return Ok(()) };
         let bound = bound.as_str().and_then(|text| Thumbprint::parse(text).ok());
@@ -95,13 +95,13 @@ impl<'a> Inbound<'a> {
         }
     }
 
-    /// The certificate that the client showed to API Gateway, which has seen to it that the client holds its key.
+    /// The certificate that the client presented to API Gateway, which has verified that the client holds its private key.
     fn certificate(&self) -> Option<Thumbprint> {
         let pem = self.context.identity.other.get("clientCert")?.get("clientCertPem").and_then(Value::as_str)?;
         Thumbprint::of_pem(pem).ok()
     }
 
-    /// A parameter of the path, without its percent-encoding. The route's template has it, so it is there.
+    /// A path parameter of the route, without its percent-encoding.
     pub fn path_parameter(&self, name: &str) -> Result<Cow<'_, str>, Problem> {
         self.raw_path_parameter(name)
             .map(path::decode)
@@ -112,7 +112,7 @@ impl<'a> Inbound<'a> {
         self.request.path_parameters_ref().and_then(|parameters| parameters.first(name))
     }
 
-    /// The query parameters, of which only these may be given.
+    /// The query parameters. All but these are rejected.
     pub fn query(&self, allowed: &[&str]) -> Result<Query, Problem> {
         Query::of(self.request, allowed)
     }
@@ -135,7 +135,7 @@ impl<'a> Inbound<'a> {
         let key = key.map_err(|error| invalid(error.to_string()))?;
         let mut query: Vec<_> =
             self.request.query_string_parameters_ref().into_iter().flat_map(QueryMap::iter).collect();
-        // By name only, which keeps the values of one in their order.
+        // The sort is stable, so the values of one name stay in their order.
         query.sort_by_key(|(name, _)| *name);
         let lines = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         let essence = Essence {
@@ -150,26 +150,26 @@ impl<'a> Inbound<'a> {
         Ok(Some(KeyedRequest::new(key, self.route(), Fingerprint::of(&essence))))
     }
 
-    /// The `data` of the body, as a record has it. For a body that was read before.
+    /// The `data` of a body that was validated before, in the form in which a record stores it.
     pub(super) fn data(&self) -> Option<Data> {
         let members: Members<'_> = serde_json::from_slice(self.request.body()).ok()?;
         let (_, data) = members.0.into_iter().find(|(name, _)| name == "data")?;
         Data::new(data).ok()
     }
 
-    /// The media type to answer with: of these, the one that the client would rather have.
+    /// The media type of the response: among these, the one that the client prefers.
     pub fn preferred<'o>(&self, offered: &[&'o str]) -> Result<&'o str, Problem> {
         let detail = || format!("This resource is available as {}.", offered.join(" or "));
         super::accept::preferred(self.request.headers(), offered)
             .ok_or_else(|| Problem::new(Code::NotAcceptable, detail()))
     }
 
-    /// The body, of one of these media types, with only these members.
+    /// The body, which must have one of these media types and only these members.
     pub fn body(&self, media_types: &[&str], allowed: &[&str]) -> Result<super::Body<'a>, Problem> {
         super::Body::of(self.request, media_types, allowed)
     }
 
-    /// The answer to a route that the function does not serve: the template sends it one that the code does not know.
+    /// The problem of a route that the template sends to the function, but that the code does not know.
     #[must_use]
     pub fn unknown_route(&self) -> Problem {
         Problem::new(Code::RouteNotFound, "This path does not exist, or does not support this method.")
@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    /// The path of an event of `PUT /collections/{collection}/records/{id}` that is changed in this way.
+    /// The path of an event of `PUT /collections/{collection}/records/{id}` after this change.
     fn path(change: impl FnOnce(&mut Value)) -> String {
         let mut event = serde_json::from_str(include_str!("../../../events/records-put.json")).unwrap();
         change(&mut event);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_the_one_that_was_asked_for_in_one_spelling() {
+    fn every_spelling_of_a_path_gives_the_same_path() {
         assert_eq!(path(|_| ()), "/v1/collections/notes/records/welcome");
         let other = path(|event| {
             event["requestContext"]["path"] = "/v1/collections/notes/records/%7Ea/".into();
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_path_is_right_under_sam_local() {
-        // SAM CLI gives the resource as the path of the context, and serves no stage.
+        // SAM CLI passes the resource as the path of the context, and serves no stage.
         let path = path(|event| event["requestContext"]["path"] = event["resource"].clone());
         assert_eq!(path, "/collections/notes/records/welcome");
     }

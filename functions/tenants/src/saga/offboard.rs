@@ -1,4 +1,4 @@
-//! The end of a tenant, step by step. `service::domain::offboarding` says why in these steps.
+//! The offboarding of a tenant, step by step. `service::domain::offboarding` explains the steps.
 
 use service::domain::caller::Operator;
 use service::domain::tenant::lifecycle::{KeyKind, ManagedTenant};
@@ -9,12 +9,12 @@ use tracing::warn;
 
 use super::{Interrupted, Saga};
 
-/// After how many parts of a look its progress is written.
+/// The number of parts of a look after which its progress is written.
 const PARTS: usize = 40;
 
 impl Saga {
-    /// Removes the API key, waits until the requests that are under way have ended, and removes what the tenant owns, until
-    /// another look finds nothing. Says whether that is done.
+    /// Removes the API key, waits until the requests in progress have ended, and removes all items of the tenant, until another look
+    /// finds nothing. Returns whether the offboarding is complete.
     pub(super) async fn offboard(
         &self,
         operator: &Operator,
@@ -26,7 +26,7 @@ impl Saga {
             (managed.key_id, managed.placed_in) = (None, None);
         }
         if managed.offboarding.is_none() {
-            // A version that closed no rows of usage has begun it.
+            // A version of the service that did not close usage rows began this offboarding.
             managed.offboarding_from(Timestamp::now());
             self.store.tenant_close(operator, managed).await?;
         }
@@ -46,7 +46,7 @@ impl Saga {
         while let removed @ 1.. = self.store.tenant_purge_collections(operator, managed.id()).await? {
             count(managed, removed);
         }
-        // Only when that is written: a row that is saved as gone after a failure would keep its name for ever.
+        // `managed` changes only after the write: if a failure saved the row as offboarded, its name would stay taken for ever.
         let mut gone = managed.clone();
         gone.settle(Timestamp::now());
         self.store.tenant_bury(operator, &mut gone).await?;
@@ -54,7 +54,7 @@ impl Saga {
         Ok(true)
     }
 
-    /// Goes on with a look as far as there is time. Says whether it has gone through everything.
+    /// Continues a look until `until`. Returns whether the look has covered everything.
     async fn look(
         &self,
         operator: &Operator,
@@ -66,10 +66,10 @@ impl Saga {
             let id = managed.id().clone();
             let look = &mut managed.offboarding_from(Timestamp::now()).look;
             match self.store.tenant_purge(operator, &id, look.after.as_deref()).await {
-                // The table worked until now, so the next sweep goes on in a minute. After a failure, it would wait longer
-                // each time, and a table that is throttled now and then would hold up a large tenant for days.
+                // The table worked until now, so the next sweep continues in a minute. After a failure, it would wait longer each
+                // time, and a table that is throttled now and then would delay the offboarding of a large tenant by days.
                 Err(fault) if parts > 0 => {
-                    warn!(tenant = id.as_str(), %fault, "the rest is left to the next sweep");
+                    warn!(tenant = id.as_str(), %fault, "a look was interrupted, and the next sweep continues it");
                     return Ok(false);
                 }
                 Err(fault) => return Err(fault.into()),
@@ -88,7 +88,7 @@ impl Saga {
         Ok(false)
     }
 
-    /// Leaves the rest to whoever comes first from then on.
+    /// Gives back the lease, so that any call can continue from `from` on.
     async fn leave(
         &self,
         operator: &Operator,

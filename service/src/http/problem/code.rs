@@ -2,48 +2,48 @@
 
 use http::StatusCode;
 
-/// A problem's machine-readable name. Stable: a code is never reworded, and `docs/reference/problems.md` describes each.
+/// The machine-readable name of a problem. A code never changes, and `docs/reference/problems.md` describes each one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// The body is not JSON.
+    /// The body is not valid JSON.
     MalformedJson,
-    /// The body is JSON, but not of the form that the operation takes.
+    /// The body is valid JSON, but not valid for the operation.
     InvalidBody,
-    /// A record's data is beyond what data may be.
+    /// The data of a record violates a rule for data.
     InvalidData,
-    /// A path or query parameter, or a header, is not of its form.
+    /// A path parameter, query parameter or header is invalid.
     InvalidParameter,
-    /// The cursor is not one of this list.
+    /// The cursor does not belong to the list.
     InvalidCursor,
-    /// The token is bound to a client certificate, and the request did not come with it.
+    /// The token is bound to a client certificate that the request did not present.
     CertificateMismatch,
     /// The token's scopes do not cover the operation.
     InsufficientScope,
     /// The tenant is offboarded.
     TenantOffboarded,
-    /// There is no such record.
+    /// The record does not exist.
     RecordNotFound,
-    /// There is no such machine token.
+    /// The machine token does not exist.
     TokenNotFound,
-    /// There is no such route.
+    /// The route does not exist.
     RouteNotFound,
-    /// There is no such tenant.
+    /// The tenant does not exist.
     TenantNotFound,
-    /// Another tenant has the name, or the id was used.
+    /// Another tenant has the name, or the id was used before.
     TenantExists,
-    /// Another change of the tenant is under way.
+    /// Another change of the tenant is in progress.
     TenantBusy,
     /// The tenant is in a state that does not allow the change.
     ChangeNotAllowed,
-    /// There is no such plan.
+    /// The plan does not exist.
     UnknownPlan,
-    /// An issuer cannot be trusted as it is given.
+    /// The description of an issuer is invalid.
     InvalidIssuer,
-    /// The issuer is the stack's, or another tenant's.
+    /// The issuer belongs to the stack or to another tenant.
     IssuerTaken,
-    /// There is no representation of a media type that the client takes.
+    /// The resource has no representation of a media type that the client accepts.
     NotAcceptable,
-    /// Too many concurrent changes.
+    /// Other requests changed the same items again and again.
     Conflict,
     /// `If-Match` or `If-None-Match` does not hold.
     PreconditionFailed,
@@ -55,17 +55,17 @@ pub enum Code {
     BodyTooLarge,
     /// A record's data is too large.
     DataTooLarge,
-    /// The body's media type is not taken.
+    /// The media type of the body is not supported.
     UnsupportedMediaType,
     /// The monthly quota is used up.
     QuotaExceeded,
-    /// A record is stored in a form that cannot be read.
+    /// The stored form of a record cannot be read.
     RecordUnreadable,
     /// A defect of the service.
     InternalError,
-    /// The operation needs a deployed stack, and the function runs outside of one.
+    /// The operation needs a deployed stack, and the function runs outside one.
     NotDeployed,
-    /// Something that is needed does not answer.
+    /// A backend service is unavailable.
     Unavailable,
 }
 
@@ -105,13 +105,13 @@ impl Code {
         Self::Unavailable,
     ];
 
-    /// The code as in documents.
+    /// The code, as documents contain it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.parts().0
     }
 
-    /// The status that goes with it.
+    /// The HTTP status of the code.
     #[must_use]
     pub fn status(self) -> StatusCode {
         self.parts().1

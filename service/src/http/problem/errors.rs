@@ -1,4 +1,4 @@
-//! The errors of the domain and the store as problems: the one place that maps them to a status.
+//! The errors of the domain and the store as problems. This is the only place that maps them to a status.
 
 use http::header::{HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
@@ -8,12 +8,13 @@ use crate::domain::caller::{MissingScope, NoCaller};
 use crate::domain::data::DataError;
 use crate::domain::machine_token::{InvalidName, InvalidTokenId, ScopesError};
 use crate::domain::record::{InvalidCollectionName, InvalidRecordId};
+use crate::domain::tenant::lifecycle::ChangeError;
 use crate::domain::transaction::{FailedOperation, InvalidTransaction, MAX_BYTES, OperationError};
-use crate::store::{CommitError, Fault, ListError, ReadError, RevokeError, TransactError, WriteError};
+use crate::store::{CommitError, Fault, ListError, ReadError, RevokeError, SaveError, TransactError, WriteError};
 
 impl From<NoCaller> for Problem {
     fn from(error: NoCaller) -> Self {
-        // The gateway sends nobody here whom the authorizer has not let in.
+        // API Gateway passes on only requests that the authorizer has allowed.
         Self::internal(error.to_string())
     }
 }
@@ -82,7 +83,7 @@ impl From<Fault> for Problem {
     }
 }
 
-/// A fault where a record was read.
+/// The problem of a fault while a record was read.
 fn of_record(fault: Fault) -> Problem {
     match fault {
         Fault::Corrupt(_) => {
@@ -173,6 +174,46 @@ impl From<TransactError> for Problem {
     }
 }
 
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Busy => {
+                busy("Another change of this tenant is in progress. Retry after the time in Retry-After.")
+            }
+            ChangeError::TooManyKeys => Self::new(
+                Code::ChangeNotAllowed,
+                "The tenant has the maximum number of opaque keys. Send an `overlap` of 0 to end the existing ones now.",
+            ),
+            ChangeError::WrongStatus(_) => Self::new(
+                Code::ChangeNotAllowed,
+                "The tenant is offboarded, which is final. To serve this customer again, onboard a new tenant.",
+            ),
+        }
+    }
+}
+
+impl From<SaveError> for Problem {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Outdated => {
+                busy("Another request changed this tenant at the same time. Retry after the time in Retry-After.")
+            }
+            SaveError::NameTaken => Self::new(Code::TenantExists, "Another tenant has this name. Choose another name."),
+            SaveError::IssuerTaken => {
+                Self::new(Code::IssuerTaken, "One of the issuers belongs to another tenant. Remove it from `issuers`.")
+            }
+            SaveError::IdTaken => {
+                Self::new(Code::TenantExists, "This id was used before. Choose another one, or leave `id` out.")
+            }
+            SaveError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+fn busy(detail: &str) -> Problem {
+    Problem::new(Code::TenantBusy, detail).with_header(RETRY_AFTER, HeaderValue::from_static("5"))
+}
+
 fn conflict(subject: &str) -> Problem {
     let detail = format!(
         "Another request is changing {subject}, or an earlier attempt of this request is still in progress. Retry \
@@ -187,7 +228,7 @@ fn key_reused() -> Problem {
     Problem::new(Code::IdempotencyKeyReused, detail)
 }
 
-/// An element of `failures`.
+/// An element of the extension member `failures`.
 fn failure(failure: &FailedOperation) -> Value {
     let FailedOperation { operation, error } = failure;
     json!({ "operation": operation, "code": operation_code(*error), "detail": error.to_string() })

@@ -1,7 +1,7 @@
-//! What the errors of API Gateway's management API mean.
+//! The errors of API Gateway's management API.
 //!
-//! The API documents the same few errors for all of its calls, and adds those that every AWS service has. Where a call
-//! gives one of them a meaning of its own, such as a key that is there already, that is told where the call is made.
+//! The API documents the same few errors for all of its calls, in addition to those that every AWS service has. If an error has a
+//! special meaning for a call, such as an API key that already exists, the caller interprets it.
 //! <https://docs.aws.amazon.com/apigateway/latest/api/CommonErrors.html>
 
 use aws_sdk_apigateway::error::{ProvideErrorMetadata, SdkError};
@@ -10,7 +10,7 @@ use service::runtime::aws;
 
 use super::NotDeployed;
 
-/// API Gateway did not do what it was asked, after retries. The text is for the log.
+/// A call of API Gateway failed after its retries. The text is for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("API Gateway: {cause}")]
 pub(crate) struct GatewayFault {
@@ -23,7 +23,7 @@ impl GatewayFault {
         Self { code, cause }
     }
 
-    /// What the operator is told.
+    /// The code that the operator reads.
     pub(crate) fn code(&self) -> FailureCode {
         self.code
     }
@@ -35,13 +35,13 @@ impl From<NotDeployed> for GatewayFault {
     }
 }
 
-/// Why a key could not be changed.
+/// Why an API key could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyFault {
-    /// The key is not there any more: somebody deleted it.
+    /// The API key does not exist any more: somebody deleted it.
     #[error("the key is gone: {0}")]
     Gone(GatewayFault),
-    /// API Gateway did not do it.
+    /// A call of API Gateway failed.
     #[error(transparent)]
     Gateway(#[from] GatewayFault),
 }
@@ -53,7 +53,7 @@ impl From<NotDeployed> for KeyFault {
 }
 
 impl KeyFault {
-    /// The fault where a key that is gone is one as well.
+    /// The fault, for a caller to whom a deleted API key is a fault as well.
     pub(crate) fn fault(self) -> GatewayFault {
         match self {
             Self::Gone(fault) | Self::Gateway(fault) => fault,
@@ -61,31 +61,31 @@ impl KeyFault {
     }
 }
 
-/// The kinds of errors that are told apart.
+/// The kinds of errors that callers distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `NotFoundException`.
     NotFound,
     /// `ConflictException`.
     Conflict,
-    /// `LimitExceededException`: a quota of the account, and by AWS's own words also a rate.
+    /// `LimitExceededException`: a quota of the account, or a rate, as AWS documents it.
     LimitExceeded,
-    /// `UnauthorizedException`, `AccessDeniedException` and others of their statuses.
+    /// `UnauthorizedException`, `AccessDeniedException`, and other errors with the status 401 or 403.
     Denied,
-    /// `BadRequestException` and other errors that the same request meets again.
+    /// `BadRequestException`, and other errors that a retry of the same request would meet again.
     Rejected,
     /// `TooManyRequestsException`, `ServiceUnavailableException`, failures of the service, and no response at all.
     Unavailable,
 }
 
-/// A call was not done.
+/// A call that failed after its retries.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct CallError {
     pub(super) kind: Kind,
     cause: String,
 }
 
-impl<E: ProvideErrorMetadata> From<SdkError<E>> for Refusal {
+impl<E: ProvideErrorMetadata> From<SdkError<E>> for CallError {
     fn from(error: SdkError<E>) -> Self {
         let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
         let kind = match (code, error.raw_response().map(|response| response.status().as_u16())) {
@@ -101,11 +101,11 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for Refusal {
     }
 }
 
-impl Refusal {
-    /// The fault of a call that gives the error no meaning of its own.
+impl CallError {
+    /// The fault of a call for which the error has no special meaning.
     pub(super) fn fault(self) -> GatewayFault {
         let code = match self.kind {
-            // Two changes of one thing at the same time are a conflict, which is over at the next attempt.
+            // Two concurrent changes of one resource are a conflict, which is over at the next attempt.
             Kind::Conflict | Kind::LimitExceeded | Kind::Unavailable => FailureCode::Unavailable,
             Kind::Denied => FailureCode::AccessDenied,
             Kind::NotFound | Kind::Rejected => FailureCode::RequestRejected,
@@ -113,7 +113,7 @@ impl Refusal {
         self.because(code)
     }
 
-    /// The fault of a call that knows better.
+    /// The fault of a call for which the error has a special meaning.
     pub(super) fn because(self, code: FailureCode) -> GatewayFault {
         GatewayFault::new(code, self.cause)
     }
