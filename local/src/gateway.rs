@@ -91,7 +91,7 @@ pub(crate) struct Gateway<F> {
 }
 
 impl<F: Invoke> Gateway<F> {
-    /// Serves the API of `template` with `functions`, for the holders of `keys`.
+    /// Serves the API of `template` with `functions`, and meters requests by the API keys in `keys`.
     pub(crate) fn new(template: &Template, functions: F, keys: ApiKeys) -> Result<Self, GatewayError> {
         let api = &template.api;
         if api.authorizer.is_none()

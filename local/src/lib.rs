@@ -3,14 +3,16 @@
 //! [`Local::start`] reads the template, gets the functions' binaries, opens the database with the template's tables, and
 //! serves everything else on one port of the loopback interface:
 //!
-//! | path | what |
+//! | path | response |
 //! |---|---|
-//! | `/` | a page for browsers that says what this is |
-//! | `/_local/functions` | the functions and their counts |
+//! | `/` | a page for browsers, which explains what is running |
+//! | `/_local/functions` | the functions and their counters |
 //! | `/_local/runtime/...` | the Lambda Runtime API |
-//! | `/_local/apigateway/...` | API Gateway's management calls, for API keys |
+//! | `/_local/apigateway/...` | API Gateway's management calls for API keys |
 //! | `/_local/.well-known/openid-configuration`, `/_local/jwks.json`, `/_local/oauth2/token` | the issuer |
-//! | anything else | the API, as API Gateway would serve it |
+//! | anything else | the API, as API Gateway serves it |
+//!
+//! `README.md` lists what is modelled of AWS, and what is not.
 
 pub mod binaries;
 mod bucket;
@@ -56,12 +58,12 @@ use seed::SeedError;
 use server::Server;
 use template::{Template, TemplateError};
 
-/// Where data is kept.
+/// The place where data is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
-    /// Nowhere: it ends with the process.
+    /// The memory of this process.
     Memory,
-    /// In this folder, which is made if need be.
+    /// This folder, which is created if necessary.
     Folder(PathBuf),
 }
 
@@ -74,33 +76,33 @@ impl Data {
     }
 }
 
-/// What to run, and how.
+/// The options of [`Local::start`].
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The template; its folder is the workspace.
+    /// The path of the template, whose folder is the workspace.
     pub template: PathBuf,
-    /// The port to listen on. The embedded DynamoDB takes the next one. 0 picks two that are free.
+    /// The port to listen on. The embedded DynamoDB uses the next one. 0 selects two free ports.
     pub port: u16,
-    /// Where the embedded DynamoDB, the API keys and the issuer's key are.
+    /// The place for the data of the embedded DynamoDB, the API keys and the issuer's signing key.
     pub data: Data,
-    /// Another DynamoDB than the embedded one.
+    /// The URL of a DynamoDB that is used instead of the embedded one.
     pub dynamodb_endpoint: Option<String>,
-    /// Another endpoint at which functions manage API keys than the one that `local` serves.
+    /// The URL at which functions manage API keys, if it is not the one that `local` serves.
     pub api_gateway_endpoint: Option<String>,
-    /// Whether the demo tenants are written, where they are missing.
+    /// Whether missing demo tenants are created.
     pub seed: bool,
     /// Values for the template's parameters.
     pub overrides: BTreeMap<String, String>,
-    /// How many execution environments a function has whose template reserves no number of them.
+    /// The maximum number of execution environments of a function without `ReservedConcurrentExecutions`.
     pub environments: usize,
-    /// Where the functions' binaries come from.
+    /// The source of the functions' binaries.
     pub binaries: Binaries,
-    /// Whether what functions print is dropped.
+    /// Whether the output of functions is discarded, and no access log is printed.
     pub quiet: bool,
 }
 
 impl Options {
-    /// The template at this path, on ports that are free, with demo tenants and nothing kept.
+    /// Returns the options for the template at this path: free ports, demo tenants, and data in memory.
     pub fn new(template: impl Into<PathBuf>) -> Self {
         Self {
             template: template.into(),
@@ -117,18 +119,18 @@ impl Options {
     }
 }
 
-/// Why it does not start.
+/// The reason why [`Local::start`] fails.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The port cannot be had.
+    /// The port cannot be listened on.
     #[error(
         "cannot listen on {address}: {source}; if another local is running there, stop it, or choose another port with \
              --port N"
     )]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The data folder cannot be used.
@@ -137,36 +139,36 @@ pub enum StartError {
     /// The template cannot be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// The functions are not there.
+    /// The binaries of the functions cannot be found or built.
     #[error(transparent)]
     Binaries(#[from] BinariesError),
-    /// There is no database.
+    /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The API keys cannot be read.
     #[error("the API keys cannot be read from {}: {source}; move the file away, and the API keys of the tenants in \
              the table are restored", path.display())]
     Keys {
-        /// Their file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// There is no issuer.
+    /// The issuer cannot start.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
     /// The API cannot be served.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// No function has the variable `TABLE_NAME`, so it is not known where tenants are kept.
+    /// No function has the environment variable `TABLE_NAME`, so the table with the tenants is not known.
     #[error("no function in the template has the variable TABLE_NAME")]
     NoTable,
-    /// The demo tenants cannot be written.
+    /// The demo tenants cannot be created.
     #[error("the demo tenants cannot be created: {0}")]
     Seed(#[from] SeedError),
 }
 
-/// All of it, running.
+/// A running `local`.
 #[derive(Debug)]
 pub struct Local {
     base_url: String,
@@ -177,14 +179,14 @@ pub struct Local {
     keys: ApiKeys,
     database: Database,
     server: Server,
-    /// Released last, when nothing uses the data any more.
+    /// Released last, when nothing uses the data folder any more.
     _lock: Option<FolderLock>,
 }
 
 impl Local {
-    /// Starts everything. Functions start with their first event.
+    /// Starts everything. The processes of a function start with its first event.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        // First, so that a port in use is reported before anything is built.
+        // The port comes first, so that a port in use is reported before anything is built.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
         Self::start_on(listener, options).await
@@ -225,7 +227,7 @@ impl Local {
             dynamodb_endpoint: database.endpoint().to_owned(),
             environments: options.environments,
             quiet: options.quiet,
-            // On AWS a machine reads the log, here a person does.
+            // On AWS, CloudWatch reads the log; here, people do.
             log_format: LogFormat::Text,
         };
         let functions = template.functions.iter().filter_map(|function| {
@@ -245,73 +247,73 @@ impl Local {
         Ok(Self { base_url, stage, functions, schedules, issuer, keys, database, server, _lock: lock })
     }
 
-    /// Where the API is: `http://127.0.0.1:3000/v1`.
+    /// Returns the URL of the API: `http://127.0.0.1:3000/v1`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}/{}", self.base_url, self.stage)
     }
 
-    /// Where everything is: `http://127.0.0.1:3000`.
+    /// Returns the URL under which everything is served: `http://127.0.0.1:3000`.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// Where DynamoDB is.
+    /// Returns the URL of DynamoDB.
     #[must_use]
     pub fn dynamodb_endpoint(&self) -> &str {
         self.database.endpoint()
     }
 
-    /// The functions.
+    /// Returns the functions.
     #[must_use]
     pub fn functions(&self) -> &Functions {
         &self.functions
     }
 
-    /// The issuer.
+    /// Returns the issuer.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
-    /// The API keys.
+    /// Returns the API keys.
     #[must_use]
     pub fn keys(&self) -> &ApiKeys {
         &self.keys
     }
 
-    /// Ends everything. What is under way gets an error.
+    /// Ends everything. Requests in progress get an error.
     pub async fn shutdown(self) {
         drop(self.schedules);
-        // First the functions: a server waits for the requests that they work on.
+        // The functions come first, because a server waits for the requests on which they work.
         self.functions.shutdown().await;
         self.server.shutdown().await;
         self.database.shutdown().await;
     }
 }
 
-/// Where a local on this port is.
+/// Returns the URL of a local on this port.
 #[must_use]
 pub fn base_url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// The port of the embedded DynamoDB beside a local on this port.
+/// Returns the port of the embedded DynamoDB of a local on this port.
 #[must_use]
 pub fn dynamodb_port(port: u16) -> u16 {
-    // Any, next to any and next to the last.
+    // 0 selects a free port, and so does the port after the last one, which wraps to 0.
     if port == 0 { 0 } else { port.wrapping_add(1) }
 }
 
-/// The folder of a template.
+/// Returns the folder of a template.
 #[must_use]
 pub fn workspace(template: &Path) -> &Path {
     template.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The parameters of the template, with this issuer where no other is wanted, and without a user pool: nobody could sign
-/// in to it, and the authorizer would look for its keys on the internet.
+/// Returns the parameters of the template: these, with this issuer and without a user pool unless they contain others. Nobody
+/// could sign in to the user pool, and the authorizer would request its JWKS from the internet.
 #[must_use]
 pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BTreeMap<String, String> {
     let issuers = json!([{
@@ -344,8 +346,8 @@ fn serve(listener: TcpListener, router: axum::Router, gateway: Gateway<Functions
     };
     let app = router.fallback(api).into_make_service_with_connect_info::<SocketAddr>();
     let listener = listener.tap_io(|stream| {
-        // Small answers must not wait for more; a socket that refuses the option serves all the same.
-        let _refused = stream.set_nodelay(true);
+        // A small response must not wait until there is more to send. A socket without this option works all the same.
+        let _ignored = stream.set_nodelay(true);
     });
     Server::spawn(|stop| async move {
         if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop).await {

@@ -1,9 +1,19 @@
-//! The management calls of API Gateway that onboarding makes: API keys, and their places in usage plans.
+//! The management calls of API Gateway that onboarding needs: API keys, and their membership in usage plans.
 //!
-//! Functions reach it as `AWS_ENDPOINT_URL_API_GATEWAY`, with the AWS SDK as it is. It works on the keys that the
-//! gateway meters by, so a change counts from the next request on. The usage plans are those of the template. Paths, JSON
-//! and errors are those of the [API](https://docs.aws.amazon.com/apigateway/latest/api/API_Operations.html); other calls
-//! than these are not known here. Requests have to be signed, but the signature is not verified, and no IAM policy is.
+//! Functions find them by the environment variable `AWS_ENDPOINT_URL_API_GATEWAY`, with the unchanged AWS SDK. The calls work
+//! on the API keys by which the gateway meters requests, so a change applies from the next request on. The usage plans are
+//! those of the template, and cannot be changed. Paths, JSON and errors follow the
+//! [API](https://docs.aws.amazon.com/apigateway/latest/api/API_Operations.html). Requests have to be signed, but neither the
+//! signature nor an IAM policy is checked.
+//!
+//! | path | methods |
+//! |---|---|
+//! | `/apikeys` | `GET`, `POST` |
+//! | `/apikeys/{key}` | `GET`, `PATCH`, `DELETE` |
+//! | `/usageplans` | `GET` |
+//! | `/usageplans/{plan}` | `GET` |
+//! | `/usageplans/{plan}/keys` | `GET`, `POST` |
+//! | `/usageplans/{plan}/keys/{key}` | `GET`, `DELETE` |
 
 mod error;
 mod pages;
@@ -33,14 +43,14 @@ pub(crate) struct Management {
 }
 
 impl Management {
-    /// Manages these API keys, and their places in these usage plans.
+    /// Manages these API keys, and their membership in these usage plans.
     pub(crate) fn new(keys: ApiKeys, plans: &[Plan]) -> Self {
         let mut plans = plans.to_vec();
         plans.sort_by(|one, other| one.id.cmp(&other.id));
         Self { keys, plans: plans.into() }
     }
 
-    /// Returns the calls, under [`PATH`].
+    /// Returns the routes of the calls, under [`PATH`].
     pub(crate) fn router(self) -> axum::Router {
         axum::Router::new().nest(PATH, routes::router(self))
     }

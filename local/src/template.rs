@@ -54,7 +54,7 @@ pub struct Template {
 pub struct Function {
     /// The binary's name, from `Metadata.BuildProperties.Binary`.
     pub name: String,
-    /// The resource's key in the template.
+    /// The logical id of the resource.
     pub logical_id: String,
     /// The time that one invocation may take.
     pub timeout: Duration,

@@ -1,4 +1,4 @@
-//! Everything together, with functions that do nothing.
+//! A complete `local`, with functions that do nothing.
 
 use std::os::unix::fs::symlink;
 
@@ -13,7 +13,7 @@ use super::*;
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
 const HANGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/runtime/testdata/hang");
 
-/// The functions of the template, by the names of their binaries: those of a stack without a user pool, as `local` is.
+/// Returns the names of the binaries of the template's functions, in a stack without a user pool as `local` is.
 fn functions() -> Vec<String> {
     let overrides = BTreeMap::from([("UserPool".to_owned(), "false".to_owned())]);
     let template = Template::read(TEMPLATE.as_ref(), &overrides).unwrap();
@@ -44,7 +44,7 @@ async fn one_port_serves_the_functions_the_issuer_and_the_api() {
     assert_eq!(get(format!("{base}/_local/functions")).await.as_array().unwrap().len(), functions().len());
     let issuer = get(format!("{base}/_local/.well-known/openid-configuration")).await;
     assert_eq!(issuer["issuer"], format!("{base}/_local"));
-    // Refused by the expression, so that no function is asked.
+    // The validation expression rejects the request, so no function is invoked.
     assert_eq!(reqwest::get(format!("{}/collections", local.url())).await.unwrap().status(), 401);
     local.shutdown().await;
 }

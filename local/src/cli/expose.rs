@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(super) struct Expose {
-    /// Also listen on this address of this machine, for containers: on Linux, Docker's bridge is at 172.17.0.1.
+    /// Listen on this address of this machine as well, for containers: on Linux, Docker's bridge is at 172.17.0.1.
     #[arg(long, value_name = "ADDRESS", value_parser = one_interface)]
     expose: Option<IpAddr>,
 }

@@ -171,7 +171,7 @@ mod tests {
 
             database.create(&[shipped()]).await.unwrap();
             assert_eq!(describe(&client).await, wanted, "{earlier:?}");
-            // What was there before is found by the index that was added.
+            // The new index finds items that were there before.
             for (index, attribute) in [("Tenants", "listed"), ("Changes", "pending")] {
                 let query = json!({
                     "TableName": TABLE, "IndexName": index, "KeyConditionExpression": "#hash = :yes",

@@ -19,7 +19,7 @@ use crate::template::{ACCOUNT, API_ID, REGION};
 const REQUEST_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
-/// What the gateway knows about one request so far.
+/// The properties of a request that are known so far.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) request_id: String,

@@ -16,7 +16,7 @@ use super::keys::ApiKeys;
 use crate::bucket::Bucket;
 use crate::template::Plan;
 
-/// What each API key has used of its plan.
+/// The meters of all API keys, which record what each has used of its plan.
 #[derive(Debug)]
 pub(super) struct Meters {
     plans: HashMap<String, Plan>,

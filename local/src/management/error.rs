@@ -1,4 +1,4 @@
-//! API Gateway's errors, as its SDKs read them: the type in a header, the message in the body.
+//! The errors of the management calls, in the form that SDKs read: the type in a header, the message in the body.
 //! <https://docs.aws.amazon.com/apigateway/latest/api/CommonErrors.html>
 
 use axum::Json;

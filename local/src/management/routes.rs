@@ -1,4 +1,4 @@
-//! The calls, each by its method and path.
+//! The routes of the management calls.
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
@@ -68,7 +68,7 @@ async fn get_api_keys(
     State(Management { keys, .. }): State<Management>,
     Query(query): Query<pages::Query>,
 ) -> Result<Response> {
-    let found = keys.list().into_iter().filter(|key| query.wants(key.name.as_deref()));
+    let found = keys.list().into_iter().filter(|key| query.matches(key.name.as_deref()));
     let page = query.page(found, |key| key.id.as_str())?;
     Ok(Json(page.map(|key| api_key(&key, query.include_values))).into_response())
 }
@@ -131,7 +131,7 @@ async fn get_usage_plan_keys(
     Query(query): Query<pages::Query>,
 ) -> Result<Response> {
     let plan = plan(&plans, &id)?;
-    let found = keys.list().into_iter().filter(|key| is_in(key, plan) && query.wants(key.name.as_deref()));
+    let found = keys.list().into_iter().filter(|key| is_in(key, plan) && query.matches(key.name.as_deref()));
     let page = query.page(found, |key| key.id.as_str())?;
     Ok(Json(page.map(|key| usage_plan_key(&key))).into_response())
 }

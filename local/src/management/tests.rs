@@ -1,4 +1,4 @@
-//! The AWS SDK as it is, against the calls over HTTP.
+//! The management calls over HTTP, made with the unchanged AWS SDK.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -19,7 +19,7 @@ const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
 const ACME: &str = "01K0ACME000000000000000000";
 const GLOBEX: &str = "01K0G10BEX0000000000000000";
 
-/// The calls, served, with a client of them.
+/// A server with the calls, and a client for it.
 struct Served {
     client: Client,
     url: String,
@@ -46,7 +46,7 @@ impl Served {
         Self { client: Client::from_conf(config), url, keys, server }
     }
 
-    /// A key with a value, enabled; its id.
+    /// Creates an enabled API key with a value, and returns its id.
     async fn create(&self, value: &str, name: &str) -> String {
         let call = self.client.create_api_key().value(value).name(name).enabled(true);
         call.send().await.unwrap().id.unwrap()
@@ -64,12 +64,12 @@ impl Drop for Served {
     }
 }
 
-/// The status and the type of an error.
-fn refusal<T, E>(answer: Result<T, SdkError<E>>) -> (u16, String)
+/// Returns the status and the type of an error.
+fn error<T, E>(result: Result<T, SdkError<E>>) -> (u16, String)
 where
     SdkError<E>: aws_sdk_apigateway::error::ProvideErrorMetadata,
 {
-    let error = answer.err().unwrap();
+    let error = result.err().unwrap();
     let status = error.raw_response().unwrap().status().as_u16();
     (status, error.code().unwrap().to_owned())
 }
@@ -95,7 +95,7 @@ async fn the_life_of_a_key() {
     assert!(made.created_date().unwrap().secs() > 1_700_000_000);
 
     let plain = client.get_api_key().api_key(id).send().await.unwrap();
-    assert_eq!((plain.id(), plain.value()), (Some(id), None), "a value is told only to who asks for it");
+    assert_eq!((plain.id(), plain.value()), (Some(id), None), "a value is returned only on request");
     let full = client.get_api_key().api_key(id).include_value(true).send().await.unwrap();
     assert_eq!((full.value(), full.last_updated_date()), (Some(ACME), made.last_updated_date()));
 
@@ -123,7 +123,7 @@ async fn the_life_of_a_key() {
     assert_eq!(keys.find(ACME), None);
     let members = client.get_usage_plan_keys().usage_plan_id("proplan").send().await.unwrap();
     assert!(members.items().is_empty(), "a key that is deleted leaves its plan");
-    assert_eq!(refusal(client.get_api_key().api_key(id).send().await), is(404, "NotFoundException"));
+    assert_eq!(error(client.get_api_key().api_key(id).send().await), is(404, "NotFoundException"));
 }
 
 #[tokio::test]
@@ -136,24 +136,24 @@ async fn a_value_and_a_place_are_taken_once() {
     assert!(conflict.is_conflict_exception());
     assert_eq!(conflict.message(), Some("API Key already exists"));
     let short = client.create_api_key().value("short").send().await;
-    assert_eq!(refusal(short), is(400, "BadRequestException"));
+    assert_eq!(error(short), is(400, "BadRequestException"));
 
     served.join("freeplan", &id).await;
     let place = |plan: &str, id: &str, kind: &str| {
         client.create_usage_plan_key().usage_plan_id(plan).key_id(id).key_type(kind).send()
     };
-    assert_eq!(refusal(place("freeplan", &id, "API_KEY").await), is(409, "ConflictException"));
-    assert_eq!(refusal(place("proplan", &id, "API_KEY").await), is(409, "ConflictException"));
-    assert_eq!(refusal(place("noplan", &id, "API_KEY").await), is(404, "NotFoundException"));
-    assert_eq!(refusal(place("proplan", "nokey", "API_KEY").await), is(404, "NotFoundException"));
-    assert_eq!(refusal(place("proplan", &id, "OTHER").await), is(400, "BadRequestException"));
+    assert_eq!(error(place("freeplan", &id, "API_KEY").await), is(409, "ConflictException"));
+    assert_eq!(error(place("proplan", &id, "API_KEY").await), is(409, "ConflictException"));
+    assert_eq!(error(place("noplan", &id, "API_KEY").await), is(404, "NotFoundException"));
+    assert_eq!(error(place("proplan", "nokey", "API_KEY").await), is(404, "NotFoundException"));
+    assert_eq!(error(place("proplan", &id, "OTHER").await), is(400, "BadRequestException"));
 
     let other = client.get_usage_plan_key().usage_plan_id("proplan").key_id(&id).send().await;
-    assert_eq!(refusal(other), is(404, "NotFoundException"));
+    assert_eq!(error(other), is(404, "NotFoundException"));
     let other = client.delete_usage_plan_key().usage_plan_id("proplan").key_id(&id).send().await;
-    assert_eq!(refusal(other), is(404, "NotFoundException"));
+    assert_eq!(error(other), is(404, "NotFoundException"));
     let unknown = client.delete_api_key().api_key("nokey").send().await;
-    assert_eq!(refusal(unknown), is(404, "NotFoundException"));
+    assert_eq!(error(unknown), is(404, "NotFoundException"));
 }
 
 #[tokio::test]
@@ -164,8 +164,8 @@ async fn a_patch_that_cannot_be_made_changes_nothing() {
     let remove = PatchOperation::builder().op(Op::Remove).path("/name").build();
     for broken in [replace("/value", GLOBEX), replace("/enabled", "perhaps"), remove] {
         let change = served.client.update_api_key().api_key(&id).patch_operations(replace("/name", "globex"));
-        let refused = change.patch_operations(broken).send().await;
-        assert_eq!(refusal(refused), is(400, "BadRequestException"));
+        let rejected = change.patch_operations(broken).send().await;
+        assert_eq!(error(rejected), is(400, "BadRequestException"));
     }
     assert_eq!(served.keys.get(&id).unwrap(), before);
 }
@@ -190,7 +190,7 @@ async fn plans_are_those_of_the_template() {
     assert!((throttle.rate_limit() - 5.0).abs() < f64::EPSILON);
     assert_eq!((throttle.burst_limit(), free.quota().unwrap().limit()), (10, 100_000));
     let none = served.client.get_usage_plan().usage_plan_id("noplan").send().await;
-    assert_eq!(refusal(none), is(404, "NotFoundException"));
+    assert_eq!(error(none), is(404, "NotFoundException"));
 }
 
 #[tokio::test]
@@ -215,11 +215,11 @@ async fn keys_come_by_page_and_by_the_beginning_of_their_name() {
     assert_eq!((acme.items().len(), acme.items()[0].value()), (1, None));
     assert!(found("acme").await.unwrap().items().is_empty());
     let much = served.client.get_api_keys().limit(501).send().await;
-    assert_eq!(refusal(much), is(400, "BadRequestException"));
+    assert_eq!(error(much), is(400, "BadRequestException"));
 }
 
 #[tokio::test]
-async fn what_is_not_signed_or_not_known_is_refused() {
+async fn a_call_that_is_not_signed_or_not_supported_is_rejected() {
     let served = Served::start().await;
     let client = reqwest::Client::new();
     let unsigned = client.post(format!("{}/apikeys", served.url)).body("{}").send().await.unwrap();
@@ -227,7 +227,7 @@ async fn what_is_not_signed_or_not_known_is_refused() {
     assert_eq!(unsigned.headers()["x-amzn-errortype"], "UnauthorizedException");
     assert!(served.keys.list().is_empty());
     let unknown = served.client.get_rest_apis().send().await;
-    assert_eq!(refusal(unknown), is(404, "UnknownOperationException"));
+    assert_eq!(error(unknown), is(404, "UnknownOperationException"));
     let unknown = served.client.create_usage_plan().name("own").send().await;
-    assert_eq!(refusal(unknown), is(404, "UnknownOperationException"));
+    assert_eq!(error(unknown), is(404, "UnknownOperationException"));
 }

@@ -1,4 +1,4 @@
-//! The JSON of keys and plans.
+//! The JSON of API keys and usage plans.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,10 @@ use super::error::ApiError;
 use crate::gateway::keys::{ApiKey, KeyChange, NewKey};
 use crate::template::Plan;
 
+/// The body of `CreateApiKey`.
 /// <https://docs.aws.amazon.com/apigateway/latest/api/API_CreateApiKey.html>
 ///
-/// `generateDistinctId` is not read: it is deprecated, and every id is distinct from its value.
+/// `generateDistinctId` is ignored, because it is deprecated, and every id differs from the value.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreateApiKey {
@@ -32,6 +33,7 @@ impl From<CreateApiKey> for NewKey {
     }
 }
 
+/// The body of `UpdateApiKey`.
 /// <https://docs.aws.amazon.com/apigateway/latest/api/API_UpdateApiKey.html>
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,13 +50,13 @@ struct PatchOperation {
 }
 
 impl UpdateApiKey {
-    /// The change, if all of it can be made.
+    /// Returns the change, or an error if any part of it is not supported.
     pub(super) fn change(self) -> Result<KeyChange, ApiError> {
         let mut change = KeyChange::default();
         for PatchOperation { op, path, value } in self.patch_operations {
             let Some(value) = value.filter(|_| op == "replace") else {
                 return Err(ApiError::BadRequest(format!(
-                    "{path}: local knows `replace` with a value only, not `{op}`"
+                    "{path}: local supports only `replace` with a value, not `{op}`"
                 )));
             };
             match path.as_str() {
@@ -74,6 +76,7 @@ impl UpdateApiKey {
     }
 }
 
+/// The body of `CreateUsagePlanKey`.
 /// <https://docs.aws.amazon.com/apigateway/latest/api/API_CreateUsagePlanKey.html>
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,10 +85,10 @@ pub(super) struct CreateUsagePlanKey {
     pub(super) key_type: String,
 }
 
-/// The only type of key that usage plans have.
+/// The only type of an API key in a usage plan.
 pub(super) const KEY_TYPE: &str = "API_KEY";
 
-/// A key, with its value where that is asked for.
+/// Returns the JSON of an API key, with its value if that was requested.
 pub(super) fn api_key(key: &ApiKey, with_value: bool) -> Value {
     let ApiKey { id, value, name, description, customer_id, enabled, plan: _, tags, created, updated } = key;
     without_nulls(json!({
@@ -102,12 +105,12 @@ pub(super) fn api_key(key: &ApiKey, with_value: bool) -> Value {
     }))
 }
 
-/// A key's place in a plan.
+/// Returns the JSON of an API key's membership in a usage plan.
 pub(super) fn usage_plan_key(key: &ApiKey) -> Value {
     without_nulls(json!({ "id": key.id, "type": KEY_TYPE, "value": key.value, "name": key.name }))
 }
 
-/// A plan.
+/// Returns the JSON of a usage plan.
 pub(super) fn usage_plan(plan: &Plan) -> Value {
     let Plan { id, name: _, usage_plan_name, tags, stages, rate, burst, quota } = plan;
     without_nulls(json!({
@@ -120,7 +123,7 @@ pub(super) fn usage_plan(plan: &Plan) -> Value {
     }))
 }
 
-/// What is not set is not there: SDKs differ in what they make of a null.
+/// Removes null members, because SDKs differ in how they read them.
 fn without_nulls(mut value: Value) -> Value {
     if let Some(members) = value.as_object_mut() {
         members.retain(|_, member| !member.is_null());

@@ -12,7 +12,7 @@ pub enum YamlError {
     /// The text has no document, or several.
     #[error("the file must have exactly one document, but has {0}")]
     Documents(usize),
-    /// The key of a mapping is not a plain scalar.
+    /// A mapping key is not a plain scalar.
     #[error("a mapping key is not plain text")]
     Key,
     /// A value has no equivalent in JSON: an infinite number, or text that contradicts its own tag.
