@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_test_knows_its_profile() {
+    fn the_profile_of_this_test_is_found() {
         let executable = std::env::current_exe().unwrap();
         let profile = Profile::of(&executable).unwrap();
         assert!(executable.starts_with(profile.target));

@@ -66,7 +66,7 @@ pub enum GatewayError {
     /// The authorizer's validation expression is not a regular expression.
     #[error("the authorizer's ValidationExpression is not a regular expression: {0}")]
     ValidationExpression(#[from] regex::Error),
-    /// A route wants an authorizer, and the API has none.
+    /// A route needs an authorizer, and the API has none.
     #[error("{method} {path} needs the default authorizer, which the template does not have")]
     NoAuthorizer {
         /// The route's method.

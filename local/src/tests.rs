@@ -66,7 +66,7 @@ async fn onboard(local: &Local) -> Tenant {
 }
 
 #[tokio::test]
-async fn a_data_folder_keeps_the_issuers_key_the_rows_and_the_api_keys() {
+async fn a_data_folder_stores_the_signing_key_the_rows_and_the_api_keys() {
     let folder = tempfile::tempdir().unwrap();
     let data = Data::Folder(folder.path().join("data"));
     let start = || Local::start(Options { data: data.clone(), ..options(folder.path()) });
@@ -86,7 +86,7 @@ async fn a_data_folder_keeps_the_issuers_key_the_rows_and_the_api_keys() {
 }
 
 #[tokio::test]
-async fn a_key_can_be_managed_beside_the_api() {
+async fn api_keys_can_be_managed_on_the_same_port() {
     let folder = tempfile::tempdir().unwrap();
     let local = Local::start(options(folder.path())).await.unwrap();
     let call = reqwest::Client::new().get(format!("{}/usageplans", management::endpoint(local.base_url())));
@@ -110,7 +110,7 @@ async fn another_dynamodb_can_be_used() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_before_anything_is_built() {
+async fn a_port_in_use_is_reported_before_anything_is_built() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = taken.local_addr().unwrap().port();
     let error = Local::start(Options { port, ..Options::new("nowhere.yaml") }).await.unwrap_err();

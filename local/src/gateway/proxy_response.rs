@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_connection_and_the_gateway_are_not_the_functions() {
+    fn a_function_cannot_set_headers_of_the_connection_or_the_gateway() {
         let headers = json!({
             "Connection": "close", "Transfer-Encoding": "chunked", "Content-Length": "999",
             "WWW-Authenticate": "Basic", "Date": "now", "Content-Type": "text/plain",

@@ -180,7 +180,7 @@ async fn binary_bodies_are_base64() {
 }
 
 #[tokio::test]
-async fn a_guarded_route_passes_the_context_as_strings() {
+async fn a_protected_route_passes_the_context_as_strings() {
     let functions = functions();
     let gateway = gateway(functions.clone());
     assert_eq!(send(&gateway, "GET", "/v1/things/a", None).await.status(), 401);
@@ -252,7 +252,7 @@ async fn a_method_arn_over_1600_bytes_is_414_where_there_is_an_authorizer() {
 }
 
 #[tokio::test]
-async fn functions_that_fail_are_bad_gateways_and_slow_ones_time_out() {
+async fn a_failing_function_is_a_bad_gateway_and_a_slow_one_times_out() {
     for (status, result) in [
         (504, (|| Err(InvokeError::Timeout)) as fn() -> Invoked),
         (502, || Err(InvokeError::Crashed("exit 1".to_owned()))),

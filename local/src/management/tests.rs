@@ -83,7 +83,7 @@ fn replace(path: &str, value: &str) -> PatchOperation {
 }
 
 #[tokio::test]
-async fn the_life_of_a_key() {
+async fn the_life_cycle_of_an_api_key() {
     let served = Served::start().await;
     let Served { client, keys, .. } = &served;
 
@@ -127,7 +127,7 @@ async fn the_life_of_a_key() {
 }
 
 #[tokio::test]
-async fn a_value_and_a_place_are_taken_once() {
+async fn a_value_and_a_membership_exist_once() {
     let served = Served::start().await;
     let Served { client, .. } = &served;
     let id = served.create(ACME, "acme").await;
@@ -194,7 +194,7 @@ async fn plans_are_those_of_the_template() {
 }
 
 #[tokio::test]
-async fn keys_come_by_page_and_by_the_beginning_of_their_name() {
+async fn api_keys_are_listed_by_page_and_by_the_beginning_of_their_name() {
     let served = Served::start().await;
     for (value, name) in [(ACME, "v1-acme"), (GLOBEX, "v1-globex"), ("0123456789ABCDEFGHIJ", "v2")] {
         served.create(value, name).await;

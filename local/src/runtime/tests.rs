@@ -445,7 +445,7 @@ async fn a_process_that_does_not_leave_is_killed() {
 }
 
 #[test]
-fn the_stand_ins_can_be_executed() {
+fn the_test_programs_are_executable() {
     assert_ne!(std::fs::metadata(LEAVES).unwrap().permissions().mode() & 0o111, 0);
     assert_ne!(std::fs::metadata(HANGS).unwrap().permissions().mode() & 0o111, 0);
 }
