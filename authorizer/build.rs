@@ -1,5 +1,4 @@
-//! Generates Rust from the contract's operations with a scope. The policy is derived from it, and start-up parses
-//! nothing.
+//! Generates the routes of the contract that need a scope, as Rust, so that the authorizer parses nothing at its start.
 
 use std::error::Error;
 use std::fmt::Write as _;

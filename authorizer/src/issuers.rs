@@ -1,5 +1,4 @@
-//! The issuers of single tenants, which operators add. They are looked up by the `iss` of tokens that the stack's
-//! issuers did not issue.
+//! The issuers of single tenants, which are looked up by the `iss` of tokens from outside of the stack's issuers.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -88,11 +88,8 @@ impl State {
     /// The reason why a key is missing. It is certain that the issuer does not have it only if the last fetch
     /// succeeded.
     fn key_error(&self) -> KeyError {
-        if self.fetched_at.is_some() && self.fetched_at == self.tried_at {
-            KeyError::Unknown
-        } else {
-            KeyError::Unavailable
-        }
+        let is_certain = self.fetched_at.is_some() && self.fetched_at == self.tried_at;
+        if is_certain { KeyError::Unknown } else { KeyError::Unavailable }
     }
 }
 

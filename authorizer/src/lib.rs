@@ -68,8 +68,7 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// Creates an authorizer for tokens of these issuers, and for the tenants and the single tenants' issuers in the
-    /// store.
+    /// Creates an authorizer for these issuers, and for the tenants in the store with their own issuers.
     #[must_use]
     pub fn new(config: IssuersConfig, store: Store, connector: SharedHttpConnector) -> Self {
         let IssuersConfig { issuers, plain_http } = config;

@@ -17,9 +17,8 @@ pub(crate) const ISSUER: &str = "tenantry";
 
 /// The shortest time between two writes of a token's last use.
 const USE_INTERVAL: Duration = Duration::from_hours(1);
-/// How long the write of a last use may delay its request. A delay happens at most once per hour and token, and only
-/// while the table is slow. The write cannot go on in the background, because Lambda freezes the execution environment
-/// after the response.
+/// How long the write of a last use may delay its request, once per hour and token, and only while the table is slow. It
+/// cannot run in the background, because Lambda freezes the execution environment after the response.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]

@@ -279,7 +279,7 @@ pub(crate) fn machine_token(world: &World, changes: &Value) -> (String, String) 
 }
 
 /// A world without faults, with an active tenant.
-pub(crate) fn healthy_world() -> World {
+pub(crate) fn new_world() -> World {
     let world = World::default();
     world.state().keys = Some([&RSA, &EC, &EC_384, &ED].map(|signer| signer.public.clone()).to_vec());
     world.state().tenant = Some(row("active", ISSUER));

@@ -19,7 +19,7 @@ mod responses;
 mod tenants;
 
 use super::*;
-use crate::testing::{ACME, EC, ED, ISSUER, JWKS_URI, OTHER_RSA, RSA, Signer, World, healthy_world, row};
+use crate::testing::{ACME, EC, ED, ISSUER, JWKS_URI, OTHER_RSA, RSA, Signer, World, new_world, row};
 
 const API: &str = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1";
 
@@ -52,6 +52,11 @@ fn merged(mut members: Value, changes: &Value) -> Value {
     members
 }
 
+/// The header of a request with a valid token, with changes to its claims.
+fn with_claims(changes: &Value) -> String {
+    format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(changes)))
+}
+
 fn good_token() -> String {
     RSA.token(&header(&RSA, &json!({})), &claims(&json!({})))
 }
@@ -74,8 +79,7 @@ async fn rejection(authorizer: &Authorizer, authorization: &str) -> Option<Rejec
 
 #[tokio::test]
 async fn a_valid_token_gets_policy_context_and_api_key() {
-    let response =
-        authorize(&healthy_world().authorizer(&json!({})), &format!("Bearer {}", good_token())).await.unwrap();
+    let response = authorize(&new_world().authorizer(&json!({})), &with_claims(&json!({}))).await.unwrap();
     assert!(allows(&response));
     assert_eq!(response.principal_id.as_deref(), Some("user-1"));
     assert_eq!(response.usage_identifier_key.as_deref(), Some("the-key-of-acme-0000"));
@@ -93,17 +97,17 @@ async fn a_valid_token_gets_policy_context_and_api_key() {
 
 #[tokio::test]
 async fn a_quota_of_the_tenants_own_is_in_the_context() {
-    let world = healthy_world();
+    let world = new_world();
     let mut row = row("active", ISSUER);
     row["quota"] = json!({"N": "1000"});
     world.state().tenant = Some(row);
-    let response = authorize(&world.authorizer(&json!({})), &format!("Bearer {}", good_token())).await.unwrap();
+    let response = authorize(&world.authorizer(&json!({})), &with_claims(&json!({}))).await.unwrap();
     assert_eq!(response.context["quota"], "1000");
 }
 
 #[tokio::test]
 async fn a_malformed_token_is_rejected() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     let good = good_token();
     let (input, _) = good.rsplit_once('.').unwrap();
     for (authorization, why) in [
@@ -125,7 +129,7 @@ async fn a_malformed_token_is_rejected() {
 
 #[tokio::test]
 async fn headers_that_are_not_allowed_are_rejected() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     for (changes, why) in [
         (json!({"alg": "none"}), Rejection::AlgorithmNotAllowed),
         (json!({"alg": "HS256"}), Rejection::AlgorithmNotAllowed),
@@ -150,7 +154,7 @@ async fn headers_that_are_not_allowed_are_rejected() {
 /// Parsers that use the first and the last duplicate would understand such a token differently.
 #[tokio::test]
 async fn a_duplicate_member_is_rejected_wherever_it_is() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     let (header, claims) = (header(&RSA, &json!({})).to_string(), claims(&json!({})).to_string());
     let with = |text: &str, member: &str| format!("{},{member}}}", text.strip_suffix('}').unwrap());
     assert_eq!(rejection(&authorizer, &format!("Bearer {}", RSA.token_of(&header, &claims))).await, None);
@@ -177,7 +181,7 @@ async fn a_duplicate_member_is_rejected_wherever_it_is() {
 
 #[tokio::test]
 async fn an_unsigned_token_is_rejected() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     for alg in ["none", "None", "NONE", ""] {
         let [header, claims] = [header(&RSA, &json!({"alg": alg})), claims(&json!({}))]
             .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
@@ -188,7 +192,7 @@ async fn an_unsigned_token_is_rejected() {
 
 #[tokio::test]
 async fn a_public_key_is_not_accepted_as_a_shared_secret() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     for alg in ["HS256", "RS256"] {
         let [header, claims] = [header(&RSA, &json!({"alg": alg})), claims(&json!({}))]
             .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
@@ -202,14 +206,14 @@ async fn a_public_key_is_not_accepted_as_a_shared_secret() {
 
 #[tokio::test]
 async fn another_key_with_a_known_id_is_rejected() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     let token = OTHER_RSA.token(&header(&RSA, &json!({})), &claims(&json!({})));
     assert_eq!(rejection(&authorizer, &format!("Bearer {token}")).await, Some(Rejection::BadSignature));
 }
 
 #[tokio::test]
 async fn a_tampered_token_is_rejected() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     let good = good_token();
     let mut parts: Vec<String> = good.split('.').map(ToOwned::to_owned).collect();
     parts[1] = URL_SAFE_NO_PAD.encode(claims(&json!({"scope": "records:read records:write"})).to_string());
@@ -218,7 +222,7 @@ async fn a_tampered_token_is_rejected() {
 
 #[tokio::test]
 async fn keys_that_a_token_contains_or_refers_to_are_ignored_and_never_fetched() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     let changes = json!({
         "jwk": OTHER_RSA.public, "jku": "https://evil.example/jwks.json",
@@ -233,7 +237,7 @@ async fn keys_that_a_token_contains_or_refers_to_are_ignored_and_never_fetched()
 
 #[tokio::test]
 async fn invalid_claims_are_rejected() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     let bad = |name: &str| Rejection::BadClaim(name.into());
     for (changes, why) in [
         (json!({"iss": "https://other.example"}), Rejection::UnknownIssuer),
@@ -254,8 +258,7 @@ async fn invalid_claims_are_rejected() {
         (json!({"sub": null}), bad("client_id")),
         (json!({"token_use": "id"}), Rejection::NotAccessToken),
     ] {
-        let token = RSA.token(&header(&RSA, &json!({})), &claims(&changes));
-        assert_eq!(rejection(&authorizer, &format!("Bearer {token}")).await, Some(why), "{changes}");
+        assert_eq!(rejection(&authorizer, &with_claims(&changes)).await, Some(why), "{changes}");
     }
 }
 
@@ -263,7 +266,7 @@ const THUMBPRINT: &str = "hpdHm1dLE56IsyCXHs3HEkntTTNq490SU_3EX3eHbHM";
 
 #[tokio::test]
 async fn a_token_with_a_binding_that_cannot_be_checked_is_rejected() {
-    let authorizer = healthy_world().authorizer(&json!({"operatorClients": ["console"]}));
+    let authorizer = new_world().authorizer(&json!({"operatorClients": ["console"]}));
     let operator = json!({"tenant": null, "client_id": "console"});
     for confirmation in [
         json!({}),
@@ -295,7 +298,7 @@ async fn a_token_with_a_binding_that_cannot_be_checked_is_rejected() {
 
 #[tokio::test]
 async fn the_context_has_the_certificate_to_which_a_token_is_bound() {
-    let authorizer = healthy_world().authorizer(&json!({"operatorClients": ["console"]}));
+    let authorizer = new_world().authorizer(&json!({"operatorClients": ["console"]}));
     let bound = json!({"cnf": {"x5t#S256": THUMBPRINT}});
     let operator = json!({"tenant": null, "client_id": "console", "scope": "tenants:admin"});
     for changes in [json!({}), operator] {
@@ -309,7 +312,7 @@ async fn the_context_has_the_certificate_to_which_a_token_is_bound() {
 
 #[tokio::test]
 async fn valid_claims_are_accepted() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     for changes in [
         json!({"aud": ["other", "tenantry"]}),
         json!({"exp": now() - 25}),
@@ -318,15 +321,14 @@ async fn valid_claims_are_accepted() {
         json!({"token_use": "access"}),
         json!({"scope": ["records:read"]}),
     ] {
-        let token = RSA.token(&header(&RSA, &json!({})), &claims(&changes));
-        assert!(allows(&authorize(&authorizer, &format!("Bearer {token}")).await.unwrap()), "{changes}");
+        assert!(allows(&authorize(&authorizer, &with_claims(&changes)).await.unwrap()), "{changes}");
     }
 }
 
 #[tokio::test]
 async fn an_access_token_of_cognito_is_accepted_by_its_client() {
     let settings = json!({"audiences": [], "clientIds": ["app"], "scopePrefix": "tenantry/"});
-    let authorizer = healthy_world().authorizer(&settings);
+    let authorizer = new_world().authorizer(&settings);
     let cognito = json!({"aud": null, "client_id": "app", "token_use": "access", "scope": "tenantry/records:read x/y"});
     for (changes, why) in [
         (json!({}), None),
@@ -372,9 +374,8 @@ async fn scopes_come_from_where_the_issuer_puts_them() {
             "records:write",
         ),
     ] {
-        let authorizer = healthy_world().authorizer(&settings);
-        let token = RSA.token(&header(&RSA, &json!({})), &claims(&changes));
-        let response = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
+        let authorizer = new_world().authorizer(&settings);
+        let response = authorize(&authorizer, &with_claims(&changes)).await.unwrap();
         assert_eq!(response.context["scopes"], scopes, "{settings} {changes}");
         assert_eq!(allows(&response), !scopes.is_empty());
     }
@@ -382,7 +383,7 @@ async fn scopes_come_from_where_the_issuer_puts_them() {
 
 #[tokio::test]
 async fn while_the_issuer_fails_a_token_with_a_new_key_is_not_rejected() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     let new = format!("Bearer {}", RSA.token(&header(&RSA, &json!({"kid": "new"})), &claims(&json!({}))));
     world.state().keys = None;
@@ -392,8 +393,8 @@ async fn while_the_issuer_fails_a_token_with_a_new_key_is_not_rejected() {
 
 #[tokio::test]
 async fn an_invalid_method_arn_is_unauthorized() {
-    let event = json!({"authorizationToken": format!("Bearer {}", good_token()), "methodArn": "junk"});
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let event = json!({"authorizationToken": with_claims(&json!({})), "methodArn": "junk"});
+    let authorizer = new_world().authorizer(&json!({}));
     assert!(matches!(
         authorizer.authorize(serde_json::from_value(event).unwrap()).await,
         Err(AuthorizeError::Unauthorized)
@@ -413,7 +414,7 @@ fn an_error_has_the_message_that_api_gateway_expects() {
 
 #[tokio::test]
 async fn the_event_of_sam_local_is_authorized() {
-    let world = healthy_world();
+    let world = new_world();
     let keys: Value = serde_json::from_str(include_str!("../testdata/jwks.json")).unwrap();
     world.state().keys = keys["keys"].as_array().cloned();
     let event = serde_json::from_str(include_str!("../../events/authorizer.json")).unwrap();

@@ -37,8 +37,7 @@ pub(crate) struct Verified {
     pub(crate) scopes: Vec<String>,
     /// The digest of a machine token. A machine token has no issuer that its tenant has to list.
     pub(crate) machine_token: Option<Digest>,
-    /// The client certificate to which the token is bound. Functions compare it, because the authorizer does not get
-    /// it.
+    /// The client certificate to which the token is bound. Functions check it, because the authorizer does not get it.
     pub(crate) certificate: Option<Thumbprint>,
 }
 

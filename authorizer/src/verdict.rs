@@ -84,10 +84,9 @@ impl Verdict {
     }
 }
 
-/// Whether the token's issuer is accepted for the tenant. A machine token belongs to the tenant, whatever issuers the
-/// tenant lists. The issuer of a single tenant is accepted for this tenant alone, as long as the tenant lists it. An
-/// issuer of the stack is accepted for tenants that list it. It is accepted for tenants that list none only if its
-/// settings allow that, because its tokens could name any of these tenants.
+/// Whether the tenant accepts the token's issuer. A machine token is the tenant's own. An issuer of a single tenant is
+/// accepted by this tenant alone, as long as it is listed. An issuer of the stack is accepted if it is listed. Tenants
+/// that list none accept it only if its settings allow that, because its tokens could name any of these tenants.
 fn accepts_issuer(tenant: &Tenant, verified: &Verified) -> bool {
     let listed = tenant.issuers.contains(&verified.issuer);
     match (&verified.machine_token, &verified.owner) {

@@ -133,8 +133,7 @@ fn algorithm(named: &impl Serialize) -> Option<Algorithm> {
     Algorithm::of_name(serde_json::to_value(named).ok()?.as_str()?)
 }
 
-/// Checks the size of a key, because a key of another size verifies nothing. The check is here, so that it is logged
-/// once per JWKS and not for every token.
+/// Checks the size of a key here, so that an unusable one is logged once per JWKS and not for every token.
 fn check_size(kind: Kind, key: &DecodingKey) -> Result<(), Unusable> {
     let is_valid = match (kind, key.kind()) {
         (Kind::Rsa, DecodingKeyKind::RsaModulusExponent { n, .. }) => {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use service::domain::issuer::Algorithm;
 
 use super::*;
-use crate::testing::{EC, EC_384, ED, ISSUER, JWKS_URI, RSA, World, healthy_world, stack};
+use crate::testing::{EC, EC_384, ED, ISSUER, JWKS_URI, RSA, World, new_world, stack};
 
 fn keys(world: &World) -> Keys {
     keys_of(world, &json!([{"issuer": ISSUER, "jwksUri": JWKS_URI, "audiences": ["tenantry"]}]))
@@ -31,7 +31,7 @@ const ALGORITHMS: [Algorithm; 9] = {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_fetched_once() {
-    let world = healthy_world();
+    let world = new_world();
     let keys = keys(&world);
     keys.fetch_all().await;
     for (kid, algorithm) in [("rsa", Algorithm::RS256), ("ec", Algorithm::ES256), ("ed", Algorithm::EdDSA)] {
@@ -42,7 +42,7 @@ async fn keys_are_fetched_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_key_is_found_and_an_old_one_forgotten() {
-    let world = healthy_world();
+    let world = new_world();
     let keys = keys(&world);
     assert!(outcome(&keys, "rsa").await.is_ok());
     world.state().keys = Some(vec![EC.public.clone()]);
@@ -56,7 +56,7 @@ async fn a_new_key_is_found_and_an_old_one_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn unknown_key_ids_cannot_make_it_fetch_in_a_loop() {
-    let world = healthy_world();
+    let world = new_world();
     let keys = keys(&world);
     for n in 0..1000 {
         assert_eq!(outcome(&keys, &format!("kid-{n}")).await, Err(KeyError::Unknown));
@@ -69,7 +69,7 @@ async fn unknown_key_ids_cannot_make_it_fetch_in_a_loop() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_remain_valid_while_the_issuer_fails() {
-    let world = healthy_world();
+    let world = new_world();
     let keys = keys(&world);
     assert!(outcome(&keys, "rsa").await.is_ok());
     world.state().keys = None;
@@ -80,7 +80,7 @@ async fn keys_remain_valid_while_the_issuer_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn while_the_issuer_fails_a_new_key_is_not_unknown() {
-    let world = healthy_world();
+    let world = new_world();
     let keys = keys(&world);
     assert!(outcome(&keys, "rsa").await.is_ok());
     assert_eq!(outcome(&keys, "new").await, Err(KeyError::Unknown), "the issuer has just responded without it");
@@ -103,7 +103,7 @@ async fn while_the_issuer_fails_a_new_key_is_not_unknown() {
 #[tokio::test(start_paused = true)]
 async fn an_issuer_that_responds_without_usable_keys_withdraws_the_earlier_ones() {
     for set in [json!([]), json!([{"kty": "oct", "kid": "rsa", "k": "c2VjcmV0"}])] {
-        let world = healthy_world();
+        let world = new_world();
         let keys = keys(&world);
         assert!(outcome(&keys, "rsa").await.is_ok());
         world.state().keys = set.as_array().cloned();
@@ -118,7 +118,7 @@ async fn an_issuer_that_responds_without_usable_keys_withdraws_the_earlier_ones(
 /// Lambda ends an init phase after ten seconds.
 #[tokio::test(start_paused = true)]
 async fn issuers_that_hang_delay_the_start_once_and_at_the_same_time() {
-    let world = healthy_world();
+    let world = new_world();
     let hanging: Vec<String> = (0..5).map(|n| format!("https://{n}.example")).collect();
     let uris = hanging.iter().map(|issuer| format!("{issuer}/.well-known/jwks.json"));
     world.state().hanging = uris.collect();
@@ -167,7 +167,7 @@ async fn no_uri_is_requested_that_could_not_be_configured() {
 
 #[tokio::test(start_paused = true)]
 async fn a_withdrawn_key_is_rejected_after_an_hour() {
-    let world = healthy_world();
+    let world = new_world();
     let keys = keys(&world);
     assert!(outcome(&keys, "rsa").await.is_ok());
     world.state().keys = Some(vec![EC.public.clone()]);
@@ -177,7 +177,7 @@ async fn a_withdrawn_key_is_rejected_after_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn without_any_keys_the_token_is_not_rejected() {
-    let world = healthy_world();
+    let world = new_world();
     world.state().keys = None;
     let keys = keys(&world);
     assert_eq!(outcome(&keys, "rsa").await, Err(KeyError::Unavailable));

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{allows, authorize, claims, header, rejection};
+use super::{allows, authorize, claims, header, rejection, with_claims};
 use crate::AuthorizeError;
-use crate::testing::{ACME, EC, ISSUER, RSA, World, add_issuer, healthy_world, row};
+use crate::testing::{ACME, EC, ISSUER, World, add_issuer, new_world, row};
 use crate::token::Rejection;
 
 const OWN: &str = "https://login.acme.example";
@@ -20,7 +20,7 @@ fn token(changes: &Value) -> String {
 
 /// A world in which Acme lists its own issuer, which belongs to the tenant `owner` in the table.
 fn world_of(owner: &str) -> World {
-    let world = healthy_world();
+    let world = new_world();
     add_issuer(&world, owner, OWN, &EC, &json!({}));
     world.state().tenant = Some(row("active", OWN));
     world
@@ -67,7 +67,7 @@ async fn an_issuer_of_another_tenant_is_never_accepted_for_this_one() {
 #[tokio::test]
 async fn the_stacks_issuers_are_not_accepted_for_a_tenant_with_an_issuer_of_its_own() {
     let world = world_of(ACME);
-    let stacks = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&json!({}))));
+    let stacks = with_claims(&json!({}));
     assert_eq!(outcome(&world, &stacks).await, "tenant_unknown");
 }
 
@@ -90,7 +90,7 @@ async fn it_never_has_operators_whatever_the_table_contains() {
 
 #[tokio::test]
 async fn the_stacks_issuer_is_the_stacks_whatever_the_table_contains() {
-    let world = healthy_world();
+    let world = new_world();
     add_issuer(&world, GLOBEX, ISSUER, &EC, &json!({}));
     let theirs = format!("Bearer {}", EC.token(&header(&EC, &json!({"kid": "theirs"})), &claims(&json!({}))));
     assert_eq!(rejection(&world.authorizer(&json!({})), &theirs).await, Some(Rejection::UnknownKey));
@@ -99,14 +99,13 @@ async fn the_stacks_issuer_is_the_stacks_whatever_the_table_contains() {
 #[tokio::test]
 async fn its_tokens_are_verified_with_its_own_keys_only() {
     let world = world_of(ACME);
-    let by_the_stack = RSA.token(&header(&RSA, &json!({})), &claims(&json!({"iss": OWN})));
-    let rejected = rejection(&world.authorizer(&json!({})), &format!("Bearer {by_the_stack}")).await;
+    let rejected = rejection(&world.authorizer(&json!({})), &with_claims(&json!({"iss": OWN}))).await;
     assert_eq!(rejected, Some(Rejection::UnknownKey));
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_works_within_seconds_of_its_creation_and_is_read_once_a_minute() {
-    let world = healthy_world();
+    let world = new_world();
     world.state().tenant = Some(row("active", OWN));
     let authorizer = world.authorizer(&json!({}));
     assert_eq!(rejection(&authorizer, &token(&json!({}))).await, Some(Rejection::UnknownIssuer));
@@ -140,10 +139,7 @@ async fn made_up_issuers_cannot_make_it_read_in_a_loop() {
         assert_eq!(rejection(&authorizer, &token(&json!({"iss": iss}))).await, Some(Rejection::UnknownIssuer));
     }
     assert_eq!(world.table_reads(), before);
-    assert!(
-        world.state().requested.iter().all(|uri| !uri.contains("://0.example")),
-        "no JWKS is fetched from a made-up issuer"
-    );
+    assert!(world.state().requested.iter().all(|uri| !uri.contains("://0.example")), "no made-up JWKS is fetched");
 }
 
 /// Made-up issuers can delay the tokens of new issuers, but not those of issuers that were used before.
@@ -214,29 +210,28 @@ fn add_key(world: &World, tenant: &str, expires_at: Option<u64>) -> String {
     key
 }
 
-fn naming(key: &str) -> String {
-    format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&json!({"tenant": key}))))
-}
-
 #[tokio::test]
 async fn an_opaque_key_identifies_the_tenant_if_the_issuer_uses_opaque_keys() {
-    let world = healthy_world();
+    let world = new_world();
     let settings = json!({"tenantKeys": true});
     let old = add_key(&world, ACME, Some(super::now() + 60));
     for key in [&add_key(&world, ACME, None), &old] {
-        let response = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
+        let response = authorize(&world.authorizer(&settings), &with_claims(&json!({"tenant": key}))).await.unwrap();
         assert_eq!(response.context["tenant"], ACME);
         assert!(!format!("{response:?}").contains(key.as_str()));
-        let by_id = authorize(&world.authorizer(&json!({})), &naming(key)).await.unwrap();
+        let by_id = authorize(&world.authorizer(&json!({})), &with_claims(&json!({"tenant": key}))).await.unwrap();
         assert_eq!(by_id.context["reason"], "tenant_unknown", "for other issuers it is not a valid tenant id");
     }
     let expired = add_key(&world, ACME, Some(super::now()));
     for key in [expired.as_str(), &service::domain::tenant_key::generate(), ACME, "x"] {
-        let response = authorize(&world.authorizer(&settings), &naming(key)).await.unwrap();
+        let response = authorize(&world.authorizer(&settings), &with_claims(&json!({"tenant": key}))).await.unwrap();
         assert_eq!(response.context["reason"], "tenant_unknown", "{key}");
     }
     world.state().table_fails = true;
-    assert!(matches!(authorize(&world.authorizer(&settings), &naming(&old)).await, Err(AuthorizeError::Unavailable)));
+    assert!(matches!(
+        authorize(&world.authorizer(&settings), &with_claims(&json!({"tenant": old}))).await,
+        Err(AuthorizeError::Unavailable)
+    ));
 }
 
 #[tokio::test]

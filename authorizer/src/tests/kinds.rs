@@ -8,7 +8,7 @@ fn token(typ: &Value, changes: &Value) -> String {
 
 #[tokio::test]
 async fn a_type_is_a_general_one_or_that_of_access_tokens() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     for typ in [
         json!(null),
         json!("JWT"),
@@ -41,7 +41,7 @@ async fn a_type_is_a_general_one_or_that_of_access_tokens() {
 
 #[tokio::test]
 async fn the_settings_of_an_issuer_may_list_the_types_of_its_access_tokens() {
-    let authorizer = healthy_world().authorizer(&json!({"tokenTypes": ["application/at+jwt", "our+jwt"]}));
+    let authorizer = new_world().authorizer(&json!({"tokenTypes": ["application/at+jwt", "our+jwt"]}));
     for (typ, why) in [
         (json!("at+jwt"), None),
         (json!("application/AT+JWT"), None),
@@ -66,7 +66,7 @@ const ID_TOKENS: [&str; 6] = [
 #[tokio::test]
 async fn an_id_token_is_rejected_unless_the_settings_accept_it() {
     let (strict, lenient) =
-        (healthy_world().authorizer(&json!({})), healthy_world().authorizer(&json!({"acceptIdTokens": true})));
+        (new_world().authorizer(&json!({})), new_world().authorizer(&json!({"acceptIdTokens": true})));
     for changes in ID_TOKENS {
         let token = token(&json!("JWT"), &serde_json::from_str(changes).unwrap());
         assert_eq!(rejection(&strict, &token).await, Some(Rejection::NotAccessToken), "{changes}");
@@ -77,7 +77,7 @@ async fn an_id_token_is_rejected_unless_the_settings_accept_it() {
 #[tokio::test]
 async fn other_kinds_are_always_rejected() {
     for settings in [json!({}), json!({"acceptIdTokens": true})] {
-        let authorizer = healthy_world().authorizer(&settings);
+        let authorizer = new_world().authorizer(&settings);
         for changes in [
             json!({"token_use": "refresh"}),
             json!({"token_use": 7}),
@@ -95,7 +95,7 @@ async fn other_kinds_are_always_rejected() {
 /// Keycloak put `nonce` into access tokens before version 25.
 #[tokio::test]
 async fn a_token_that_is_marked_as_an_access_token_may_have_claims_of_id_tokens() {
-    let authorizer = healthy_world().authorizer(&json!({}));
+    let authorizer = new_world().authorizer(&json!({}));
     for (typ, changes) in [
         (json!("JWT"), json!({"typ": "Bearer", "nonce": "n"})),
         (json!("JWT"), json!({"token_use": "access", "nonce": "n"})),

@@ -7,7 +7,7 @@ use service::domain::machine_token::Secret;
 
 use super::{allows, authorize, good_token, now, rejection};
 use crate::AuthorizeError;
-use crate::testing::{ACME, healthy_world, machine_token, row};
+use crate::testing::{ACME, machine_token, new_world, row};
 use crate::token::Rejection;
 
 fn bearer(token: &str) -> String {
@@ -16,7 +16,7 @@ fn bearer(token: &str) -> String {
 
 #[tokio::test]
 async fn a_valid_machine_token_gets_the_response_of_a_jwt() {
-    let world = healthy_world();
+    let world = new_world();
     // A machine token has no issuer, so the issuers that the tenant lists do not matter.
     world.state().tenant = Some(row("active", "https://other.example"));
     let (token, _) = machine_token(&world, &json!({}));
@@ -40,7 +40,7 @@ async fn a_valid_machine_token_gets_the_response_of_a_jwt() {
 
 #[tokio::test]
 async fn a_malformed_machine_token_is_rejected_without_a_read_of_the_table() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     let (good, _) = machine_token(&world, &json!({}));
     let mut mistyped = good.clone().into_bytes();
@@ -61,7 +61,7 @@ async fn a_malformed_machine_token_is_rejected_without_a_read_of_the_table() {
 
 #[tokio::test]
 async fn an_unknown_and_an_expired_token_are_rejected() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     let unknown = Secret::generate();
     assert_eq!(rejection(&authorizer, &bearer(unknown.expose())).await, Some(Rejection::UnknownToken));
@@ -74,7 +74,7 @@ async fn an_unknown_and_an_expired_token_are_rejected() {
 
 #[tokio::test(start_paused = true)]
 async fn a_revoked_token_is_rejected_after_a_minute() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     let (token, partition) = machine_token(&world, &json!({}));
     assert!(allows(&authorize(&authorizer, &bearer(&token)).await.unwrap()));
@@ -85,7 +85,7 @@ async fn a_revoked_token_is_rejected_after_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_token_is_known_within_seconds() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     let (token, partition) = machine_token(&world, &json!({}));
     let grant = world.state().grants.remove(&partition).unwrap();
@@ -98,7 +98,7 @@ async fn a_new_token_is_known_within_seconds() {
 #[tokio::test]
 async fn a_token_of_a_tenant_without_access_is_denied_with_a_reason() {
     for (tenant, reason) in [(Some(row("suspended", "x")), "tenant_suspended"), (None, "tenant_unknown")] {
-        let world = healthy_world();
+        let world = new_world();
         world.state().tenant = tenant;
         let (token, _) = machine_token(&world, &json!({}));
         let response = authorize(&world.authorizer(&json!({})), &bearer(&token)).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_token_of_a_tenant_without_access_is_denied_with_a_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn while_the_table_fails_a_known_token_has_access_and_others_are_unavailable() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     let (known, _) = machine_token(&world, &json!({}));
     let (other, _) = machine_token(&world, &json!({}));
@@ -126,7 +126,7 @@ async fn while_the_table_fails_a_known_token_has_access_and_others_are_unavailab
 
 #[tokio::test(start_paused = true)]
 async fn a_use_is_recorded_once_an_hour() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     let (now, minute) = (now() * 1000, 60_000);
     for (last_used_at, writes) in [(None, 1), (Some(now - 59 * minute), 0), (Some(now - 61 * minute), 1)] {
@@ -147,7 +147,7 @@ async fn a_use_is_recorded_once_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn a_use_that_cannot_be_recorded_delays_requests_only_briefly() {
-    let world = healthy_world();
+    let world = new_world();
     world.state().updates_stall = true;
     let authorizer = world.authorizer(&json!({}));
     let (token, _) = machine_token(&world, &json!({}));

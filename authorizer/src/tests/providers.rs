@@ -63,7 +63,7 @@ async fn a_token_of_each_provider_has_tenant_and_scopes() {
         if !members.contains_key("audiences") {
             members.insert("audiences".to_owned(), json!([]));
         }
-        let authorizer = healthy_world().authorizer(&settings);
+        let authorizer = new_world().authorizer(&settings);
         let token = RSA.token(&header(&RSA, &json!({"typ": "JWT"})), &claims(&own));
         let response = authorize(&authorizer, &format!("Bearer {token}")).await.unwrap();
         assert!(allows(&response), "{provider}");

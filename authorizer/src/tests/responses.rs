@@ -1,10 +1,9 @@
-//! Tests of the exact bytes of the responses to API Gateway, which reads the policy, the context and the API key from
-//! them.
+//! Tests of the exact bytes of the responses, from which API Gateway reads the policy, the context and the API key.
 
 use serde_json::{Value, json};
 
-use super::{API, THUMBPRINT, authorize, claims, header, now};
-use crate::testing::{ACME, ISSUER, RSA, World, healthy_world, machine_token, row};
+use super::{API, THUMBPRINT, authorize, now, with_claims};
+use crate::testing::{ACME, ISSUER, World, machine_token, new_world, row};
 use crate::verdict;
 
 /// The policy of `usage:read`.
@@ -22,8 +21,7 @@ fn text(principal: &str, policy: &str, context: &str, key: &str) -> String {
 
 /// The response to a JWT with these claims, from an authorizer whose issuer has a client of the operator.
 async fn response(world: &World, changes: &Value) -> String {
-    let token = RSA.token(&header(&RSA, &json!({})), &claims(changes));
-    response_to(world, &format!("Bearer {token}")).await
+    response_to(world, &with_claims(changes)).await
 }
 
 async fn response_to(world: &World, authorization: &str) -> String {
@@ -36,7 +34,7 @@ async fn response_to(world: &World, authorization: &str) -> String {
 
 #[tokio::test]
 async fn a_tenant_gets_access() {
-    let world = healthy_world();
+    let world = new_world();
     let context = r#"{"challenge":"Bearer error=\"insufficient_scope\"","issuer":"https://issuer.example","plan":"free","reason":"insufficient_scope","scopes":"usage:read","subject":"user-1","tenant":"01K0ACME000000000000000000"}"#;
     assert_eq!(response(&world, &json!({"scope": "usage:read"})).await, text("user-1", USAGE, context, KEY));
 
@@ -50,7 +48,7 @@ async fn a_tenant_gets_access() {
 
 #[tokio::test]
 async fn a_machine_token_gets_access() {
-    let world = healthy_world();
+    let world = new_world();
     let (token, _) = machine_token(&world, &json!({"scopes": {"SS": ["usage:read"]}}));
     let context = r#"{"challenge":"Bearer error=\"insufficient_scope\"","issuer":"tenantry","plan":"free","reason":"insufficient_scope","scopes":"usage:read","subject":"token:01K0T0KEN00000000000000000","tenant":"01K0ACME000000000000000000"}"#;
     let expected = text("token:01K0T0KEN00000000000000000", USAGE, context, KEY);
@@ -61,16 +59,16 @@ async fn a_machine_token_gets_access() {
 async fn an_operator_gets_access_without_an_api_key() {
     let operator = json!({"tenant": null, "client_id": "console", "scope": ""});
     let context = r#"{"challenge":"Bearer error=\"insufficient_scope\"","issuer":"https://issuer.example","reason":"insufficient_scope","scopes":"","subject":"user-1"}"#;
-    assert_eq!(response(&healthy_world(), &operator).await, text("user-1", NOTHING, context, "null"));
+    assert_eq!(response(&new_world(), &operator).await, text("user-1", NOTHING, context, "null"));
 
     let bound = json!({"tenant": null, "client_id": "console", "scope": "", "cnf": {"x5t#S256": THUMBPRINT}});
     let context = r#"{"certificate":"hpdHm1dLE56IsyCXHs3HEkntTTNq490SU_3EX3eHbHM","challenge":"Bearer error=\"insufficient_scope\"","issuer":"https://issuer.example","reason":"insufficient_scope","scopes":"","subject":"user-1"}"#;
-    assert_eq!(response(&healthy_world(), &bound).await, text("user-1", NOTHING, context, "null"));
+    assert_eq!(response(&new_world(), &bound).await, text("user-1", NOTHING, context, "null"));
 }
 
 #[tokio::test]
 async fn a_denial_contains_the_reason_and_nothing_else() {
-    let world = healthy_world();
+    let world = new_world();
     for (status, reason) in [
         ("suspended", "tenant_suspended"),
         ("onboarding", "tenant_unknown"),
@@ -86,7 +84,7 @@ async fn a_denial_contains_the_reason_and_nothing_else() {
 
 #[tokio::test]
 async fn without_a_verdict_there_is_an_error() {
-    let world = healthy_world();
+    let world = new_world();
     let expired = response(&world, &json!({"exp": now() - 60})).await;
     assert_eq!(expired, r#"{"errorType":"Refusal","errorMessage":"Unauthorized"}"#);
     world.state().table_fails = true;
@@ -96,22 +94,19 @@ async fn without_a_verdict_there_is_an_error() {
 
 /// The status in the log line of such a token, with its tenant, plan, issuer, code and cause.
 async fn line(world: &World, changes: &Value) -> (u16, [Option<String>; 5]) {
-    let token = RSA.token(&header(&RSA, &json!({})), &claims(changes));
-    let event =
-        json!({"type": "TOKEN", "authorizationToken": format!("Bearer {token}"), "methodArn": format!("{API}/GET/x")});
+    let token = with_claims(changes);
+    let event = json!({"type": "TOKEN", "authorizationToken": token, "methodArn": format!("{API}/GET/x")});
     let event = serde_json::from_value(event).unwrap();
     let authorizer = world.authorizer(&json!({"operatorClients": ["console"]}));
     let result = authorizer.judge(&event).await;
     let (status, entry) = verdict::line(&result);
-    (
-        status,
-        [entry.tenant, entry.plan, entry.issuer, entry.code, entry.cause].map(|field| field.map(ToOwned::to_owned)),
-    )
+    let fields = [entry.tenant, entry.plan, entry.issuer, entry.code, entry.cause];
+    (status, fields.map(|field| field.map(ToOwned::to_owned)))
 }
 
 #[tokio::test]
 async fn the_log_line_has_what_the_verdict_has() {
-    let world = healthy_world();
+    let world = new_world();
     let fields = |fields: [Option<&str>; 5]| fields.map(|field| field.map(ToOwned::to_owned));
     let tenant = fields([Some(ACME), Some("free"), Some(ISSUER), None, None]);
     assert_eq!(line(&world, &json!({})).await, (200, tenant.clone()));

@@ -3,8 +3,7 @@
 use super::*;
 
 async fn denial(world: &World, changes: &Value) -> String {
-    let token = RSA.token(&header(&RSA, &json!({})), &claims(changes));
-    let response = authorize(&world.authorizer(&json!({})), &format!("Bearer {token}")).await.unwrap();
+    let response = authorize(&world.authorizer(&json!({})), &with_claims(changes)).await.unwrap();
     let [deny] = &response.policy_document.statement[..] else { panic!("{response:?}") };
     assert_eq!((&deny.effect, &deny.resource[..]), (&IamPolicyEffect::Deny, &[format!("{API}/*")][..]));
     assert_eq!(response.usage_identifier_key, None);
@@ -15,17 +14,17 @@ async fn denial(world: &World, changes: &Value) -> String {
 
 #[tokio::test]
 async fn a_tenant_without_access_is_denied_with_a_reason() {
-    let world = healthy_world();
+    let world = new_world();
     world.state().tenant = Some(row("suspended", ISSUER));
     assert_eq!(denial(&world, &json!({})).await, "tenant_suspended");
     world.state().tenant = None;
     assert_eq!(denial(&world, &json!({})).await, "tenant_unknown");
-    assert_eq!(denial(&healthy_world(), &json!({"tenant": "acme"})).await, "tenant_unknown");
+    assert_eq!(denial(&new_world(), &json!({"tenant": "acme"})).await, "tenant_unknown");
 }
 
 #[tokio::test]
 async fn a_tenant_that_is_being_onboarded_or_offboarded_is_unknown() {
-    let world = healthy_world();
+    let world = new_world();
     for status in ["onboarding", "offboarding", "offboarded"] {
         world.state().tenant = Some(row(status, ISSUER));
         assert_eq!(denial(&world, &json!({})).await, "tenant_unknown", "{status}");
@@ -35,11 +34,11 @@ async fn a_tenant_that_is_being_onboarded_or_offboarded_is_unknown() {
 /// Otherwise the identity provider of one customer could name every tenant that lists no issuers.
 #[tokio::test]
 async fn only_default_issuers_of_the_stack_are_accepted_for_a_tenant_that_lists_none() {
-    let world = healthy_world();
+    let world = new_world();
     let mut unbound = row("active", ISSUER);
     unbound["issuers"]["L"] = json!([]);
     world.state().tenant = Some(unbound);
-    let token = format!("Bearer {}", good_token());
+    let token = with_claims(&json!({}));
     let default = world.authorizer(&json!({"defaultForTenants": true}));
     assert!(allows(&authorize(&default, &token).await.unwrap()));
     for settings in [json!({}), json!({"defaultForTenants": false})] {
@@ -57,13 +56,13 @@ async fn only_default_issuers_of_the_stack_are_accepted_for_a_tenant_that_lists_
 #[tokio::test]
 async fn an_operator_has_no_tenant_and_no_api_key_and_an_issuer_with_operator_clients() {
     let changes = json!({"tenant": null, "client_id": "ops", "scope": "tenants:admin records:read"});
-    let token = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&changes)));
-    let tenants_issuer = healthy_world().authorizer(&json!({}));
+    let token = with_claims(&changes);
+    let tenants_issuer = new_world().authorizer(&json!({}));
     assert_eq!(rejection(&tenants_issuer, &token).await, Some(Rejection::BadClaim("tenant".into())));
-    let others = healthy_world().authorizer(&json!({"operatorClients": ["other"]}));
+    let others = new_world().authorizer(&json!({"operatorClients": ["other"]}));
     assert_eq!(rejection(&others, &token).await, Some(Rejection::BadClaim("tenant".into())));
 
-    let world = healthy_world();
+    let world = new_world();
     let response = authorize(&world.authorizer(&json!({"operatorClients": ["ops"]})), &token).await.unwrap();
     assert_eq!(response.usage_identifier_key, None);
     assert_eq!(response.context["scopes"], "tenants:admin");
@@ -76,14 +75,14 @@ async fn an_operator_has_no_tenant_and_no_api_key_and_an_issuer_with_operator_cl
 #[tokio::test]
 async fn a_tenants_token_never_has_an_operators_scope() {
     let changes = json!({"client_id": "ops", "scope": "tenants:admin records:read"});
-    let token = format!("Bearer {}", RSA.token(&header(&RSA, &json!({})), &claims(&changes)));
-    let response = authorize(&healthy_world().authorizer(&json!({"operatorClients": ["ops"]})), &token).await.unwrap();
+    let token = with_claims(&changes);
+    let response = authorize(&new_world().authorizer(&json!({"operatorClients": ["ops"]})), &token).await.unwrap();
     assert_eq!(response.context["scopes"], "records:read");
 }
 
 #[tokio::test]
 async fn an_issuer_cannot_distinguish_another_issuers_tenant_from_a_missing_one() {
-    let world = healthy_world();
+    let world = new_world();
     for status in ["active", "suspended"] {
         world.state().tenant = Some(row(status, "https://other.example"));
         assert_eq!(denial(&world, &json!({})).await, "tenant_unknown");
@@ -92,9 +91,9 @@ async fn an_issuer_cannot_distinguish_another_issuers_tenant_from_a_missing_one(
 
 #[tokio::test(start_paused = true)]
 async fn a_row_is_cached_for_a_minute() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
-    let token = format!("Bearer {}", good_token());
+    let token = with_claims(&json!({}));
     for _ in 0..5 {
         assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
     }
@@ -109,10 +108,10 @@ async fn a_row_is_cached_for_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_known_tenant_has_access_while_the_table_fails_for_an_hour() {
-    let world = healthy_world();
+    let world = new_world();
     let authorizer = world.authorizer(&json!({}));
     // The token's times are real, and do not advance with the clock of the test.
-    let token = format!("Bearer {}", good_token());
+    let token = with_claims(&json!({}));
     assert!(allows(&authorize(&authorizer, &token).await.unwrap()));
     world.state().table_fails = true;
     tokio::time::advance(Duration::from_mins(55)).await;
@@ -128,18 +127,18 @@ async fn a_known_tenant_has_access_while_the_table_fails_for_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_tenant_has_no_access_while_the_table_fails() {
-    let world = healthy_world();
+    let world = new_world();
     world.state().table_fails = true;
-    let token = format!("Bearer {}", good_token());
+    let token = with_claims(&json!({}));
     assert!(matches!(authorize(&world.authorizer(&json!({})), &token).await, Err(AuthorizeError::Unavailable)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_tenant_is_known_within_seconds() {
-    let world = healthy_world();
+    let world = new_world();
     world.state().tenant = None;
     let authorizer = world.authorizer(&json!({}));
-    let token = format!("Bearer {}", good_token());
+    let token = with_claims(&json!({}));
     assert!(!allows(&authorize(&authorizer, &token).await.unwrap()));
     world.state().tenant = Some(row("active", ISSUER));
     tokio::time::advance(Duration::from_secs(6)).await;

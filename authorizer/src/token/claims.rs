@@ -38,9 +38,8 @@ fn is_operators(issuer: &Issuer, claims: &Claims) -> bool {
     client(claims).is_some_and(|client| issuer.operator_clients.iter().any(|one| one == client))
 }
 
-/// The client certificate to which the token is bound (RFC 8705, section 3.1). Other bindings (RFC 7800, section 3.1)
-/// cannot be checked. A token with one, alone or in addition, is rejected, because it must not be accepted as a plain
-/// bearer token.
+/// The client certificate to which the token is bound (RFC 8705, section 3.1). A token with any other binding (RFC 7800,
+/// section 3.1) is rejected: it cannot be checked, and must not be accepted as a plain bearer token.
 pub(super) fn binding(claims: &Claims) -> Result<Option<Thumbprint>, Rejection> {
     let Some(confirmation) = claims.get("cnf") else { return Ok(None) };
     let members = confirmation.as_object().filter(|members| members.len() == 1);
