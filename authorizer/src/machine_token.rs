@@ -41,7 +41,7 @@ impl MachineTokens {
     /// Verifies a machine token. Its form and checksum are checked before the table is read.
     pub(crate) async fn verify(&self, token: &str) -> Result<Verified, Rejection> {
         let secret = Secret::parse(token).map_err(|invalid| match invalid {
-            InvalidSecret::Shape => Rejection::NotMachineToken,
+            InvalidSecret::Format => Rejection::NotMachineToken,
             InvalidSecret::Checksum => Rejection::BadChecksum,
         })?;
         let digest = secret.digest();

@@ -1,8 +1,8 @@
 //! Machine tokens: credentials that a tenant makes for its programs, without an identity provider.
 //!
-//! `tnt_`, 43 random characters of base62 and 6 of a checksum. Secret scanners find it by its shape, and a mistyped one
-//! is known as such without asking anybody. Only its SHA-256 is kept: nobody can search through 256 random bits, so a
-//! slow hash with a salt would guard nothing more.
+//! A machine token is `tnt_`, 43 random characters of base62, and a checksum of 6 characters. Secret scanners recognize its
+//! format, and a mistyped one is rejected without a read. Only its SHA-256 is stored. A search through 256 random bits is not
+//! feasible, so a slow, salted hash would add no protection.
 
 use std::fmt;
 
@@ -15,31 +15,31 @@ use crate::domain::caller::Caller;
 use crate::domain::tenant::TenantId;
 use crate::domain::time::{Expiry, Timestamp};
 
-/// What every machine token starts with, and no JWT does.
+/// The prefix of every machine token. No JWT has it.
 pub const PREFIX: &str = "tnt_";
 
-/// 62 to the power of 43 is a little more than 2 to the power of 256.
+/// The number of random characters: 62 to the power of 43 is a little more than 2 to the power of 256.
 const RANDOM_CHARACTERS: usize = 43;
-/// 62 to the power of 6 is more than 2 to the power of 32.
+/// The number of the checksum's characters: 62 to the power of 6 is more than 2 to the power of 32.
 const CHECKSUM_CHARACTERS: usize = 6;
 
-/// A token itself. It is answered once and kept nowhere.
+/// The secret text of a machine token. One response contains it, and it is not stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// The text is no machine token, whatever the table has.
+/// The reason why a text is not a valid machine token, whatever is in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    /// It has another prefix, another length or other characters.
-    #[error("not of the shape of a machine token")]
-    Shape,
-    /// A character is wrong.
+    /// The prefix, the length or the characters are not those of a machine token.
+    #[error("not in the format of a machine token")]
+    Format,
+    /// The checksum does not match, so some character is wrong.
     #[error("the checksum does not match")]
     Checksum,
 }
 
 impl Secret {
-    /// A new token.
+    /// Generates a new machine token.
     #[must_use]
     pub fn generate() -> Self {
         let mut text = PREFIX.to_owned();
@@ -48,24 +48,24 @@ impl Secret {
         Self(text + &checksum)
     }
 
-    /// Reads a token.
+    /// Parses a machine token, and checks its checksum.
     pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
-        let random = text.strip_prefix(PREFIX).ok_or(InvalidSecret::Shape)?;
+        let random = text.strip_prefix(PREFIX).ok_or(InvalidSecret::Format)?;
         let base62 = random.bytes().all(|c| c.is_ascii_alphanumeric());
         if !base62 || random.len() != RANDOM_CHARACTERS + CHECKSUM_CHARACTERS {
-            return Err(InvalidSecret::Shape);
+            return Err(InvalidSecret::Format);
         }
         let (rest, given) = text.split_at(text.len() - CHECKSUM_CHARACTERS);
         if checksum(rest) == given { Ok(Self(text.to_owned())) } else { Err(InvalidSecret::Checksum) }
     }
 
-    /// What is kept of it.
+    /// Returns the digest, which is all that is stored of a machine token.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The token as text, for the one who asked for it.
+    /// Returns the machine token as text, for the response that creates it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -78,7 +78,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The CRC-32 (ISO-HDLC) of a text in base62, most significant character first.
+/// Returns the CRC-32 (ISO-HDLC) of a text in base62, most significant character first.
 fn checksum(text: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut rest = crc32fast::hash(text.as_bytes());
@@ -90,17 +90,17 @@ fn checksum(text: &str) -> String {
     characters.map(char::from).iter().collect()
 }
 
-/// The SHA-256 of a token. In text: 64 hexadecimal digits.
+/// The SHA-256 of a secret. Its text is 64 lowercase hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Of a text that nobody can find by trying.
+    /// Returns the digest of a text, which must have so many random bits that it cannot be found by a search.
     pub(crate) fn of(text: &str) -> Self {
         Self(Sha256::digest(text).into())
     }
 
-    /// Reads the text of a digest.
+    /// Parses the text of a digest.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
@@ -121,131 +121,132 @@ impl fmt::Display for Digest {
     }
 }
 
-/// A token's id, which is no secret: a ULID, so tokens list in the order of their creation.
+/// A machine token's id, which is not secret. It is a [ULID](https://github.com/ulid/spec), so lists of machine tokens are in the
+/// order of their creation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TokenId(String);
 
-/// The text is no token id.
+/// The text is not a valid id of a machine token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("A machine token's id must be a ULID: 26 uppercase letters and digits.")]
 pub struct InvalidTokenId;
 
 impl TokenId {
-    /// Reads the canonical form.
+    /// Parses the canonical form.
     pub fn parse(text: &str) -> Result<Self, InvalidTokenId> {
         let ulid = Ulid::from_string(text).map_err(|_| InvalidTokenId)?;
         if ulid.to_string() == text { Ok(Self(text.to_owned())) } else { Err(InvalidTokenId) }
     }
 
-    /// A new id that sorts after those made before it.
+    /// Generates an id, which sorts after those that were generated before it.
     #[must_use]
     pub fn generate() -> Self {
         Self(Ulid::generate().to_string())
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A token's name, for people: 1 to 100 characters.
+/// A machine token's name, for people: 1 to 100 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Name(String);
 
-/// The text is no name.
+/// The text is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("`name` must have 1 to 100 characters.")]
 pub struct InvalidName;
 
 impl Name {
-    /// Reads a name.
+    /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let valid = (1..=100).contains(&text.chars().count());
         if valid { Ok(Self(text.to_owned())) } else { Err(InvalidName) }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A token's scopes: at least one, each once, sorted.
+/// A machine token's scopes: at least one, without duplicates, sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Scopes(Vec<String>);
 
-/// Why a token cannot have the scopes that were asked for.
+/// The reason why a machine token cannot have the requested scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScopesError {
-    /// There are none.
+    /// No scopes were requested.
     #[error("`scopes` must name at least one scope.")]
     None,
-    /// One is not the creator's to give. The authorizer passes on only scopes that the contract knows, so one that
-    /// nobody has is among them.
+    /// The creator lacks one of the scopes. The authorizer's context has only scopes of the contract, so this covers unknown
+    /// scopes as well.
     #[error("A machine token cannot have scopes that the token that creates it lacks.")]
     Beyond,
 }
 
 impl Scopes {
-    /// The scopes that `creator` may give to a token.
-    pub fn given_by(creator: &Caller, mut asked: Vec<String>) -> Result<Self, ScopesError> {
-        asked.sort_unstable();
-        asked.dedup();
-        if !asked.iter().all(|scope| creator.scopes().any(|own| own == scope)) {
+    /// Returns the requested scopes, provided that `creator` has all of them.
+    pub fn given_by(creator: &Caller, mut requested: Vec<String>) -> Result<Self, ScopesError> {
+        requested.sort_unstable();
+        requested.dedup();
+        if !requested.iter().all(|scope| creator.scopes().any(|own| own == scope)) {
             return Err(ScopesError::Beyond);
         }
-        Self::stored(asked).ok_or(ScopesError::None)
+        Self::stored(requested).ok_or(ScopesError::None)
     }
 
-    /// Scopes as they were kept; `None` if there are none.
+    /// Reads stored scopes. Returns `None` if there are none.
     pub(crate) fn stored(mut scopes: Vec<String>) -> Option<Self> {
-        // A set, which has no order of its own.
+        // They are stored as a set, which has no order.
         scopes.sort_unstable();
         (!scopes.is_empty()).then_some(Self(scopes))
     }
 
-    /// The scopes' names.
+    /// Returns the names of the scopes.
     #[must_use]
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
 }
 
-/// A token as its tenant sees it.
+/// A machine token as its tenant sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineToken {
-    /// Unique.
+    /// The id.
     pub id: TokenId,
-    /// For people.
+    /// The name, for people.
     pub name: Name,
-    /// What it may do.
+    /// The scopes that it grants.
     pub scopes: Scopes,
-    /// When it was made.
+    /// The time of its creation.
     pub created_at: Timestamp,
-    /// When it ends, if ever.
+    /// The time of its expiry. Without one, it does not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Expiry>,
-    /// When it was last let in, to about an hour; `None` before that.
+    /// The time of its last use, accurate to about an hour. It is `None` before the first use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
 }
 
-/// What a token is good for, as the authorizer looks it up.
+/// The grant of a machine token, as the authorizer reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Whose it is.
+    /// The tenant to which the machine token belongs.
     pub tenant: TenantId,
-    /// Which of the tenant's tokens.
+    /// The id of the machine token.
     pub token: TokenId,
-    /// What it may do.
+    /// The scopes that it grants.
     pub scopes: Scopes,
-    /// When it ends, if ever.
+    /// The time of its expiry. Without one, it does not expire.
     pub expires_at: Option<Expiry>,
-    /// When its use was last recorded.
+    /// The time at which a use was last recorded.
     pub last_used_at: Option<Timestamp>,
 }
 
@@ -258,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_token_is_of_its_shape_and_comes_back() {
+    fn a_new_token_has_the_format_and_can_be_parsed() {
         let secret = Secret::generate();
         let text = secret.expose();
         assert_eq!((text.len(), &text[..4]), (53, PREFIX));
@@ -267,7 +268,7 @@ mod tests {
         assert_ne!(Secret::generate(), secret);
     }
 
-    /// Computed by `zlib.crc32`, so that other programs can check tokens, too.
+    /// The expected values are from `zlib.crc32`, so other programs can check machine tokens as well.
     #[test]
     fn the_checksum_is_the_one_that_is_documented() {
         assert_eq!(checksum("tnt_0000000000000000000000000000000000000000000"), "4HQSFZ");
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_sha_256_and_comes_back() {
+    fn a_digest_is_sha_256_and_can_be_parsed() {
         let digest = Digest(Sha256::digest("abc").into());
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest.to_string(), text);
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_shape_is_refused() {
+    fn a_text_in_another_format_is_rejected() {
         let text = Secret::generate().expose().to_owned();
         for other in [
             String::new(),
@@ -298,14 +299,14 @@ mod tests {
             format!("{}é{}", &text[..20], &text[22..]),
             format!("{}-{}", &text[..20], &text[21..]),
         ] {
-            assert_eq!(Secret::parse(&other), Err(InvalidSecret::Shape), "{other}");
+            assert_eq!(Secret::parse(&other), Err(InvalidSecret::Format), "{other}");
         }
     }
 
     proptest! {
-        /// A CRC-32 finds every error in one character, and every exchange of two neighbours.
+        /// A CRC-32 detects every error in one character, and every exchange of two adjacent characters.
         #[test]
-        fn a_mistyped_token_is_refused(at in 4_usize..52, typed in "[A-Za-z0-9]") {
+        fn a_mistyped_token_is_rejected(at in 4_usize..52, typed in "[A-Za-z0-9]") {
             let text = Secret::generate().expose().to_owned();
             let mut changed = text.clone();
             changed.replace_range(at..=at, &typed);
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_told_to_logs() {
+    fn debug_output_does_not_contain_the_secret() {
         assert_eq!(format!("{:?}", Secret::generate()), "Secret(..)");
     }
 
@@ -327,14 +328,15 @@ mod tests {
         let fields = [("tenant", "01K0ACME000000000000000000"), ("scopes", "records:read tokens:manage")];
         let fields: HashMap<_, _> = fields.map(|(name, value)| (name.to_owned(), value.into())).into();
         let creator = Caller::from_context(&fields).unwrap();
-        let given = |asked: &[&str]| Scopes::given_by(&creator, asked.iter().map(ToString::to_string).collect());
+        let given =
+            |requested: &[&str]| Scopes::given_by(&creator, requested.iter().map(ToString::to_string).collect());
         let twice = given(&["tokens:manage", "records:read", "tokens:manage"]).unwrap();
         assert_eq!(twice.as_slice(), ["records:read", "tokens:manage"]);
         assert_eq!(given(&[]), Err(ScopesError::None));
-        for asked in
+        for requested in
             [&["records:write"][..], &["records:read", "records:write"], &[""], &["records:read tokens:manage"]]
         {
-            assert_eq!(given(asked), Err(ScopesError::Beyond), "{asked:?}");
+            assert_eq!(given(requested), Err(ScopesError::Beyond), "{requested:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Tenants: the customers whose data, plan and identity providers are kept apart.
+//! Tenants: the customers whose data, plans and identity providers are isolated from each other.
 
 pub mod lifecycle;
 
@@ -7,34 +7,34 @@ use std::time::Duration;
 
 use ulid::Ulid;
 
-/// How long the authorizer goes on with a row of a tenant or of a machine token that it cannot read again.
+/// The time for which the authorizer uses a cached row of a tenant or of a machine token that it cannot read again.
 pub const STALE: Duration = Duration::from_hours(1);
 
 /// A tenant's id: a [ULID](https://github.com/ulid/spec), 26 letters and digits, upper case.
 ///
-/// It is also the value of the tenant's API key, which API Gateway wants to be 20 to 128 letters and digits.
+/// It is also the value of the tenant's API key, which API Gateway requires to have 20 to 128 letters and digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TenantId(String);
 
-/// The text is no tenant id.
+/// The text is not a valid tenant id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a tenant id: a ULID of 26 upper-case letters and digits is expected")]
 pub struct InvalidTenantId;
 
 impl TenantId {
-    /// A new id.
+    /// Generates a new id.
     #[must_use]
     pub fn generate() -> Self {
         Self(Ulid::generate().to_string())
     }
 
-    /// Reads the canonical form only, so that one tenant has one id.
+    /// Parses the canonical form only, so that a tenant's id has only one spelling.
     pub fn parse(text: &str) -> Result<Self, InvalidTenantId> {
         let ulid = Ulid::from_string(text).map_err(|_| InvalidTenantId)?;
         if ulid.to_string() == text { Ok(Self(text.to_owned())) } else { Err(InvalidTenantId) }
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -47,23 +47,23 @@ impl fmt::Display for TenantId {
     }
 }
 
-/// Where a tenant is in its life. Only an active one is let in.
+/// The state of a tenant. Only an active tenant's tokens are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Being made: its key may not be in its plan yet.
+    /// The tenant is being created, and its API key may not be in its usage plan yet.
     Onboarding,
-    /// Let in.
+    /// The tenant is in service.
     Active,
-    /// Not let in, for now.
+    /// The tenant is denied access until it is resumed.
     Suspended,
-    /// Being taken down: its key is gone, its data goes.
+    /// The tenant is being removed: its API key first, then its data.
     Offboarding,
-    /// Gone. What is left says that the id was used.
+    /// The tenant is removed. Its row remains, so that the id is not used again.
     Offboarded,
 }
 
 impl Status {
-    /// As kept in the table.
+    /// Returns the name, as it is stored in the table and shown in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ impl Status {
         }
     }
 
-    /// The reverse of [`Status::as_str`].
+    /// Parses a name that [`Status::as_str`] returns.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Onboarding, Self::Active, Self::Suspended, Self::Offboarding, Self::Offboarded]
@@ -84,22 +84,22 @@ impl Status {
     }
 }
 
-/// What is known of a tenant.
+/// A tenant, as the authorizer reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
-    /// Its id.
+    /// The id.
     pub id: TenantId,
-    /// Its name, for people.
+    /// The name, for people.
     pub name: String,
-    /// The plan that its requests count against.
+    /// The plan, which has a rate and a monthly quota.
     pub plan: String,
-    /// Whether it is let in.
+    /// The state.
     pub status: Status,
-    /// The issuers (`iss`) whose tokens may speak for it; no other may. Without any, the stack's own issuers may.
+    /// The only issuers (`iss`) whose tokens are accepted for the tenant. If there are none, those of the stack are accepted.
     pub issuers: Vec<String>,
-    /// The value of its API key in API Gateway, which puts its requests on the plan.
+    /// The value of the API key in API Gateway, whose usage plan applies to the tenant's requests.
     pub api_key: String,
-    /// Its own monthly quota in requests, if it has one: it stands before the plan's.
+    /// The tenant's own monthly quota in requests, if it has one. It takes precedence over the plan's.
     pub quota: Option<u64>,
 }
 
