@@ -50,7 +50,7 @@ impl MachineTokens {
             Rejection::TokensUnavailable
         })?;
         let Grant { tenant, token, scopes, expires_at, last_used_at: _ } = grant.ok_or(Rejection::UnknownToken)?;
-        if expires_at.is_some_and(|expiry| expiry.is_past(Timestamp::now())) {
+        if expires_at.is_some_and(|expiry| expiry.is_reached(Timestamp::now())) {
             return Err(Rejection::Expired);
         }
         Ok(Verified {

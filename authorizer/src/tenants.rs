@@ -27,7 +27,7 @@ impl Tenants {
     /// Returns the row of the tenant with this opaque key, or `None` if the opaque key does not exist or is expired.
     pub(crate) async fn get_by_key(&self, digest: &Digest) -> Result<Option<Tenant>, Fault> {
         match self.by_key.get(digest, self.store.tenant_key_get(digest)).await? {
-            Some((tenant, expiry)) if expiry.is_none_or(|expiry| !expiry.is_past(Timestamp::now())) => {
+            Some((tenant, expiry)) if expiry.is_none_or(|expiry| !expiry.is_reached(Timestamp::now())) => {
                 self.get(&tenant).await
             }
             _ => Ok(None),

@@ -1,6 +1,6 @@
-//! The rules of the service: who may do what, what a record is, how quotas hold, how a tenant comes and goes.
+//! The rules of the service: access, records, transactions, quotas, and the lifecycle of a tenant.
 //!
-//! Nothing here knows DynamoDB, HTTP or Lambda. `service/tests/wings.rs` holds it to that.
+//! Nothing here depends on DynamoDB, HTTP or Lambda, which `service/tests/wings.rs` checks.
 
 pub mod caller;
 pub mod certificate;

@@ -1,4 +1,25 @@
-//! Who calls, as the authorizer says: the only source of a tenant.
+//! The caller of a request, from the authorizer's context, which is the only source of the tenant.
+//!
+//! ```
+//! use std::collections::HashMap;
+//!
+//! use service::domain::caller::{Access, Caller, MissingScope, RecordsRead, RecordsWrite};
+//!
+//! /// The argument is the check: only a caller with the scope `records:read` has an `Access<RecordsRead>`.
+//! fn read(access: &Access<RecordsRead>) -> String {
+//!     format!("records of {}", access.tenant())
+//! }
+//!
+//! // The context, as API Gateway passes it in the event (`requestContext.authorizer`).
+//! let context = HashMap::from([
+//!     ("tenant".to_owned(), "01K0ACME000000000000000000".into()),
+//!     ("scopes".to_owned(), "records:read usage:read".into()),
+//! ]);
+//! let caller = Caller::from_context(&context)?;
+//! assert_eq!(read(&caller.access()?), "records of 01K0ACME000000000000000000");
+//! assert_eq!(caller.access::<RecordsWrite>().unwrap_err(), MissingScope("records:write"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -7,50 +28,51 @@ use serde_json::Value;
 
 use crate::domain::tenant::TenantId;
 
-/// The names in the authorizer's context. API Gateway hands every value on as a string.
+/// The names of the values in the authorizer's context. API Gateway passes every value as a string.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html>
 pub mod context {
     /// The tenant's id.
     pub const TENANT: &str = "tenant";
     /// The tenant's plan.
     pub const PLAN: &str = "plan";
-    /// The tenant's own monthly quota in requests, if it has one: it stands before the plan's.
+    /// The tenant's own monthly quota in requests, if it has one. It takes precedence over the plan's.
     pub const QUOTA: &str = "quota";
     /// The token's `sub`.
     pub const SUBJECT: &str = "subject";
-    /// The token's scopes that the contract knows, separated by spaces.
+    /// Those of the token's scopes that are in the contract, separated by spaces.
     pub const SCOPES: &str = "scopes";
     /// The token's `iss`.
     pub const ISSUER: &str = "issuer";
-    /// The thumbprint of the client certificate that the token is bound to, if it is bound to one. No secret.
+    /// The thumbprint of the client certificate to which the token is bound, if it is bound to one. It is not secret.
     pub const CERTIFICATE: &str = "certificate";
-    /// The code of the problem that a refusal under this policy is answered with.
+    /// The code of the problem in the response to a request that the policy denies.
     pub const REASON: &str = "reason";
-    /// The `WWW-Authenticate` of that answer.
+    /// The `WWW-Authenticate` of that response.
     pub const CHALLENGE: &str = "challenge";
 }
 
-/// A scope of the contract, as a type, so that an access level is an argument and not a check.
+/// A scope of the contract as a type, so that an access level is an argument and not a check.
 pub trait Scope {
-    /// Its name in tokens.
+    /// The name of the scope in tokens.
     const NAME: &'static str;
 }
 
-/// The scope of running the lives of tenants. An operator's, never a tenant's.
+/// The scope of onboarding, changing and offboarding tenants. Only an operator can have it.
 const TENANTS_ADMIN: &str = "tenants:admin";
 
-/// Reading records and collections.
+/// The scope `records:read`: reading records and collections.
 #[derive(Debug)]
 pub enum RecordsRead {}
 
-/// Writing and deleting records.
+/// The scope `records:write`: writing and deleting records.
 #[derive(Debug)]
 pub enum RecordsWrite {}
 
-/// Making, listing and revoking machine tokens.
+/// The scope `tokens:manage`: creating, listing and revoking machine tokens.
 #[derive(Debug)]
 pub enum TokensManage {}
 
-/// Reading the tenant's own usage.
+/// The scope `usage:read`: reading the tenant's own usage.
 #[derive(Debug)]
 pub enum UsageRead {}
 
@@ -70,7 +92,7 @@ impl Scope for UsageRead {
     const NAME: &'static str = "usage:read";
 }
 
-/// A caller whom the authorizer let in.
+/// The caller of a request that the authorizer accepted, who acts for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     tenant: TenantId,
@@ -79,7 +101,7 @@ pub struct Caller {
     scopes: String,
 }
 
-/// The request did not come through the authorizer.
+/// The request has no tenant, because it did not pass the authorizer or is an operator's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the authorizer's context names no tenant")]
 pub struct NoCaller;
@@ -90,7 +112,7 @@ pub struct NoCaller;
 pub struct MissingScope(pub &'static str);
 
 impl Caller {
-    /// Reads the authorizer's context.
+    /// Reads the authorizer's context. Fails without a valid tenant id.
     pub fn from_context(fields: &HashMap<String, Value>) -> Result<Self, NoCaller> {
         let text = |name| fields.get(name).and_then(Value::as_str);
         let tenant = TenantId::parse(text(context::TENANT).ok_or(NoCaller)?).map_err(|_| NoCaller)?;
@@ -102,37 +124,37 @@ impl Caller {
         })
     }
 
-    /// The tenant, for logs.
+    /// Returns the tenant, for logs.
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
     }
 
-    /// Who pays for what the caller does.
+    /// Returns the right to spend the tenant's quota.
     #[must_use]
     pub fn payer(&self) -> Payer {
         Payer(self.tenant.clone())
     }
 
-    /// The plan that the tenant is on.
+    /// Returns the tenant's plan.
     #[must_use]
     pub fn plan(&self) -> &str {
         &self.plan
     }
 
-    /// The tenant's own monthly quota in requests, where it is not the plan's.
+    /// Returns the tenant's own monthly quota in requests, if it has one in place of the plan's.
     #[must_use]
     pub fn quota(&self) -> Option<u64> {
         self.quota
     }
 
-    /// The scopes of the caller's token, of those that the contract knows.
+    /// Returns those scopes of the caller's token that are in the contract.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scopes.split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// The right to act under a scope. The gateway has checked it already, by the authorizer's policy; this makes a
-    /// route that asks for the wrong scope, or for none, fail to compile or to answer.
+    /// Returns the right to act under a scope. API Gateway has already checked it, by the authorizer's policy. With this second
+    /// check, a route that requires the wrong scope, or none, does not compile or denies all requests.
     pub fn access<S: Scope>(&self) -> Result<Access<S>, MissingScope> {
         if self.scopes().any(|scope| scope == S::NAME) {
             Ok(Access { tenant: self.tenant.clone(), scope: PhantomData })
@@ -142,39 +164,40 @@ impl Caller {
     }
 }
 
-/// The right to spend a tenant's quota and to report what it used, whatever its scopes. Only a [`Caller`] gives it, and it
-/// outlasts the request: what is left of a lease goes back later.
+/// The right to spend a tenant's quota and to report its usage, whatever its scopes. Only a [`Caller`] gives it. It outlives the
+/// request, because what is left of a lease is given back later.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Payer(TenantId);
 
 impl Payer {
-    /// The tenant who pays.
+    /// Returns the tenant whose quota is spent.
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
         &self.0
     }
 }
 
-/// An operator whom the authorizer let in: somebody who acts for no tenant. The store's administration asks for one.
+/// An operator that the authorizer accepted, who acts for no tenant. The store's operations on tenants require one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator(());
 
 impl Operator {
-    /// Reads the authorizer's context. A caller with a tenant is no operator, whatever its scopes are.
+    /// Reads the authorizer's context. A caller with a tenant is not an operator, whatever its scopes are.
     pub fn from_context(fields: &HashMap<String, Value>) -> Result<Self, MissingScope> {
         let scopes = fields.get(context::SCOPES).and_then(Value::as_str).unwrap_or_default();
         let admin = scopes.split(' ').any(|scope| scope == TENANTS_ADMIN);
         if admin && !fields.contains_key(context::TENANT) { Ok(Self(())) } else { Err(MissingScope(TENANTS_ADMIN)) }
     }
 
-    /// The stack itself, for work that a schedule starts and no caller asked for.
+    /// Returns the stack itself, for work that a schedule starts without a caller.
     #[must_use]
     pub fn schedule() -> Self {
         Self(())
     }
 }
 
-/// The right to act for a tenant under the scope `S`. The store asks for one, and only a [`Caller`] gives it.
+/// The right to act for a tenant under the scope `S`. The store's operations on a tenant's items require one, and only a
+/// [`Caller`] gives it.
 #[derive(Debug)]
 pub struct Access<S: Scope> {
     tenant: TenantId,
@@ -182,7 +205,7 @@ pub struct Access<S: Scope> {
 }
 
 impl<S: Scope> Access<S> {
-    /// The tenant to act for.
+    /// Returns the tenant.
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
@@ -198,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_that_the_authorizer_did_not_grant_gives_no_access() {
+    fn without_its_scope_there_is_no_access() {
         let fields = context(&[("tenant", "01K0ACME000000000000000000".into()), ("scopes", "records:read x".into())]);
         let caller = Caller::from_context(&fields).unwrap();
         assert_eq!(caller.access::<RecordsRead>().unwrap().tenant(), caller.tenant());

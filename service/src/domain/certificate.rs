@@ -1,4 +1,4 @@
-//! Client certificates, as tokens are bound to them (RFC 8705).
+//! Client certificates, to which tokens can be bound (RFC 8705).
 
 use std::fmt;
 
@@ -12,24 +12,24 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thumbprint([u8; 32]);
 
-/// A text is no thumbprint.
+/// The text is not a valid thumbprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a thumbprint is a SHA-256 in base64url without padding")]
 pub struct InvalidThumbprint;
 
-/// A text has no certificate in PEM.
+/// The text does not contain a certificate in PEM (RFC 7468).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is no certificate in PEM")]
 pub struct NoCertificate;
 
 impl Thumbprint {
-    /// Reads one: 43 characters of base64url (RFC 4648, section 5).
+    /// Parses a thumbprint: 43 characters of base64url without padding (RFC 4648, section 5).
     pub fn parse(text: &str) -> Result<Self, InvalidThumbprint> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidThumbprint)?;
         Ok(Self(bytes.try_into().map_err(|_| InvalidThumbprint)?))
     }
 
-    /// That of the first certificate of a text in PEM (RFC 7468). In a chain, it is the client's own.
+    /// Returns the thumbprint of the first certificate in a PEM text (RFC 7468). In a chain, that is the client's own.
     pub fn of_pem(pem: &str) -> Result<Self, NoCertificate> {
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| NoCertificate)?;
         Ok(Self(Sha256::digest(&certificate).into()))
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_chain_the_first_certificate_counts_and_line_ends_do_not() {
+    fn in_a_chain_the_first_certificate_counts_and_line_ends_do_not() {
         let thumbprint = Thumbprint::of_pem(PEM);
         assert_eq!(Thumbprint::of_pem(&format!("{PEM}{OTHER_PEM}")), thumbprint);
         assert_eq!(Thumbprint::of_pem(&PEM.replace('\n', "\r\n")), thumbprint);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_no_thumbprint() {
+    fn a_text_that_is_not_a_certificate_has_no_thumbprint() {
         let truncated = &PEM[..PEM.len() / 2];
         for text in ["", "PEM", THUMBPRINT, truncated, &PEM.replace("CERTIFICATE", "PUBLIC KEY")] {
             assert_eq!(Thumbprint::of_pem(text), Err(NoCertificate), "{text}");
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_a_thumbprint_in_one_spelling_only() {
+    fn a_thumbprint_has_one_spelling() {
         let not_canonical = format!("{}_", &THUMBPRINT[..42]);
         let padded = format!("{THUMBPRINT}=");
         for text in ["", "AAAA", &THUMBPRINT[..42], &padded, &not_canonical, &"+".repeat(43), &"A".repeat(44)] {

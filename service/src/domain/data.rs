@@ -1,7 +1,7 @@
-//! The content of a record: a JSON object, kept as text in canonical form.
+//! The data of a record: a JSON object, stored as text in canonical form.
 //!
-//! A number stays the digits that it was, and a string the characters. So nothing here parses into numbers or a tree:
-//! `canonical` copies the text, and `merge` puts together pieces of two texts, both in one pass over it.
+//! Numbers keep their digits and strings their characters. So nothing here parses numbers or builds a tree: `canonical` copies
+//! the text, and `merge` combines pieces of two texts, each in one pass.
 
 mod canonical;
 mod merge;
@@ -16,38 +16,40 @@ use serde_json::value::RawValue;
 use canonical::{canonical, escape_replacements};
 use merge::merge;
 
-/// The most bytes of a record's data, as canonical JSON in UTF-8. DynamoDB takes 400 KB of item, names and keys included.
+/// The most bytes of a record's data, as canonical JSON in UTF-8. A DynamoDB item can have 400 KB, including the names of its
+/// attributes.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 pub const MAX_BYTES: usize = 350 * 1024;
 
-/// The most levels of objects and arrays, the outermost counted.
+/// The most levels of objects and arrays, including the outermost.
 pub const MAX_DEPTH: usize = 30;
 
-/// A record's data: the text of a JSON object. Whatever is one can be written into a response.
+/// A record's data: the text of a JSON object. Any such text can be written into a response.
 #[derive(Debug, Clone)]
 pub struct Data(Box<RawValue>);
 
-/// Why a JSON value cannot be a record's data. Paths are JSON Pointers (RFC 6901) from the data.
+/// The reason why a JSON value cannot be a record's data. Paths are JSON Pointers (RFC 6901) that start at the data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DataError {
-    /// It is a string, a number, an array…
+    /// The value is not an object.
     #[error("`data` must be a JSON object.")]
     NotAnObject,
-    /// It has too many levels.
+    /// The value has too many levels of objects and arrays.
     #[error("`data` is nested deeper than {MAX_DEPTH} levels at `{0}`.")]
     TooDeep(String),
-    /// An object has two members of one name, of which readers would see one or the other.
+    /// An object has two members with the same name, of which readers would see one or the other.
     #[error("`data` contains the member `{0}` twice.")]
     DuplicateMember(String),
-    /// A string is not Unicode: half of a surrogate pair has no meaning on its own (RFC 8259, section 8.2).
+    /// A string is not Unicode: half of a surrogate pair has no meaning by itself (RFC 8259, section 8.2).
     #[error("`data` contains an unpaired UTF-16 surrogate at `{0}`.")]
     UnpairedSurrogate(String),
-    /// It is longer than [`MAX_BYTES`].
+    /// The canonical text is longer than [`MAX_BYTES`].
     #[error("`data` is {0} bytes as compact JSON in UTF-8; the limit is {MAX_BYTES} bytes.")]
     TooLarge(usize),
 }
 
 impl Data {
-    /// Checks the limits, and brings the text into canonical form.
+    /// Checks a JSON value against the limits, and converts its text to canonical form.
     pub fn new(raw: &RawValue) -> Result<Self, DataError> {
         Self::of_canonical(canonical_object(raw)?)
     }
@@ -59,28 +61,29 @@ impl Data {
         RawValue::from_string(text).map(Self).map_err(|_| DataError::NotAnObject)
     }
 
-    /// Text from the table: what [`Data::as_str`] gave, there or in an earlier version of this service, which kept
-    /// escapes as they were sent. `None` if it is not the text of a JSON object.
+    /// Reads stored text: the result of [`Data::as_str`] in this version of the service, or in an earlier one, which stored
+    /// escapes as they were received. Returns `None` if it is not the text of a JSON object.
     #[must_use]
     pub fn from_stored(text: String) -> Option<Self> {
         let raw = RawValue::from_string(escape_replacements(text)).ok()?;
         is_object(&raw).then_some(Self(raw))
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// This data with a merge patch applied (RFC 7396). The patch has to be an object, since data is one.
+    /// Applies a merge patch (RFC 7396) and returns the result. The patch has to be an object, because data is one.
     pub fn merge(&self, patch: &RawValue) -> Result<Self, DataError> {
-        // The depth and the names of both are checked, so those of what comes of them need not be.
+        // The depth and the names of both objects are checked, so those of the result need not be.
         let patch = canonical_object(patch)?;
         Self::of_canonical(merge(&canonical_object(&self.0)?, &patch))
     }
 
-    /// Checks a merge patch as far as that goes without the data that it is for: what fails here fails for any.
+    /// Checks a merge patch as far as is possible without the data to which it is applied. A patch that fails here fails for
+    /// any data.
     pub fn check_patch(patch: &RawValue) -> Result<(), DataError> {
         Self::of_canonical(merge("{}", &canonical_object(patch)?)).map(drop)
     }
@@ -100,22 +103,22 @@ impl Serialize for Data {
     }
 }
 
-/// All checks of data but its size.
+/// Makes all checks of data except that of its size, and returns the canonical text.
 fn canonical_object(raw: &RawValue) -> Result<String, DataError> {
     if is_object(raw) { canonical(raw) } else { Err(DataError::NotAnObject) }
 }
 
-/// Whether a JSON text is an object. [`RawValue`] has no white space around it.
+/// Returns whether a JSON text is an object. A [`RawValue`] has no white space around it.
 fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
 
-/// A JSON Pointer of these segments.
+/// Returns the JSON Pointer with these segments.
 fn pointer(path: impl Iterator<Item = String>) -> String {
     path.flat_map(|segment| ["/".to_owned(), segment.replace('~', "~0").replace('/', "~1")]).collect()
 }
 
-/// An object's members in their order, each name once.
+/// The members of an object, in their order. A name may occur more than once.
 pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -141,7 +144,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 }
 
 impl Members<'_> {
-    /// The first name that stands twice.
+    /// Returns the first name that occurs twice.
     #[must_use]
     pub fn duplicate(&self) -> Option<&str> {
         let mut seen = HashSet::with_capacity(self.0.len());

@@ -1,4 +1,4 @@
-//! Calendar months in UTC, by which quotas and usage are counted.
+//! Calendar months in UTC, for which quotas and usage are counted.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use crate::domain::time::Timestamp;
 /// A month, written `2026-11`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Month {
-    /// Its first day.
+    /// The first day of the month.
     first: Date,
 }
 
-/// The text is no month.
+/// The text is not a valid month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a month: YYYY-MM is expected")]
 pub struct InvalidMonth;
 
 impl Month {
-    /// The month that a moment is in.
+    /// Returns the month of a moment.
     #[must_use]
     pub fn of(moment: Timestamp) -> Self {
         let seconds = moment.as_millis().div_euclid(1000);
@@ -28,7 +28,7 @@ impl Month {
         Self { first: day.replace_day(1).unwrap_or(day) }
     }
 
-    /// Reads `YYYY-MM`, from 1970 on.
+    /// Parses `YYYY-MM`, from 1970 on.
     pub fn parse(text: &str) -> Result<Self, InvalidMonth> {
         let digits = |part: &str, length: usize| part.len() == length && part.bytes().all(|c| c.is_ascii_digit());
         let (year, month) = text.split_once('-').ok_or(InvalidMonth)?;
@@ -40,7 +40,7 @@ impl Month {
         Date::from_calendar_date(year, month, 1).map(|first| Self { first }).map_err(|_| InvalidMonth)
     }
 
-    /// The one after.
+    /// Returns the next month.
     #[must_use]
     pub fn next(self) -> Self {
         let month = self.first.month();
@@ -48,13 +48,13 @@ impl Month {
         Self { first: Date::from_calendar_date(year, month.next(), 1).unwrap_or(Date::MAX) }
     }
 
-    /// Its first moment.
+    /// Returns the first moment of the month.
     #[must_use]
     pub fn start(self) -> Timestamp {
         Timestamp::from_millis(self.first.with_time(Time::MIDNIGHT).assume_utc().unix_timestamp().saturating_mul(1000))
     }
 
-    /// The first moment after it.
+    /// Returns the first moment after the month.
     #[must_use]
     pub fn end(self) -> Timestamp {
         self.next().start()
@@ -112,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_month_comes_back(year in 1970..9999, month in 1..=12) {
+        fn a_month_is_parsed_as_it_is_written(year in 1970..9999, month in 1..=12) {
             let text = format!("{year:04}-{month:02}");
             let month = Month::parse(&text).unwrap();
             prop_assert_eq!(month.to_string(), text);

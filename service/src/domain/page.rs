@@ -1,40 +1,55 @@
-//! Lists, a page at a time.
+//! Lists, which are read a page at a time.
+//!
+//! ```
+//! use service::domain::page::{Limit, Order, Page, PageRequest};
+//!
+//! let limit = Limit::parse("2").unwrap_or_default();
+//! let request = PageRequest { limit, order: Order::Desc, cursor: None, consistent: false };
+//! assert_eq!(request.limit.get(), 2);
+//! assert_eq!(Limit::parse("101"), None);
+//!
+//! // A handler replaces the items of the page that the store returns. The cursor and unreadable items remain.
+//! let page = Page { items: vec![1, 2], unreadable: Vec::new(), next: Some("AbC".to_owned()) };
+//! let page = page.with_items(|items| items.into_iter().map(|item| format!("#{item}")).collect());
+//! assert_eq!(serde_json::to_string(&page)?, r##"{"items":["#1","#2"],"next":"AbC"}"##);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use serde::Serialize;
 
 use crate::domain::record::Version;
 
-/// Which page of a list.
+/// The page of a list that a request selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The most items to answer.
+    /// The most items of the page.
     pub limit: Limit,
-    /// Ascending or descending.
+    /// The direction of the list.
     pub order: Order,
-    /// Where the page before ended, as its `next` said.
+    /// The `next` of the page before. `None` selects the first page.
     pub cursor: Option<String>,
     /// Whether the read is strongly consistent.
     pub consistent: bool,
 }
 
-/// A page's size, 1 to 100.
+/// The most items of a page, 1 to 100. The default is 25.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u8);
 
 impl Limit {
-    /// One item.
+    /// The least limit.
     pub const ONE: Self = Self(1);
-    /// As many as there may be.
+    /// The greatest limit.
     pub const MOST: Self = Self(100);
 
-    /// Reads a decimal number from 1 to 100.
+    /// Parses a decimal number from 1 to 100.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.bytes().all(|c| c.is_ascii_digit());
         text.parse().ok().filter(|limit| canonical && (1..=100).contains(limit)).map(Self)
     }
 
-    /// The size as a number.
+    /// Returns the limit as a number.
     #[must_use]
     pub fn get(self) -> usize {
         usize::from(self.0)
@@ -58,13 +73,13 @@ pub enum Order {
 }
 
 impl Order {
-    /// Reads `asc` or `desc`.
+    /// Parses `asc` or `desc`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Asc, Self::Desc].into_iter().find(|order| order.as_str() == text)
     }
 
-    /// As in a URL.
+    /// Returns the name, as in a URL.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,25 +94,25 @@ impl Order {
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// What belongs to the page and cannot be shown. It is told, so that the rest of the list can be.
+    /// The items of the page that cannot be read. They are listed by their ids, so that the rest of the list can be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
-    /// The cursor of the next page; `None` on the last.
+    /// The cursor of the next page. It is `None` on the last page.
     pub next: Option<String>,
 }
 
 /// An item of a list that is not stored as this service writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
-    /// What the item is called in its list: its id, or a collection's name.
+    /// The item's identity in its list: its id, or a collection's name.
     pub id: String,
-    /// A record's version, where that much can be read.
+    /// A record's version, if it can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
 }
 
 impl<T> Page<T> {
-    /// The page with other items in the place of these, or with fewer.
+    /// Returns the page with other items, or fewer of them. Everything else remains.
     #[must_use]
     pub fn with_items<U>(self, change: impl FnOnce(Vec<T>) -> Vec<U>) -> Page<U> {
         let Self { items, unreadable, next } = self;

@@ -1,13 +1,13 @@
-//! Conditions on a record's state that a request is made under (RFC 9110, section 13).
+//! Preconditions of requests on the state of a record (RFC 9110, section 13).
 
 use crate::domain::record::Version;
 
-/// The states that a precondition names.
+/// The versions that a precondition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Versions {
-    /// `*`: whichever it is, as long as there is a record.
+    /// `*`: any version, provided that the record exists.
     Any,
-    /// One of these. Tags that name no version of ours are left out, so this may be empty and match nothing.
+    /// One of these versions. Entity tags that are not a version are left out, so the list may be empty and match nothing.
     OneOf(Vec<Version>),
 }
 
@@ -21,29 +21,29 @@ impl Versions {
     }
 }
 
-/// `If-Match` and `If-None-Match` of a request.
+/// The `If-Match` and `If-None-Match` of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Precondition {
-    /// Go on only if the record is in one of these states.
+    /// The record must be in one of these versions.
     pub if_match: Option<Versions>,
-    /// Go on only if the record is in none of these states.
+    /// The record must not be in any of these versions.
     pub if_none_match: Option<Versions>,
 }
 
 impl Precondition {
-    /// Whether a request may go on while the record is in this state, or is not there.
+    /// Returns whether the precondition holds while the record is in this version, or does not exist (`None`).
     #[must_use]
     pub fn holds(&self, current: Option<Version>) -> bool {
         self.matches(current) && self.none_match(current)
     }
 
-    /// Whether `If-Match` holds. It is looked at first (RFC 9110, section 13.2.2).
+    /// Returns whether `If-Match` holds, which is evaluated first (RFC 9110, section 13.2.2).
     #[must_use]
     pub fn matches(&self, current: Option<Version>) -> bool {
         self.if_match.as_ref().is_none_or(|versions| versions.contain(current))
     }
 
-    /// Whether `If-None-Match` holds.
+    /// Returns whether `If-None-Match` holds.
     #[must_use]
     pub fn none_match(&self, current: Option<Version>) -> bool {
         self.if_none_match.as_ref().is_none_or(|versions| !versions.contain(current))

@@ -1,4 +1,19 @@
 //! Records: JSON objects with an id, in a tenant's collections.
+//!
+//! ```
+//! use service::domain::record::{CollectionName, InvalidRecordId, RecordId, RecordKey};
+//!
+//! let key = RecordKey { collection: CollectionName::parse("notes")?, id: RecordId::parse("welcome")? };
+//! assert_eq!((key.collection.as_str(), key.id.as_str()), ("notes", "welcome"));
+//!
+//! // Names and ids are parsed at the edge, so whatever has the type is valid.
+//! assert_eq!(RecordId::parse("a/b"), Err(InvalidRecordId));
+//! assert!(CollectionName::parse("Notes").is_err());
+//!
+//! // A generated id is a ULID, so records are listed in the order of their creation.
+//! assert_eq!(RecordId::generate().as_str().len(), 26);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 
@@ -12,7 +27,7 @@ use crate::domain::time::{Expiry, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct CollectionName(String);
 
-/// The text is no collection name.
+/// The text is not a valid collection name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "A collection's name must be 1 to 63 lowercase letters, digits, `_` or `-`, and start with a letter or a digit."
@@ -20,7 +35,7 @@ pub struct CollectionName(String);
 pub struct InvalidCollectionName;
 
 impl CollectionName {
-    /// Reads a name.
+    /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, InvalidCollectionName> {
         let head = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
         let tail = |c: u8| head(c) || c == b'_' || c == b'-';
@@ -32,44 +47,44 @@ impl CollectionName {
         }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A record's id: 1 to 128 unreserved characters (RFC 3986, section 2.3), but not `.` or `..`, which URLs resolve away.
+/// A record's id: 1 to 128 unreserved characters (RFC 3986, section 2.3), but not `.` or `..`, which are removed from URLs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecordId(String);
 
-/// The text is no record id.
+/// The text is not a valid record id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("A record's id must be 1 to 128 letters, digits, `.`, `_`, `~` or `-`, but not `.` or `..`.")]
 pub struct InvalidRecordId;
 
 impl RecordId {
-    /// Reads an id.
+    /// Parses an id.
     pub fn parse(text: &str) -> Result<Self, InvalidRecordId> {
         let unreserved = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'~' | b'-');
         let valid = (1..=128).contains(&text.len()) && text.bytes().all(unreserved) && text != "." && text != "..";
         if valid { Ok(Self(text.to_owned())) } else { Err(InvalidRecordId) }
     }
 
-    /// A new id that sorts after those made before it (a ULID).
+    /// Generates an id, a [ULID](https://github.com/ulid/spec), which sorts after those that were generated before it.
     #[must_use]
     pub fn generate() -> Self {
         Self(Ulid::generate().to_string())
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Which record of a tenant: its collection, and its id there.
+/// The identity of a record of a tenant: its collection, and its id there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordKey {
     /// The collection.
@@ -78,28 +93,28 @@ pub struct RecordKey {
     pub id: RecordId,
 }
 
-/// A state of a record.
+/// A version of a record.
 ///
-/// It starts at the microseconds since 1970 of the record's creation and grows by one with each write. No record is
-/// written once per microsecond, so a record that is deleted and made anew never comes back to a version it had before:
-/// an old `If-Match` cannot match a new record.
+/// The first version is the time of the record's creation in microseconds since 1970, and each write increments it. No record
+/// is written once per microsecond, so a record that is deleted and created again never has a version that it had before: an
+/// old `If-Match` cannot match a new record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Version(u64);
 
 impl Version {
-    /// The version of a record that is created now.
+    /// Returns the version of a record that is created now.
     #[must_use]
     pub fn first(now: Timestamp) -> Self {
         Self(u64::try_from(now.as_millis()).unwrap_or_default().saturating_mul(1000))
     }
 
-    /// The version after this one.
+    /// Returns the next version.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// From its number.
+    /// Returns the version with this number.
     #[must_use]
     pub fn from_number(number: u64) -> Self {
         Self(number)
@@ -112,28 +127,28 @@ impl fmt::Display for Version {
     }
 }
 
-/// What a tenant writes of a record.
+/// The parts of a record that a client writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// The content.
+    /// The data.
     pub data: Data,
-    /// When it is gone, if ever.
+    /// The time of its expiry. Without one, the record does not expire.
     pub expires_at: Option<Expiry>,
 }
 
-/// What a request says of a record's expiry.
+/// The change of a record's expiry that a request makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpiryChange {
-    /// Nothing.
+    /// The expiry does not change.
     Keep,
     /// The record no longer expires.
     End,
-    /// It expires then.
+    /// The record expires at this time.
     Set(Expiry),
 }
 
 impl ExpiryChange {
-    /// The expiry that a record has after it.
+    /// Returns the expiry after the change.
     #[must_use]
     pub fn of(self, current: Option<Expiry>) -> Option<Expiry> {
         match self {
@@ -144,34 +159,34 @@ impl ExpiryChange {
     }
 }
 
-/// A record as it is read.
+/// A record, as a client reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// Unique in its collection.
+    /// The id, which is unique in the collection.
     pub id: RecordId,
-    /// The collection it is in.
+    /// The collection.
     pub collection: CollectionName,
-    /// Its state.
+    /// The version, which is also the entity tag.
     pub version: Version,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at: Timestamp,
-    /// When it was last written.
+    /// The time of its last write.
     pub updated_at: Timestamp,
-    /// When it is gone, if ever.
+    /// The time of its expiry. Without one, the record does not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Expiry>,
-    /// Its content.
+    /// The data.
     pub data: Data,
 }
 
-/// A collection as it is listed.
+/// A collection, as a client lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Collection {
-    /// Unique for its tenant.
+    /// The name, which is unique for the tenant.
     pub name: CollectionName,
-    /// When its first record was written.
+    /// The time at which its first record was written.
     pub created_at: Timestamp,
 }
 
@@ -201,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_made_anew_has_a_version_beyond_all_it_had() {
+    fn a_record_that_is_created_again_has_a_greater_version() {
         let created = Timestamp::from_millis(1_795_253_400_000);
         let after_a_burst = (0..999).fold(Version::first(created), |version, _| version.next());
         assert!(Version::first(Timestamp::from_millis(1_795_253_400_001)) > after_a_burst);

@@ -1,4 +1,18 @@
 //! Points in time, as the API and the table write them.
+//!
+//! ```
+//! use service::domain::time::{Expiry, InvalidExpiry, Timestamp};
+//!
+//! let now = Timestamp::from_millis(1_795_253_400_000);
+//! assert_eq!(serde_json::to_string(&now)?, r#""2026-11-21T09:30:00.000Z""#);
+//!
+//! // Any offset is accepted, and UTC is written.
+//! let expiry = Expiry::parse("2026-11-21T11:30:00+01:00")?;
+//! assert_eq!(serde_json::to_string(&expiry)?, r#""2026-11-21T10:30:00Z""#);
+//! assert!(!expiry.is_reached(now));
+//! assert_eq!(Expiry::parse("tomorrow"), Err(InvalidExpiry::Form));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,18 +21,18 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, format_description};
 
-/// By how much the clocks of two machines may differ.
+/// The greatest difference between two clocks for which this service is correct.
 pub const CLOCK_SKEW: Duration = Duration::from_mins(10);
 
-/// How long after its signing AWS accepts a request, by its own clock. DynamoDB's messages name 5 minutes
+/// The time for which AWS accepts a signed request, by AWS's clock. DynamoDB's messages state 5 minutes
 /// (<https://github.com/aws/aws-sdk-js-v3/issues/7605>), and older ones 15
-/// (<https://github.com/aws/aws-sdk-js/issues/2565>). What rests on this takes the longer time.
+/// (<https://github.com/aws/aws-sdk-js/issues/2565>). This is the longer time, which is the safe one here.
 pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(15);
 
 /// A moment, in milliseconds since 1970 (UTC). In JSON: RFC 3339 with three digits, `2026-11-21T09:30:00.000Z`.
 ///
-/// RFC 3339 has four digits for a year. So a moment lies in the years 0000 to 9999, and whatever would lead beyond them
-/// ends at their edge: every moment can be written.
+/// A year in RFC 3339 has four digits. So every moment lies in the years 0000 to 9999, and computations saturate at their ends:
+/// every moment can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
@@ -28,38 +42,38 @@ impl Timestamp {
     /// `9999-12-31T23:59:59.999Z`
     const LAST: i64 = Expiry::LAST * 1000 + 999;
 
-    /// The clock's.
+    /// Returns the current time.
     #[must_use]
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// From milliseconds since 1970.
+    /// Returns the moment this number of milliseconds after 1970 began (UTC).
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(bounded(millis, Self::FIRST, Self::LAST))
     }
 
-    /// Milliseconds since 1970.
+    /// Returns the milliseconds since 1970.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// How long after another moment this is; nothing if it is before.
+    /// Returns the time from `other` to this moment, or zero if this moment is earlier.
     #[must_use]
     pub fn since(self, other: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(other.0)).unwrap_or_default())
     }
 
-    /// This long after.
+    /// Returns the moment that is later by `duration`.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self::from_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This long before.
+    /// Returns the moment that is earlier by `duration`.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self::from_millis(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
@@ -75,19 +89,21 @@ impl Serialize for Timestamp {
     }
 }
 
-/// When a record or a machine token is gone, in seconds since 1970 (UTC), as DynamoDB's TTL wants it. In JSON: RFC 3339.
+/// The time at which a record or a machine token expires, in seconds since 1970 (UTC), the unit of DynamoDB's TTL. In JSON: RFC
+/// 3339, `2026-11-21T09:30:00Z`.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-before-you-start.html>
 ///
-/// As a [`Timestamp`], it lies in the years 0000 to 9999.
+/// Like a [`Timestamp`], it lies in the years 0000 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Expiry(i64);
 
-/// Why a text is not an expiry.
+/// The reason why a text is not a valid expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidExpiry {
-    /// It is something else than a date and time.
+    /// The text is not a date and time in RFC 3339.
     #[error("not an RFC 3339 date and time")]
     Form,
-    /// In UTC it would need a year of five digits, or one before 0000.
+    /// In UTC, the year is before 0000 or after 9999.
     #[error("not between 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z")]
     Range,
 }
@@ -98,29 +114,29 @@ impl Expiry {
     /// `9999-12-31T23:59:59Z`
     const LAST: i64 = datetime!(9999-12-31 23:59:59 UTC).unix_timestamp();
 
-    /// Reads RFC 3339 with any offset; a fraction of a second is dropped.
+    /// Parses RFC 3339 with any offset. A fraction of a second is dropped.
     pub fn parse(text: &str) -> Result<Self, InvalidExpiry> {
         let secs = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidExpiry::Form)?.unix_timestamp();
-        // An offset moves a moment that has a year of four digits to one that has none.
+        // With an offset, a year of four digits may be one of five digits, or a negative one, in UTC.
         if (Self::FIRST..=Self::LAST).contains(&secs) { Ok(Self(secs)) } else { Err(InvalidExpiry::Range) }
     }
 
-    /// From seconds since 1970. Beyond the years 0000 to 9999 it is the first or the last moment of them: earlier
-    /// versions of this service stored expiries of up to a day after the year 9999.
+    /// Returns the expiry this number of seconds after 1970 began (UTC). Outside of the years 0000 to 9999, it is their first
+    /// or last moment: earlier versions of this service stored expiries of up to a day after the year 9999.
     #[must_use]
     pub const fn from_secs(secs: i64) -> Self {
         Self(bounded(secs, Self::FIRST, Self::LAST))
     }
 
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     #[must_use]
     pub fn as_secs(self) -> i64 {
         self.0
     }
 
-    /// Whether that moment has come.
+    /// Returns whether the expiry is reached.
     #[must_use]
-    pub fn is_past(self, now: Timestamp) -> bool {
+    pub fn is_reached(self, now: Timestamp) -> bool {
         self.0.saturating_mul(1000) <= now.0
     }
 }
@@ -132,7 +148,7 @@ impl Serialize for Expiry {
     }
 }
 
-/// `i64::clamp`, for constants.
+/// Computes `i64::clamp`, which is not a `const fn`.
 const fn bounded(value: i64, first: i64, last: i64) -> i64 {
     if value < first {
         first
@@ -159,12 +175,12 @@ mod tests {
     fn an_expiry_keeps_the_moment_whatever_the_offset() {
         let expiry = Expiry::parse("2026-11-21T10:30:00.9+01:00").unwrap();
         assert_eq!(serde_json::to_string(&expiry).unwrap(), r#""2026-11-21T09:30:00Z""#);
-        assert!(!expiry.is_past(Timestamp::from_millis(1_795_253_399_999)));
-        assert!(expiry.is_past(Timestamp::from_millis(1_795_253_400_000)));
+        assert!(!expiry.is_reached(Timestamp::from_millis(1_795_253_399_999)));
+        assert!(expiry.is_reached(Timestamp::from_millis(1_795_253_400_000)));
     }
 
     #[test]
-    fn what_is_not_rfc_3339_is_refused() {
+    fn a_text_that_is_not_rfc_3339_is_rejected() {
         for text in ["", "tomorrow", "2026-11-21", "2026-11-21T09:30:00", "1795253400", "2026-13-01T00:00:00Z"] {
             assert_eq!(Expiry::parse(text), Err(InvalidExpiry::Form), "{text}");
         }
@@ -180,7 +196,7 @@ mod tests {
         }
     }
 
-    /// A year in UTC as its four digits, or nothing where it has others.
+    /// Returns the year in JSON, or `None` if it does not have four digits.
     fn year(json: &str) -> Option<u16> {
         json.strip_prefix('"')?.split_once('-')?.0.parse().ok()
     }

@@ -1,4 +1,4 @@
-//! Transactions: operations on records that happen all together, or not at all.
+//! Transactions: operations on records that take effect all together, or not at all.
 
 use std::collections::HashMap;
 
@@ -6,70 +6,71 @@ use serde_json::value::RawValue;
 
 use crate::domain::record::{CollectionName, Draft, ExpiryChange, RecordId, Version};
 
-/// The most operations of a transaction, which is what a `TransactWriteItems` takes.
+/// The most operations of a transaction, which is the limit of `TransactWriteItems`.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 pub const MAX_OPERATIONS: usize = 100;
 
-/// The most with an idempotency key, whose answer is one of the items.
+/// The most operations with an idempotency key, whose stored reply is one of the items.
 pub const MAX_WITH_KEY: usize = MAX_OPERATIONS - 1;
 
-/// The most bytes of the records that a transaction writes, their ids and collections included.
+/// The most bytes of all records that a transaction writes, including their ids and collection names.
 pub const MAX_BYTES: usize = 4_000_000;
 
-/// What a transaction does to one record.
+/// An operation of a transaction on one record.
 #[derive(Debug)]
 pub struct Operation<'a> {
     /// The record's collection.
     pub collection: CollectionName,
     /// The record's id.
     pub id: RecordId,
-    /// What becomes of it.
+    /// The action.
     pub action: Action<'a>,
 }
 
-/// What becomes of a record. With a version, only if the record is in that one.
+/// An action on a record. With a version, the record must be in that version.
 #[derive(Debug)]
 pub enum Action<'a> {
-    /// It is made. There must be none.
+    /// Creates the record, which must not exist.
     Create(Draft),
-    /// It is made, or replaced.
+    /// Creates or replaces the record.
     Put(Draft, Option<Version>),
-    /// It is changed. There must be one.
+    /// Changes a part of the record, which must exist.
     Patch(Patch<'a>, Option<Version>),
-    /// It is deleted. There must be one.
+    /// Deletes the record, which must exist.
     Delete(Option<Version>),
-    /// It stays as it is. There must be one.
+    /// Checks that the record exists, and leaves it as it is.
     Check(Option<Version>),
 }
 
 /// A change of a part of a record.
 #[derive(Debug)]
 pub struct Patch<'a> {
-    /// The merge patch for the data.
+    /// The merge patch for the data (RFC 7396).
     pub data: Option<&'a RawValue>,
-    /// What becomes of the expiry.
+    /// The change of the expiry.
     pub expiry: ExpiryChange,
 }
 
-/// Operations, each on a record of its own.
+/// A valid list of operations, each on a different record.
 #[derive(Debug)]
 pub struct Transaction<'a>(Vec<Operation<'a>>);
 
-/// Operations that are no transaction.
+/// The reason why operations are not a valid transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTransaction {
-    /// There are none, or too many.
+    /// There are no operations, or too many.
     #[error("A transaction must have 1 to {MAX_OPERATIONS} operations; this one has {0}.")]
     Count(usize),
-    /// There are too many to be done once.
+    /// There are too many operations for a request with an idempotency key.
     #[error("With an Idempotency-Key, a transaction can have at most {MAX_WITH_KEY} operations; this one has {0}.")]
     CountWithKey(usize),
-    /// Two are on the same record.
+    /// Two operations are on the same record.
     #[error("`operations[{1}]` is for the same record as `operations[{0}]`. Combine them.")]
     SameRecord(usize, usize),
 }
 
 impl<'a> Transaction<'a> {
-    /// Makes a transaction of operations.
+    /// Checks the operations.
     pub fn new(operations: Vec<Operation<'a>>) -> Result<Self, InvalidTransaction> {
         Self::check_count(operations.len(), false)?;
         let mut places = HashMap::new();
@@ -81,7 +82,7 @@ impl<'a> Transaction<'a> {
         Ok(Self(operations))
     }
 
-    /// Whether so many operations may be a transaction, and one with an idempotency key.
+    /// Checks the number of operations, of a transaction with or without an idempotency key.
     pub fn check_count(count: usize, with_key: bool) -> Result<(), InvalidTransaction> {
         if !(1..=MAX_OPERATIONS).contains(&count) {
             Err(InvalidTransaction::Count(count))
@@ -92,32 +93,32 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// The operations in their order.
+    /// Returns the operations in their order.
     #[must_use]
     pub fn operations(&self) -> &[Operation<'a>] {
         &self.0
     }
 }
 
-/// An operation whose condition does not hold.
+/// An operation that failed because of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailedOperation {
-    /// Its place among the operations.
+    /// The index of the operation.
     pub operation: usize,
-    /// What does not hold.
+    /// The condition that does not hold.
     pub error: OperationError,
 }
 
-/// What does not hold for an operation.
+/// The reason why an operation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OperationError {
-    /// There is no record to work on.
+    /// The record does not exist.
     #[error("The record does not exist.")]
     NotFound,
-    /// There is a record where one was to be made.
+    /// The record to create already exists.
     #[error("A record with this id already exists.")]
     Exists,
-    /// The record is in another version than the one that was named.
+    /// The record is not in the version that the operation names.
     #[error("The record's current version is not `ifVersion`.")]
     OtherVersion,
 }
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_has_some_operations_and_not_too_many() {
+    fn the_number_of_operations_is_limited() {
         let many = |count: usize| (0..count).map(|n| check("notes", &n.to_string())).collect();
         for count in [1, 100] {
             assert_eq!(Transaction::new(many(count)).unwrap().operations().len(), count);
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operation_is_on_a_record_of_its_own() {
+    fn each_operation_is_on_a_different_record() {
         assert!(Transaction::new(vec![check("a", "b"), check("b", "a"), check("a", "a")]).is_ok());
         let twice = Transaction::new(vec![check("a", "x"), check("a", "b"), check("b", "x"), check("a", "b")]);
         assert_eq!(twice.unwrap_err(), InvalidTransaction::SameRecord(1, 3));

@@ -1,14 +1,14 @@
-//! `DynamoDB`'s capacity units, by which the table's work is counted and billed.
+//! `DynamoDB`'s capacity units, in which the work of the table is counted and billed.
 
 use std::ops::AddAssign;
 
-/// Capacity units, which are multiples of 0.5. On demand, one is billed as one request unit.
+/// Capacity units, which are multiples of 0.5. In on-demand mode, each is billed as one request unit.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Units {
-    /// Of reading.
+    /// Read capacity units.
     pub read: f64,
-    /// Of writing.
+    /// Write capacity units.
     pub write: f64,
 }
 

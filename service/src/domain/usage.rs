@@ -1,28 +1,28 @@
-//! What a tenant's requests took.
+//! The usage of a tenant: what its requests consumed.
 
 use std::ops::{AddAssign, SubAssign};
 
 use crate::domain::units::Units;
 
-/// Figures of some requests.
+/// The usage of some requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
-    /// How many there were.
+    /// The number of requests.
     pub requests: u64,
-    /// Those of them that were answered with a status of 400 or more.
+    /// The number of responses with a status of 400 or more.
     pub errors: u64,
-    /// Bytes of their bodies.
+    /// The bytes of the requests' bodies.
     pub bytes_in: u64,
-    /// Bytes of their answers' bodies.
+    /// The bytes of the responses' bodies.
     pub bytes_out: u64,
-    /// What they took of the table.
+    /// The capacity units that the requests consumed.
     pub units: Units,
-    /// How long functions worked on them, in milliseconds times the functions' memory in MB.
+    /// The time that functions worked on the requests, in milliseconds times the functions' memory in MB.
     pub memory_ms: u64,
 }
 
 impl Usage {
-    /// Whether there is nothing to tell.
+    /// Returns whether there is nothing to report.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -42,14 +42,14 @@ impl AddAssign for Usage {
 }
 
 impl SubAssign for Usage {
-    /// Takes away what was part of it.
+    /// Subtracts a part of the usage.
     fn sub_assign(&mut self, part: Self) {
         let Self { requests, errors, bytes_in, bytes_out, units, memory_ms } = part;
         self.requests -= requests;
         self.errors -= errors;
         self.bytes_in -= bytes_in;
         self.bytes_out -= bytes_out;
-        // Exact: units are multiples of 0.5.
+        // The result is exact, because units are multiples of 0.5.
         self.units.read -= units.read;
         self.units.write -= units.write;
         self.memory_ms -= memory_ms;

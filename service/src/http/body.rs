@@ -104,7 +104,7 @@ impl<'a> Body<'a> {
                 Problem::invalid_body("`expiresAt` must be in the future, and not later than 9999-12-31T23:59:59Z.")
             }
         })?;
-        if expiry.is_past(Timestamp::now()) {
+        if expiry.is_reached(Timestamp::now()) {
             return Err(Problem::invalid_body("`expiresAt` must be in the future."));
         }
         Ok(ExpiryChange::Set(expiry))

@@ -391,7 +391,7 @@ fn read_version(item: &Item) -> Result<Version, Fault> {
 
 /// Whether an item has expired. An item whose expiry cannot be read has not, as in [`Condition::not_expired`].
 pub(super) fn is_expired(item: &Item, now: Timestamp) -> bool {
-    read_expiry(item).is_ok_and(|expiry| expiry.is_some_and(|expiry| expiry.is_past(now)))
+    read_expiry(item).is_ok_and(|expiry| expiry.is_some_and(|expiry| expiry.is_reached(now)))
 }
 
 /// The record in an item, unless it has expired.

@@ -73,7 +73,7 @@ impl Store {
         let key = keys::stored_reply(access.tenant(), request.digest());
         let Some(item) = self.table.get(key, Consistency::Strong).await? else { return Ok(None) };
         let expiry = Expiry::from_secs(read_number(&item, attribute::EXPIRES_AT)?);
-        if expiry.is_past(Timestamp::now()) {
+        if expiry.is_reached(Timestamp::now()) {
             return Ok(None);
         }
         Ok(Some(replay(request, "", item)?.reply))

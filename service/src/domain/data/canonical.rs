@@ -1,9 +1,9 @@
 //! The canonical text of JSON, made in one pass.
 //!
-//! There is one spelling of each text: no white space between tokens, and every character as itself, in UTF-8, but for
-//! those that are always escaped: `"`, `\`, the control characters below U+0020, and U+FFFD. The latter is what a gateway
-//! makes of bytes that are not UTF-8, so a request may not have it as it is (`http::body`); escaped, it can be sent back
-//! by a client that copies text. Numbers keep their digits, members their order.
+//! Each text has one spelling: no white space between tokens, and every character as itself, in UTF-8, except for those that
+//! are always escaped: `"`, `\`, the control characters below U+0020, and U+FFFD. A gateway replaces bytes that are not UTF-8
+//! by U+FFFD, so a request must not contain it unescaped (`http::body`). Escaped, a client that copies text can send it back.
+//! Numbers keep their digits, and members their order.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -12,31 +12,31 @@ use serde_json::value::RawValue;
 
 use super::{DataError, MAX_DEPTH, pointer};
 
-/// What stands for bytes that could not be read as UTF-8.
+/// The character that replaces bytes that are not UTF-8.
 pub(super) const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Writes JSON in canonical form, and checks its depth, its members' names and its surrogates on the way.
+/// Returns JSON in canonical form, and checks its depth, the names of its members and its surrogates in the same pass.
 pub(super) fn canonical(json: &RawValue) -> Result<String, DataError> {
     let mut writer = Writer { rest: json.get(), out: String::with_capacity(json.get().len()), path: Vec::new() };
     writer.value()?;
     Ok(writer.out)
 }
 
-/// Text in which U+FFFD is escaped, as in canonical text.
+/// Escapes U+FFFD in stored text, as in canonical text.
 pub(super) fn escape_replacements(text: String) -> String {
-    // It can only be in a string, and never after a backslash.
+    // In JSON, the character can only be in a string, and never after a backslash.
     if text.contains(REPLACEMENT) { text.replace(REPLACEMENT, r"\ufffd") } else { text }
 }
 
-/// A step of a path from the data down.
+/// A step of a path that starts at the data.
 enum Step {
-    /// A member, by the place of its name in what was written, quotes included.
+    /// A member, by the position of its name in the output, quotes included.
     Member(Range<usize>),
-    /// An element, by its place in the array.
+    /// An element, by its index in the array.
     Element(usize),
 }
 
-/// Reads a text whose syntax is known to be right: a [`RawValue`] has been read before.
+/// Reads a text whose syntax is known to be valid, because a [`RawValue`] was parsed before, and writes its canonical form.
 struct Writer<'a> {
     rest: &'a str,
     out: String,
@@ -71,7 +71,7 @@ impl<'a> Writer<'a> {
             self.value()?;
             self.path.pop();
         }
-        // Equal names have one spelling here.
+        // In the output, equal names have the same spelling.
         names.sort_unstable_by(|a, b| self.out[a.clone()].cmp(&self.out[b.clone()]));
         let mut neighbors = names.iter().zip(names.iter().skip(1));
         if let Some((name, _)) = neighbors.find(|(a, b)| self.out[(*a).clone()] == self.out[(*b).clone()]) {
@@ -113,7 +113,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Reads what follows a backslash. `None` is a surrogate without its other half.
+    /// Reads the rest of an escape, after the backslash. Returns `None` for a surrogate without its other half.
     fn escaped(&mut self) -> Option<char> {
         Some(match self.take(1) {
             "b" => '\u{8}',
@@ -128,7 +128,7 @@ impl<'a> Writer<'a> {
                         self.take(2);
                         [unit, self.code_unit()?]
                     }
-                    // Not a pair: the second unit is one that ends none.
+                    // This is not a pair. With 0 as the second unit, a surrogate is decoded as unpaired.
                     _ => [unit, 0],
                 };
                 char::decode_utf16(pair).next()?.ok()?
@@ -152,7 +152,7 @@ impl<'a> Writer<'a> {
             '\r' => self.out.push_str("\\r"),
             '\t' => self.out.push_str("\\t"),
             '\0'..' ' | REPLACEMENT => {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(self.out, "\\u{:04x}", u32::from(character));
             }
             _ => self.out.push(character),
@@ -169,7 +169,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Goes to the next member or element, if there is one, or else behind the bracket.
+    /// Moves to the next member or element and returns `true`, or moves past the closing bracket and returns `false`.
     fn another(&mut self, bracket: char) -> bool {
         match self.peek() {
             Some(b',') => self.token(','),
@@ -183,20 +183,20 @@ impl<'a> Writer<'a> {
         true
     }
 
-    /// Copies the one character that has to stand here.
+    /// Copies the character that has to follow here.
     fn token(&mut self, token: char) {
         self.peek();
         self.take(1);
         self.out.push(token);
     }
 
-    /// The next byte that is not white space.
+    /// Skips white space, and returns the next byte.
     fn peek(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
         self.rest.as_bytes().first().copied()
     }
 
-    /// The next bytes, which end where a character does.
+    /// Takes this number of bytes, which end at the end of a character.
     fn take(&mut self, bytes: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
         self.rest = rest;

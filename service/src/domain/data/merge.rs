@@ -1,15 +1,15 @@
-//! Merge patches (RFC 7396) on canonical text, of which each is read once.
+//! Merge patches (RFC 7396) on canonical text. Each of the two texts is read once.
 
 use std::collections::HashMap;
 
-/// `MergePatch(target, patch)` of section 2. Both are canonical objects, and so is what comes of them.
+/// Returns `MergePatch(target, patch)` of section 2. Both are canonical objects, and so is the result.
 pub(super) fn merge(target: &str, patch: &str) -> String {
     let mut out = String::with_capacity(target.len() + patch.len());
     Patch::read(&mut Reader { rest: patch }).apply(&mut Reader { rest: target }, &mut out);
     out
 }
 
-/// A patch, as far as it matters what is in it. Names and values are canonical text.
+/// A patch, parsed as far as is necessary. Names and values are canonical text.
 enum Patch<'a> {
     Object(Vec<(&'a str, Patch<'a>)>),
     Null,
@@ -32,7 +32,7 @@ impl<'a> Patch<'a> {
         Self::Object(members)
     }
 
-    /// Writes what becomes of the value at which the reader stands.
+    /// Writes the result for the value at the reader's position.
     fn apply(&self, target: &mut Reader<'_>, out: &mut String) {
         let changes = match self {
             Self::Object(changes) if target.is_at_object() => changes,
@@ -63,7 +63,7 @@ impl<'a> Patch<'a> {
         out.push('}');
     }
 
-    /// Writes what the patch makes where there is nothing.
+    /// Writes the result for a member that the target lacks.
     fn insert(&self, out: &mut String) {
         match self {
             Self::Object(members) => {
@@ -84,7 +84,8 @@ fn insert_members<'p, 'a: 'p>(members: impl Iterator<Item = &'p (&'a str, Patch<
     }
 }
 
-/// Begins a member of the object that is being written. No value ends in a brace that opens.
+/// Begins a member of the object that is being written. If the output ends with an opening brace, it is the first member,
+/// because no value ends with one.
 fn write_name(name: &str, out: &mut String) {
     if !out.ends_with('{') {
         out.push(',');
@@ -93,7 +94,7 @@ fn write_name(name: &str, out: &mut String) {
     out.push(':');
 }
 
-/// Reads canonical text from the front.
+/// A reader of canonical text.
 struct Reader<'a> {
     rest: &'a str,
 }
@@ -103,12 +104,12 @@ impl<'a> Reader<'a> {
         self.rest.starts_with('{')
     }
 
-    /// Goes into an object, before its first member.
+    /// Enters an object, before its first member.
     fn enter(&mut self) {
         self.take(1);
     }
 
-    /// Reads a member's name, its quotes included, and stands at its value then; `None` behind the last one.
+    /// Reads a member's name, with its quotes, and moves to its value. Returns `None` after the last member.
     fn member(&mut self) -> Option<&'a str> {
         match self.rest.as_bytes().first() {
             None => return None,
@@ -153,7 +154,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where the string ends that begins at a quote.
+/// Returns the end of the string that begins at the quote at `start`.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(byte) = bytes.get(at) {

@@ -1,4 +1,4 @@
-//! Exactness and merge patch, by the RFC's table and by properties.
+//! Tests of canonical text and of merge patches, by the RFC's table and by properties.
 
 use std::time::{Duration, Instant};
 
@@ -16,21 +16,21 @@ fn merge(target: &str, patch: &str) -> String {
 }
 
 #[test]
-fn what_was_written_is_what_is_read() {
+fn canonical_text_stays_as_it_is() {
     for text in [
         r"{}",
         r#"{"n":[0,-0,1.0,1.10,1E400,123456789012345678901234567890,0.1e-7]}"#,
         r#"{"s":"é😀/ \" \\ \b\f\n\r\t\u0000\u001f\ufffd","":"","null":null,"t":true}"#,
         r#"{"b":1,"a":{"$serde_json::private::RawValue":"1"},"$serde_json::private::Number":"1"}"#,
     ] {
-        let kept = data(text).unwrap();
-        assert_eq!(kept.as_str(), text);
-        assert_eq!(serde_json::to_string(&kept).unwrap(), text);
+        let data = data(text).unwrap();
+        assert_eq!(data.as_str(), text);
+        assert_eq!(serde_json::to_string(&data).unwrap(), text);
     }
 }
 
 #[test]
-fn white_space_is_not_kept() {
+fn white_space_is_removed() {
     assert_eq!(data(" {\n \"a b\" : [ 1 ,\t2 ] }\r\n").unwrap().as_str(), r#"{"a b":[1,2]}"#);
 }
 
@@ -70,7 +70,7 @@ fn stored_text_of_an_earlier_version_is_read() {
 }
 
 #[test]
-fn what_is_not_json_is_not_read_from_the_table() {
+fn stored_text_that_is_not_an_object_is_corrupt() {
     for text in
         ["", "{", "{}}", "[]", "null", "\"{}\"", r#"{"a":1,}"#, r#"{"a":01}"#, r#"{"a":"\x"}"#, "{\"a\":\"\n\"}"]
     {
@@ -78,7 +78,7 @@ fn what_is_not_json_is_not_read_from_the_table() {
     }
 }
 
-/// The least of several times, so that what else the machine does is left out.
+/// Returns the shortest of several runs, which other work on the computer disturbs least.
 fn duration(work: impl Fn()) -> Duration {
     let time = |_| {
         let start = Instant::now();
@@ -96,26 +96,26 @@ fn a_text_is_read_once_however_deep_it_is() {
         serde_json::from_str::<Box<RawValue>>(&text).unwrap()
     };
     let (flat, deep) = (text(1), text(MAX_DEPTH));
-    let kept = |raw: &RawValue| Data::new(raw).unwrap();
-    let merged = |raw: &RawValue| kept(raw).merge(raw).unwrap();
+    let read = |raw: &RawValue| Data::new(raw).unwrap();
+    let merged = |raw: &RawValue| read(raw).merge(raw).unwrap();
     for (flat, deep) in [
-        (duration(|| drop(kept(&flat))), duration(|| drop(kept(&deep)))),
+        (duration(|| drop(read(&flat))), duration(|| drop(read(&deep)))),
         (duration(|| drop(merged(&flat))), duration(|| drop(merged(&deep)))),
     ] {
-        // Once for each level would be 30 times.
+        // If the text were read once for each level, the ratio would be 30.
         assert!(deep < 6 * flat, "{deep:?} is much longer than {flat:?}");
     }
 }
 
 #[test]
-fn what_is_no_object_is_refused() {
+fn a_value_that_is_not_an_object_is_rejected() {
     for text in ["[]", "1", "\"\"", "null", "true"] {
         assert_eq!(data(text), Err(DataError::NotAnObject), "{text}");
     }
 }
 
 #[test]
-fn depth_ends_at_the_limit() {
+fn the_depth_is_limited() {
     let nested = |levels: usize| format!("{}0{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
     assert!(data(&nested(MAX_DEPTH)).is_ok());
     assert_eq!(data(&nested(MAX_DEPTH + 1)), Err(DataError::TooDeep("/a".repeat(MAX_DEPTH))));
@@ -125,20 +125,20 @@ fn depth_ends_at_the_limit() {
 }
 
 #[test]
-fn size_ends_at_the_limit() {
+fn the_size_is_limited() {
     let sized = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8));
     assert!(data(&sized(MAX_BYTES)).is_ok());
     assert_eq!(data(&sized(MAX_BYTES + 1)), Err(DataError::TooLarge(MAX_BYTES + 1)));
 }
 
 #[test]
-fn ambiguous_text_is_refused() {
+fn ambiguous_text_is_rejected() {
     assert_eq!(data(r#"{"a":{"b/c":1,"b\/c":2}}"#), Err(DataError::DuplicateMember("/a/b~1c".into())));
     assert_eq!(data(r#"{"a":["\ud800"]}"#), Err(DataError::UnpairedSurrogate("/a/0".into())));
     assert_eq!(data(r#"{"a":{"\udc00":1}}"#), Err(DataError::UnpairedSurrogate("/a".into())));
 }
 
-/// RFC 7396, appendix A: the rows whose target and patch are objects, as a record's data and its patch are.
+/// The rows of RFC 7396, appendix A, whose target and patch are objects, as a record's data and its patch are.
 #[test]
 fn the_table_of_rfc_7396() {
     for (target, patch, result) in [
@@ -159,7 +159,7 @@ fn the_table_of_rfc_7396() {
 }
 
 #[test]
-fn a_merge_keeps_the_digits_of_what_it_does_not_touch() {
+fn a_merge_keeps_the_digits_of_numbers_that_it_does_not_change() {
     assert_eq!(
         merge(r#"{"a":1.10,"b":{"c":1E400,"d":0}}"#, r#"{"b":{"d":-0}}"#),
         r#"{"a":1.10,"b":{"c":1E400,"d":-0}}"#
@@ -167,7 +167,7 @@ fn a_merge_keeps_the_digits_of_what_it_does_not_touch() {
 }
 
 #[test]
-fn a_merge_is_held_to_the_limits() {
+fn the_limits_apply_to_a_merge() {
     let full = data(&format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_BYTES - 8))).unwrap();
     let more: Box<RawValue> = serde_json::from_str(r#"{"b":1}"#).unwrap();
     assert_eq!(full.merge(&more), Err(DataError::TooLarge(MAX_BYTES + 6)));
@@ -176,7 +176,7 @@ fn a_merge_is_held_to_the_limits() {
     assert!(matches!(data("{}").unwrap().merge(&deep), Err(DataError::TooDeep(_))));
 }
 
-/// RFC 7396, section 2, word for word, on parsed values.
+/// The algorithm of RFC 7396, section 2, on parsed values.
 fn merge_by_the_rfc(target: Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut target = if let Value::Object(members) = target { members } else { serde_json::Map::new() };
@@ -191,7 +191,7 @@ fn merge_by_the_rfc(target: Value, patch: &Value) -> Value {
     Value::Object(target)
 }
 
-/// A character in any of the ways that JSON has for it.
+/// Returns a character in any of its spellings in JSON.
 fn any_spelling() -> impl Strategy<Value = String> {
     let character =
         prop_oneof![any::<char>(), prop::sample::select("\"\\/\n\u{0}\u{7f}a\u{fffd}😀".chars().collect::<Vec<_>>())];
@@ -214,7 +214,7 @@ fn any_string() -> impl Strategy<Value = String> {
     prop::collection::vec(any_spelling(), 0..6).prop_map(|characters| format!("\"{}\"", characters.concat()))
 }
 
-/// JSON text of an object in any spelling, with white space.
+/// Returns the JSON text of an object in any spelling, with white space.
 fn any_text() -> impl Strategy<Value = String> {
     let number = "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?";
     let leaf = prop_oneof![Just("null".to_owned()), Just("true".to_owned()), number, any_string()];
@@ -237,7 +237,7 @@ fn any_text() -> impl Strategy<Value = String> {
     object(value.boxed())
 }
 
-/// The numbers of a text, in their order, digit by digit.
+/// Returns the numbers in a text, in their order, digit by digit.
 fn numbers(text: &str) -> Vec<String> {
     let mut strings = false;
     let mut rest = String::new();
@@ -253,7 +253,7 @@ fn numbers(text: &str) -> Vec<String> {
             _ => rest.push(' '),
         }
     }
-    // An `e` alone is of `true`.
+    // A lone `e` is the last letter of `true`.
     rest.split_whitespace().filter(|number| *number != "e").map(ToOwned::to_owned).collect()
 }
 
@@ -275,16 +275,16 @@ fn any_object() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// What is accepted can be read from the table and written into a response: the same value, number by number.
+    /// Accepted text can be read from the table and written into a response with the same value, number by number.
     #[test]
-    fn what_is_accepted_can_be_written(text in any_text()) {
-        let kept = data(&text).unwrap();
-        let read = Data::from_stored(kept.as_str().to_owned()).unwrap();
+    fn accepted_text_can_be_stored_and_written(text in any_text()) {
+        let accepted = data(&text).unwrap();
+        let read = Data::from_stored(accepted.as_str().to_owned()).unwrap();
         let written = serde_json::to_string(&read).unwrap();
-        prop_assert_eq!(&written, kept.as_str());
+        prop_assert_eq!(&written, accepted.as_str());
         prop_assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
         prop_assert_eq!(numbers(&written), numbers(&text));
-        // It is canonical, and a request may have it as it is.
+        // The text is canonical, and a request may contain it unchanged.
         let again = data(&written).unwrap();
         prop_assert_eq!(again.as_str(), &written);
         prop_assert!(!written.contains(char::REPLACEMENT_CHARACTER));
@@ -300,9 +300,9 @@ proptest! {
     }
 
     #[test]
-    fn any_object_comes_back(value in any_object()) {
-        let kept = data(&value.to_string()).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Value>(kept.as_str()).unwrap(), value);
+    fn any_object_keeps_its_value(value in any_object()) {
+        let data = data(&value.to_string()).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Value>(data.as_str()).unwrap(), value);
     }
 
     #[test]
@@ -314,7 +314,7 @@ proptest! {
     #[test]
     fn an_empty_patch_changes_nothing(target in any_object()) {
         let target = target.to_string();
-        let kept = data(&target).unwrap();
-        prop_assert_eq!(merge(&target, &json!({}).to_string()), kept.as_str());
+        let data = data(&target).unwrap();
+        prop_assert_eq!(merge(&target, &json!({}).to_string()), data.as_str());
     }
 }

@@ -242,7 +242,7 @@ impl ManagedTenant {
         for key in &mut self.tenant_keys {
             key.expires_at = Some(key.expires_at.map_or(end, |expiry| expiry.min(end)));
         }
-        self.tenant_keys.retain(|key| key.expires_at.is_none_or(|expiry| !expiry.is_past(now)));
+        self.tenant_keys.retain(|key| key.expires_at.is_none_or(|expiry| !expiry.is_reached(now)));
         if self.tenant_keys.len() >= MOST_TENANT_KEYS {
             return Err(ChangeError::TooManyKeys);
         }
