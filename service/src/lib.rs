@@ -1,4 +1,4 @@
-//! What the functions share, in wings, of which each may import those above it in this table.
+//! The library that the functions share. It is divided into wings, each of which may import those above it in this table.
 //!
 //! | wing | what lives there |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | [`ledger`] | the units of quota that an execution environment holds |
 //! | [`http`] | requests from API Gateway, and responses to it |
 //!
-//! A test holds the wings to this order (`service/tests/wings.rs`).
+//! A test checks this order (`service/tests/wings.rs`).
 
 pub mod domain;
 pub mod http;

@@ -1,4 +1,4 @@
-//! The order of the wings of `service`: each imports only those that stand before it.
+//! Tests of the order of the wings of `service`: each imports only those that come before it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do: by a panic")]
 
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 /// The wings, lowest first. Each may import itself and those before it.
 const WINGS: [&str; 5] = ["domain", "runtime", "store", "ledger", "http"];
 
-/// What the domain must not know: crates of AWS, of Lambda, and of HTTP. `aws_lc_rs` is cryptography, and only has the name
-/// of AWS.
+/// The crates that the domain must not use: those of AWS, of Lambda, and of HTTP. `aws_lc_rs` is a library for cryptography, and
+/// allowed despite its name.
 const OUTSIDE: [&str; 5] = ["aws_s", "aws_credential_types", "lambda_", "http::", "hyper"];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The files of a wing: its root, and everything below it.
+/// Returns the files of a wing: its root, and everything below it.
 fn files(wing: &str) -> Vec<PathBuf> {
     let mut files = vec![source().join(wing).with_extension("rs")];
     let mut folders = vec![source().join(wing)];
@@ -29,7 +29,7 @@ fn files(wing: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The lines of code of a file: without comments, and without its tests, which may use everything.
+/// Returns the lines of code of a file, without comments, and without its tests, which may use everything.
 fn code(path: &Path) -> Vec<String> {
     let name = path.file_name().unwrap().to_str().unwrap();
     let is_test = ["tests.rs", "model.rs"].contains(&name) || path.components().any(|part| part.as_os_str() == "model");
@@ -41,7 +41,7 @@ fn code(path: &Path) -> Vec<String> {
     code.filter(|line| !line.trim_start().starts_with("//")).map(ToOwned::to_owned).collect()
 }
 
-/// What follows a text, as often as it occurs in a line.
+/// Returns what follows each occurrence of a text in a line.
 fn after<'a>(line: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
     line.match_indices(text).map(move |(at, _)| &line[at + text.len()..])
 }
@@ -62,7 +62,7 @@ fn each_wing_imports_only_those_below_it() {
             }
         }
     }
-    assert!(arrows > 100, "the imports are not found any more: {arrows}");
+    assert!(arrows > 100, "too few imports were found: {arrows}");
 }
 
 #[test]
@@ -127,5 +127,5 @@ fn only_the_table_calls_the_database() {
             assert_eq!(calls, 0, "{}", path.display());
         }
     }
-    assert!(in_table >= 8, "the calls are not found any more: {in_table}");
+    assert!(in_table >= 8, "too few calls were found: {in_table}");
 }

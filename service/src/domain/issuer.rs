@@ -1,7 +1,7 @@
 //! The issuers whose tokens are accepted (`docs/reference/issuers.md`).
 //!
-//! Those of the stack are in the variables `ISSUERS`, for those of the operator's choice, and `USER_POOL_ISSUERS`, for
-//! the user pool. Those that an operator adds for one tenant are in the table.
+//! The issuers of the stack are in the environment variables `ISSUERS`, which the operator configures, and `USER_POOL_ISSUERS`,
+//! for the stack's user pool. The issuers that an operator adds for single tenants are in the table.
 
 mod address;
 mod algorithm;
@@ -23,64 +23,65 @@ pub use pinned::PinnedError;
 
 /// The most bytes of an `iss`.
 pub const MAX_ISS: usize = 200;
-/// The most bytes of a tenant's issuer as JSON: up to 20 of them are on the tenant's row.
+/// The most bytes of a tenant's issuer as JSON. The tenant's row contains up to 20 of them.
 const MAX_JSON: usize = 2048;
 
-/// An `OpenID` Connect issuer, and where its tokens say what.
+/// The configuration of an `OpenID` Connect issuer: its JWKS keys, and which claims of its tokens have which meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Issuer {
-    /// The `iss` of its tokens, to the letter.
+    /// The exact `iss` of its tokens.
     pub issuer: String,
-    /// Where its keys are; by default `<issuer>/.well-known/jwks.json`.
+    /// The address of its JWKS. The default is `<issuer>/.well-known/jwks.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
-    /// The keys themselves, as a JWKS (RFC 7517). They are never fetched then.
+    /// The JWKS itself (RFC 7517), which is then never fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Value>,
-    /// The algorithms that its tokens may be signed with. Without any, a key verifies the algorithm that it names, or
-    /// the usual one of its type.
+    /// The algorithms with which its tokens may be signed. If there are none, a JWKS key verifies the algorithm that it names,
+    /// or the usual one for its type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub algorithms: Vec<Algorithm>,
-    /// The values of the header `typ` that its access tokens have. Without any, they have none or a usual one.
+    /// The accepted values of the header `typ` of its access tokens. If there are none, an absent `typ` and the usual values are
+    /// accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_types: Vec<String>,
     /// Whether its ID tokens are accepted in place of access tokens.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accept_id_tokens: bool,
-    /// The values of `aud` that mean this API.
+    /// The values of `aud` that stand for this API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
-    /// The clients whose tokens are accepted. Without any, every client's are, if they have an audience.
+    /// The clients whose tokens are accepted. If there are none, those of all clients are, provided that they have an audience.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_ids: Vec<String>,
-    /// The clients whose tokens are operators', where they have no tenant claim.
+    /// The clients whose tokens are an operator's if they have no tenant claim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operator_clients: Vec<String>,
-    /// Whether its tokens may speak for every tenant that lists no issuers. Only an issuer of the stack may.
+    /// Whether its tokens are accepted for every tenant that lists no issuers. Only an issuer of the stack can have this.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub default_for_tenants: bool,
-    /// The claim that holds the tenant's id. `None` for a tenant's issuer, whose tokens need not name the tenant.
+    /// The claim with the tenant's id. `None` is for a tenant's issuer, whose tokens need not name the tenant.
     #[serde(default = "tenant_claim", skip_serializing_if = "Option::is_none")]
     pub tenant_claim: Option<String>,
-    /// Whether the claim holds an opaque key of the tenant in place of its id.
+    /// Whether that claim contains an opaque key of the tenant in place of its id.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tenant_keys: bool,
-    /// The claim that holds the scopes: a string with spaces between them, or an array.
+    /// The claim with the scopes: a string in which spaces separate them, or an array.
     #[serde(default = "scope_claim")]
     pub scope_claim: String,
-    /// What stands before each scope of ours (Cognito: the resource server's identifier and a slash).
+    /// The prefix of each of this API's scopes in a token (Cognito: the resource server's identifier and a slash).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope_prefix: String,
-    /// The claim that holds roles or groups, as a name or as a JSON Pointer (`/realm_access/roles`).
+    /// The claim with roles or groups, as a name or as a JSON Pointer (`/realm_access/roles`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_claim: Option<String>,
-    /// The scopes that each role stands for.
+    /// The scopes that each role grants.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub role_scopes: BTreeMap<String, Vec<String>>,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "serde wants the member's type")]
+#[expect(clippy::unnecessary_wraps, reason = "serde requires the member's type")]
 fn tenant_claim() -> Option<String> {
     Some("tenant".to_owned())
 }
@@ -89,7 +90,7 @@ fn scope_claim() -> String {
     "scope".to_owned()
 }
 
-/// An issuer that belongs to one tenant: its tokens speak for this tenant and no other.
+/// An issuer that belongs to one tenant. Its tokens are accepted for this tenant and no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantIssuer {
     /// The tenant.
@@ -103,7 +104,7 @@ pub struct TenantIssuer {
 pub struct Issuers(Vec<Issuer>);
 
 impl Issuers {
-    /// Reads a variable.
+    /// Parses the value of an environment variable, a JSON array of issuers, and checks them.
     pub fn parse(json: &str, plain_http: PlainHttp) -> Result<Self, IssuersError> {
         let issuers: Vec<Issuer> = serde_json::from_str(json)?;
         for (index, issuer) in issuers.iter().enumerate() {
@@ -120,7 +121,7 @@ impl Issuers {
         Ok(Self(issuers))
     }
 
-    /// These and those of another variable.
+    /// Adds the issuers of another environment variable. No issuer may be in both.
     pub fn with(mut self, others: Self) -> Result<Self, IssuersError> {
         if let Some(twice) = others.0.iter().find(|one| self.0.iter().any(|own| own.issuer == one.issuer)) {
             return Err(IssuersError::Twice(twice.issuer.clone()));
@@ -129,13 +130,13 @@ impl Issuers {
         Ok(self)
     }
 
-    /// One after the other.
+    /// Returns the issuers.
     #[must_use]
     pub fn into_vec(self) -> Vec<Issuer> {
         self.0
     }
 
-    /// Whether an `iss` is one of them.
+    /// Returns whether one of them has this `iss`.
     #[must_use]
     pub fn has(&self, iss: &str) -> bool {
         self.0.iter().any(|issuer| issuer.issuer == iss)
@@ -143,7 +144,8 @@ impl Issuers {
 }
 
 impl Issuer {
-    /// Reads an issuer that an operator adds for one tenant. Without `tenantClaim` its tokens need not name the tenant.
+    /// Parses and checks an issuer that an operator adds for one tenant. Without `tenantClaim` its tokens need not name the
+    /// tenant.
     pub fn of_tenant(members: Map<String, Value>, plain_http: PlainHttp) -> Result<Self, IssuersError> {
         let issuer = Self::stored(members)?;
         if issuer.issuer.len() > MAX_ISS || issuer.to_json()?.len() > MAX_JSON {
@@ -155,8 +157,8 @@ impl Issuer {
         Ok(issuer)
     }
 
-    /// Reads an issuer of one tenant as it was stored. Its addresses are not checked: rules that came later must not
-    /// make a tenant's row unreadable, and the authorizer checks every address before it uses it.
+    /// Reads a stored issuer of one tenant. Its addresses are not checked: rules that were added later must not make a tenant's
+    /// row unreadable, and the authorizer checks every address before it uses it.
     pub fn stored(mut members: Map<String, Value>) -> Result<Self, IssuersError> {
         members.entry("tenantClaim").or_insert(Value::Null);
         let issuer: Self = serde_json::from_value(Value::Object(members))?;
@@ -173,7 +175,7 @@ impl Issuer {
         Ok(issuer)
     }
 
-    /// As [`Issuer::of_tenant`] reads it.
+    /// Returns the JSON that [`Issuer::of_tenant`] and [`Issuer::stored`] read.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
@@ -185,7 +187,7 @@ impl Issuer {
         Ok(())
     }
 
-    /// Checks where the keys come from: an address, or the issuer's entry itself.
+    /// Checks the source of the JWKS keys: an address, or the configuration itself.
     fn check_keys(&self, plain_http: PlainHttp) -> Result<(), IssuersError> {
         if let Some(jwks) = &self.jwks {
             if self.jwks_uri.is_some() {
@@ -197,7 +199,7 @@ impl Issuer {
         check_address(&uri, plain_http).map_err(|cause| IssuersError::Address(self.issuer.clone(), uri, cause))
     }
 
-    /// Where the issuer's keys are, unless they are pinned.
+    /// Returns the address of the issuer's JWKS, unless it is in the configuration.
     #[must_use]
     pub fn jwks_uri(&self) -> String {
         let default = || format!("{}/.well-known/jwks.json", self.issuer.trim_end_matches('/'));
@@ -205,7 +207,7 @@ impl Issuer {
     }
 }
 
-/// Whether an `iss` can be that of a tenant's issuer: one that cannot be need not be looked up.
+/// Returns whether an `iss` can be that of a tenant's issuer. Only then is it worth a read of the table.
 #[must_use]
 pub fn is_plausible(iss: &str, plain_http: PlainHttp) -> bool {
     iss.len() <= MAX_ISS && check_address(iss, plain_http).is_ok()

@@ -1,49 +1,49 @@
-//! The addresses of issuers and of their keys, as URIs (RFC 3986).
+//! The addresses of issuers and of their JWKS, as URIs (RFC 3986).
 //!
-//! A prefix says nothing about the host: `https://` may be followed by a user name that looks like one. So an address is
-//! parsed, and what could make two parsers disagree about it is refused.
+//! A prefix does not identify the host: `https://` may be followed by a user name that looks like a host. So an address is
+//! parsed, and rejected if two parsers could disagree about it.
 
 use fluent_uri::Uri;
 
-/// Hosts that are this machine, or, in a container of `sam local`, the machine that runs the container.
+/// The hosts that stand for this computer or, in a container of `sam local`, for the computer that runs the container.
 const THIS_MACHINE: [&str; 4] = ["127.0.0.1", "localhost", "[::1]", "host.docker.internal"];
 
-/// Whether keys may be fetched from this machine without TLS.
+/// Whether a JWKS may be fetched from this computer without TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainHttp {
-    /// Not allowed. On Lambda, this machine's HTTP server is the Runtime API, which holds the requests of all tenants.
+    /// TLS is required. On Lambda, the HTTP server on this host is the Runtime API, which has the requests of all tenants.
     Never,
-    /// From this machine only, for development.
+    /// TLS is not required for addresses on this computer. This is for development only.
     ThisMachine,
 }
 
-/// Why an address cannot be used.
+/// The reason why an address cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// It has a blank, a control character or another one that RFC 3986 does not allow, or not the form of a URI.
+    /// The address contains a character that RFC 3986 does not allow, such as a space, or is not in the format of a URI.
     #[error("is not a URI (RFC 3986)")]
     NotUri,
-    /// It has no host, or one with escapes.
+    /// The address has no host, or one with escapes.
     #[error("has no valid host")]
     Host,
-    /// The port is not one.
+    /// The port is not a number from 0 to 65535.
     #[error("has no valid port")]
     Port,
-    /// `user@`, which makes a host look like another one.
+    /// The address contains `user@`, which can make one host look like another.
     #[error("has a user name")]
     UserInfo,
-    /// A fragment is never sent.
+    /// The address has a fragment, which would not be sent.
     #[error("has a fragment")]
     Fragment,
-    /// An issuer's name has no query: OpenID Connect Core, section 2.
+    /// The address has a query, which an issuer's name cannot have (OpenID Connect Core, section 2).
     #[error("has a query")]
     Query,
-    /// Anybody on the way could replace the keys.
+    /// Without TLS, an attacker on the network could replace the JWKS keys.
     #[error("does not start with https://")]
     NotHttps,
 }
 
-/// Checks an address that is to be fetched from.
+/// Checks an address from which a JWKS is to be fetched.
 pub fn check_address(address: &str, plain_http: PlainHttp) -> Result<(), AddressError> {
     let uri = parse(address)?;
     let authority = uri.authority().ok_or(AddressError::Host)?;
@@ -61,7 +61,7 @@ pub fn check_address(address: &str, plain_http: PlainHttp) -> Result<(), Address
     }
 }
 
-/// Checks a name of an issuer, which is not fetched from: a URI, or a text without a colon (RFC 7519, section 2).
+/// Checks the name of an issuer, from which nothing is fetched: a URI, or a text without a colon (RFC 7519, section 2).
 pub(super) fn check_name(name: &str) -> Result<(), AddressError> {
     if name.contains(':') {
         let uri = parse(name)?;
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_this_machine_and_for_development() {
+    fn plain_http_is_for_this_computer_and_for_development() {
         for address in [
             "http://127.0.0.1:3000/_local/jwks.json",
             "http://localhost/keys",

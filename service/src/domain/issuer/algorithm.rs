@@ -1,10 +1,11 @@
-//! The algorithms that tokens may be signed with (RFC 7518, section 3.1, and RFC 8037, section 3.1).
+//! The algorithms with which tokens may be signed (RFC 7518, section 3.1, and RFC 8037, section 3.1).
 
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Serialize};
 
-/// An asymmetric algorithm: an issuer's public key verifies it, and cannot sign. There is none with a shared secret here.
+/// An asymmetric signature algorithm: the issuer's public key can verify a signature and cannot make one. Algorithms with a
+/// shared secret are not supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Algorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
@@ -28,7 +29,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm of a header's `alg`, which is compared to the letter.
+    /// Returns the algorithm with the name in a header's `alg`, which must match exactly.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let name: StrDeserializer<'_, Error> = name.into_deserializer();
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_algorithm_is_known_by_its_name_to_the_letter() {
+    fn an_algorithm_has_an_exact_name() {
         assert_eq!(Algorithm::of_name("PS384"), Some(Algorithm::PS384));
         for name in ["none", "None", "", "HS256", "HS384", "HS512", "rs256", "ES256K", "ES512", "Ed25519", "RSA1_5"] {
             assert_eq!(Algorithm::of_name(name), None, "{name}");

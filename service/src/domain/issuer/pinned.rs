@@ -1,25 +1,25 @@
-//! Keys that stand in an issuer's entry, in the form of a JWKS (RFC 7517).
+//! Pinned keys: a JWKS in an issuer's configuration (RFC 7517).
 
 use serde_json::Value;
 
 /// The members of private and of symmetric keys (RFC 7518, section 6).
 const SECRET: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// Why keys cannot be pinned.
+/// The reason why a JWKS cannot be pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PinnedError {
-    /// It is not of the form.
+    /// The value is not a JWKS.
     #[error("is not a JWKS, which is an object with at least one key in the array `keys`")]
     NotJwks,
-    /// The key would never be found.
+    /// A JWKS key without `kid` would never be found.
     #[error("has a key without `kid`")]
     NoKeyId,
-    /// A configuration is no place for it.
+    /// A configuration must not contain a secret.
     #[error("contains a private key or a secret")]
     Secret,
 }
 
-/// Checks the form, and that there is nothing secret. Whether a key can verify anything is the authorizer's to see.
+/// Checks the form of a JWKS, and that it contains no secret. The authorizer checks whether its keys can verify anything.
 pub(super) fn check(jwks: &Value) -> Result<(), PinnedError> {
     let keys = jwks.as_object().and_then(|set| set.get("keys")).and_then(Value::as_array);
     let keys = keys.filter(|keys| !keys.is_empty()).ok_or(PinnedError::NotJwks)?;

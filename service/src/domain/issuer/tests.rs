@@ -1,10 +1,10 @@
-//! Which issuers can be configured.
+//! Tests of which issuers can be configured.
 
 use serde_json::json;
 
 use super::*;
 
-/// As on Lambda.
+/// Parses issuers as on Lambda.
 fn parse(json: &str) -> Result<Issuers, IssuersError> {
     Issuers::parse(json, PlainHttp::Never)
 }
@@ -18,7 +18,7 @@ fn an_issuer_has_defaults() {
 }
 
 #[test]
-fn what_cannot_be_trusted_is_refused() {
+fn an_issuer_that_cannot_be_trusted_is_rejected() {
     for (json, error) in [
         ("", "not a JSON array"),
         ("{}", "not a JSON array"),
@@ -54,7 +54,7 @@ fn an_issuer_is_in_one_of_two_variables() {
 }
 
 #[test]
-fn keys_on_this_machine_may_come_over_http_in_development() {
+fn a_jwks_on_this_computer_may_be_fetched_over_http_in_development() {
     for uri in ["http://127.0.0.1:3000/_local/jwks.json", "http://localhost/k", "http://host.docker.internal:1/k"] {
         let json = format!(r#"[{{"issuer":"https://a.example","jwksUri":"{uri}","audiences":["api"]}}]"#);
         let issuers = Issuers::parse(&json, PlainHttp::ThisMachine).unwrap().into_vec();
@@ -87,7 +87,7 @@ fn addresses_are_parsed_and_not_compared_by_prefix() {
 }
 
 #[test]
-fn a_tenants_row_stays_readable_whatever_rules_came_later() {
+fn a_tenants_row_stays_readable_whatever_rules_are_added_later() {
     let Value::Object(members) = json!({"issuer": "https://user@a.example/#b", "audiences": ["api"]}) else {
         unreachable!()
     };
@@ -112,7 +112,7 @@ fn keys_are_pinned_in_the_form_of_a_jwks_without_secrets() {
         (with("d", json!("eA")), Some("a private key")),
         (with("k", json!("eA")), Some("a private key")),
     ] {
-        // A pinned issuer needs no address, so its name need not be one.
+        // An issuer with a pinned JWKS needs no address, so its name need not be one.
         let json = json!([{"issuer": "urn:example:a", "audiences": ["api"], "jwks": jwks}]).to_string();
         match (parse(&json), error) {
             (Ok(issuers), None) => assert_eq!(issuers.into_vec()[0].jwks, Some(jwks)),
@@ -130,7 +130,7 @@ fn of_tenant(value: Value) -> Result<Issuer, IssuersError> {
 }
 
 #[test]
-fn an_issuer_of_a_tenant_need_not_name_the_tenant_and_comes_back() {
+fn an_issuer_of_a_tenant_need_not_name_the_tenant_and_can_be_stored() {
     for (value, claim) in [
         (json!({"issuer": "https://a", "audiences": ["api"]}), None),
         (json!({"issuer": "https://a", "clientIds": ["c"], "tenantClaim": null}), None),
@@ -147,7 +147,7 @@ fn an_issuer_of_a_tenant_need_not_name_the_tenant_and_comes_back() {
 }
 
 #[test]
-fn an_issuer_of_a_tenant_makes_no_operators() {
+fn an_issuer_of_a_tenant_cannot_issue_tokens_of_operators() {
     for (value, error) in [
         (json!({"issuer": "https://a", "audiences": ["api"], "operatorClients": ["x"]}), "cannot have operatorClients"),
         (

@@ -1,9 +1,9 @@
-//! Tenants as operators see them: with their key, their labels, and the change that is under way.
+//! The lifecycle of a tenant, as operators manage it.
 //!
-//! A tenant's row says what is wanted (status, plan) and what is known to be so (`key_id`, `placed_in`). A change writes
-//! what is wanted first, then does it, then says that it is done. Each part can be repeated, so whoever finds a change
-//! that nobody works on can finish it: a schedule, or an operator who sends it again. A change that failed stays, and says
-//! why; another one may take its place, and then reaches what both want as far as they agree.
+//! A tenant's row contains the desired state (status, plan) and what is known of the actual state in API Gateway (`key_id`,
+//! `placed_in`). A [`Change`] is a saga: it first writes the desired state, then brings it about, then records that it is done.
+//! Each step can be repeated, so a change that nothing works on can be finished by the schedule, or by an operator who retries
+//! it. A change that failed remains, with the reason. A new change may replace it, and then brings about the new desired state.
 
 mod failure;
 
@@ -18,24 +18,24 @@ use crate::domain::tenant::{Status, Tenant, TenantId};
 use crate::domain::tenant_key::TenantKey;
 use crate::domain::time::{Expiry, Timestamp};
 
-/// How long a change belongs to the one who works on it: longer than the function may run.
+/// The time for which a change is leased to the request or the run that works on it. It is longer than the function's timeout.
 pub const LEASE: Duration = Duration::from_secs(45);
 
-/// The most opaque keys of a tenant that have not ended.
+/// The most opaque keys of a tenant that have not expired.
 pub const MOST_TENANT_KEYS: usize = 10;
 
-/// Whether a tenant has an API key of its own, or shares one with others of its plan.
+/// Whether a tenant has an API key of its own, or shares one with other tenants of its plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum KeyKind {
-    /// Its own: its limits are its own as well.
+    /// An API key of its own, so its rate limit is its own as well.
     #[default]
     Own,
-    /// One of a fixed set for each plan: beyond 10,000 keys for each account.
+    /// One of a fixed set of API keys for each plan. So a stack can have more tenants than the 10,000 API keys of an account.
     Pooled,
 }
 
 impl KeyKind {
-    /// As in the API and in the table.
+    /// Returns the name, as in the API and in the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,30 +44,30 @@ impl KeyKind {
         }
     }
 
-    /// The reverse of [`KeyKind::as_str`].
+    /// Parses a name that [`KeyKind::as_str`] returns.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Own, Self::Pooled].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
-/// What is being done to a tenant.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It is being made.
+    /// Creates the tenant and its API key.
     Onboard,
-    /// Its key moves to another plan.
+    /// Moves the API key to another plan.
     Move,
-    /// Its key is being disabled.
+    /// Disables the API key.
     Suspend,
-    /// Its key is being enabled.
+    /// Enables the API key.
     Resume,
-    /// Its key, and then its data, are being removed.
+    /// Removes the API key, and then the tenant's data.
     Offboard,
 }
 
 impl ChangeKind {
-    /// As in the table.
+    /// Returns the name, as in the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl ChangeKind {
         }
     }
 
-    /// The reverse of [`ChangeKind::as_str`].
+    /// Parses a name that [`ChangeKind::as_str`] returns.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Onboard, Self::Move, Self::Suspend, Self::Resume, Self::Offboard]
@@ -88,14 +88,14 @@ impl ChangeKind {
     }
 }
 
-/// A change under way.
+/// A change in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
-    /// What is being done.
+    /// The kind.
     pub kind: ChangeKind,
-    /// Until when somebody works on it. After that anybody may.
+    /// The end of the lease. After that, another request or run may work on the change.
     pub leased_until: Timestamp,
-    /// Why the last attempt failed, if it did. It is there during the next one as well.
+    /// The failure of the last attempt, if it failed. It remains during the next attempt.
     pub failure: Option<Failure>,
 }
 
@@ -105,55 +105,55 @@ impl Change {
     }
 }
 
-/// A tenant's whole row.
+/// The whole row of a tenant, as operators manage it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagedTenant {
-    /// What the authorizer knows of it.
+    /// The part that the authorizer reads.
     pub tenant: Tenant,
-    /// Those of its issuers that are its alone; the others are the stack's.
+    /// Those of its issuers that belong to this tenant alone. The others are the stack's.
     pub own_issuers: Vec<Issuer>,
     /// The opaque keys that stand for its id, oldest first.
     pub tenant_keys: Vec<TenantKey>,
-    /// The operator's own notes.
+    /// The operator's labels.
     pub labels: BTreeMap<String, String>,
-    /// Whose key it uses.
+    /// Whether the API key is its own.
     pub key: KeyKind,
-    /// API Gateway's id of its own key, once it is known.
+    /// API Gateway's id of its own API key, once it is known.
     pub key_id: Option<String>,
-    /// The plan that its own key is known to be in.
+    /// The plan to whose usage plan its own API key is known to belong.
     pub placed_in: Option<String>,
-    /// Why it was suspended or resumed.
+    /// The operator's reason for the last suspension or resumption.
     pub reason: Option<String>,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at: Timestamp,
-    /// When its row was last changed.
+    /// The time of the last change of its row.
     pub updated_at: Timestamp,
-    /// How many of its items were removed.
+    /// The number of its items that the offboarding has removed.
     pub purged: u64,
-    /// How far its offboarding has come, once that has begun.
+    /// The progress of its offboarding, once that has begun.
     pub offboarding: Option<Offboarding>,
-    /// The change that is under way.
+    /// The change in progress.
     pub change: Option<Change>,
-    /// Grows with each write of the row: of two who write, one wins.
+    /// The number of writes of the row. Of two concurrent writes, only one succeeds.
     pub revision: u64,
 }
 
-/// Why a tenant cannot be changed so.
+/// The reason why a tenant cannot be changed in this way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// Somebody works on another change.
-    #[error("another change of the tenant is under way")]
+    /// Another change is leased.
+    #[error("another change of the tenant is in progress")]
     Busy,
-    /// It is not in a state from which this leads on.
+    /// The tenant's status does not allow the change.
     #[error("the tenant is {}", .0.as_str())]
     WrongStatus(Status),
-    /// More opaque keys would overlap than it may have.
-    #[error("the tenant has too many keys that have not ended")]
+    /// The tenant has [`MOST_TENANT_KEYS`] opaque keys that have not expired.
+    #[error("the tenant has too many opaque keys that have not expired")]
     TooManyKeys,
 }
 
 impl ManagedTenant {
-    /// A tenant to be made.
+    /// Creates a tenant whose onboarding is leased from now on.
     #[must_use]
     pub fn new(tenant: Tenant, key: KeyKind, labels: BTreeMap<String, String>, now: Timestamp) -> Self {
         let tenant = Tenant { status: Status::Onboarding, ..tenant };
@@ -177,18 +177,20 @@ impl ManagedTenant {
         managed
     }
 
-    /// The id, for short.
+    /// Returns the tenant's id.
     #[must_use]
     pub fn id(&self) -> &TenantId {
         &self.tenant.id
     }
 
+    /// Starts a change, or a new attempt of it, in place of any other.
     fn lease(&mut self, kind: ChangeKind, now: Timestamp) {
         self.change = Some(Change { kind, leased_until: now.plus(LEASE), failure: None });
         self.updated_at = now;
     }
 
-    /// Takes over a change that nobody works on. One that failed has to wait for the end of its pause.
+    /// Leases a change that is not leased, and returns whether it did. A change that failed has to wait until
+    /// [`Failure::retry_at`].
     #[must_use]
     pub fn take_over(&mut self, now: Timestamp) -> bool {
         let is_due = |change: &&mut Change| {
@@ -200,14 +202,14 @@ impl ManagedTenant {
         true
     }
 
-    /// Gives a change back, for anybody to go on with from then on.
+    /// Ends the lease of a change that made progress. Another run may continue it at the time `from`.
     pub fn give_back(&mut self, from: Timestamp) {
         if let Some(change) = &mut self.change {
             (change.leased_until, change.failure) = (from, None);
         }
     }
 
-    /// Gives a change back that could not be made.
+    /// Ends the lease of a change whose attempt failed.
     pub fn fail(&mut self, code: FailureCode, now: Timestamp) {
         if let Some(change) = &mut self.change {
             let attempts = change.failure.map_or(0, |failure| failure.attempts).saturating_add(1);
@@ -215,13 +217,13 @@ impl ManagedTenant {
         }
     }
 
-    /// Whether somebody works on a change.
+    /// Returns whether a change is leased.
     #[must_use]
     pub fn is_leased(&self, now: Timestamp) -> bool {
         self.change.is_some_and(|change| change.is_leased(now))
     }
 
-    /// Fails where an operator cannot change it: never again, or while somebody works on another change.
+    /// Fails if an operator cannot change the tenant, because it is being offboarded, or while another change is leased.
     pub fn check_open(&self, now: Timestamp) -> Result<(), ChangeError> {
         self.check_alive()?;
         if self.is_leased(now) { Err(ChangeError::Busy) } else { Ok(()) }
@@ -234,7 +236,7 @@ impl ManagedTenant {
         }
     }
 
-    /// Adds an opaque key. Those before end after the overlap, unless they end sooner already.
+    /// Adds an opaque key. The existing ones expire after the overlap, unless they expire sooner.
     pub fn rotate_keys(&mut self, digest: Digest, overlap: Duration, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         let overlap = i64::try_from(overlap.as_secs()).unwrap_or(i64::MAX);
@@ -251,8 +253,8 @@ impl ManagedTenant {
         Ok(())
     }
 
-    /// Wants another plan. The authorizer says so at once; the key follows. A change that is not done goes on with the new
-    /// plan: each of them places the key as well.
+    /// Moves the tenant to another plan. The authorizer applies the plan at once, and the API key follows. A change that is not
+    /// done continues with the new plan, because every kind of change also places the API key.
     pub fn move_to(&mut self, plan: &str, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         let kind = match self.change {
@@ -265,7 +267,7 @@ impl ManagedTenant {
         Ok(())
     }
 
-    /// Wants the tenant cut off: by the authorizer at once, and by its key.
+    /// Denies the tenant access. The authorizer does so at once, and the API key follows.
     pub fn suspend(&mut self, reason: &str, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         self.tenant.status = Status::Suspended;
@@ -274,8 +276,8 @@ impl ManagedTenant {
         Ok(())
     }
 
-    /// Wants the tenant let in again: by its key, and then by the authorizer. A tenant whose onboarding failed is let in for
-    /// the first time.
+    /// Gives the tenant access again. The API key is enabled first, and the authorizer follows. A tenant whose onboarding failed
+    /// gets access for the first time.
     pub fn resume(&mut self, reason: &str, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         self.reason = Some(reason.to_owned());
@@ -283,8 +285,8 @@ impl ManagedTenant {
         Ok(())
     }
 
-    /// Wants the tenant gone. It may come at any time but after its end: a change under way is overtaken when nobody
-    /// works on it, and an offboarding that nobody works on goes on.
+    /// Offboards the tenant, from any status but [`Status::Offboarded`]. It replaces a change that is not leased, and continues
+    /// an offboarding that is not leased.
     pub fn offboard(&mut self, now: Timestamp) -> Result<(), ChangeError> {
         match self.tenant.status {
             status @ Status::Offboarded => Err(ChangeError::WrongStatus(status)),
@@ -299,12 +301,12 @@ impl ManagedTenant {
         }
     }
 
-    /// How far the offboarding has come; it begins now if it had not begun.
+    /// Returns the progress of the offboarding, which begins now if it had not begun.
     pub fn offboarding_from(&mut self, now: Timestamp) -> &mut Offboarding {
         self.offboarding.get_or_insert_with(|| Offboarding::begin(now))
     }
 
-    /// Says that the change is done.
+    /// Records that the change is done.
     pub fn settle(&mut self, now: Timestamp) {
         match self.change.take().map(|change| change.kind) {
             Some(ChangeKind::Onboard | ChangeKind::Resume) => self.tenant.status = Status::Active,
@@ -314,7 +316,7 @@ impl ManagedTenant {
         self.updated_at = now;
     }
 
-    /// Whether its own key should let requests through.
+    /// Returns whether its own API key should be enabled.
     #[must_use]
     pub fn wants_enabled_key(&self) -> bool {
         match self.change.map(|change| change.kind) {

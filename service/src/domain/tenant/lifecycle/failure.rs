@@ -1,4 +1,4 @@
-//! Why a change of a tenant could not be made, for the operator who can do something about it.
+//! The reasons why a change of a tenant fails, and what an operator can do about them.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use crate::domain::time::Timestamp;
 /// The longest pause between two attempts of the schedule.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
-/// What stands in the way of a change. A code never changes its meaning.
+/// The reason why an attempt of a change failed. The meaning of a code never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCode {
     /// API Gateway or the table fails, throttles, or does not respond.
     Unavailable,
-    /// The account has as many API keys as it may have.
+    /// The account has as many API keys as its quota allows.
     ApiKeyLimitReached,
-    /// The value of the API key is that of another one in the account, which is not the stack's.
+    /// Another API key of the account, which is not the stack's, has the same value.
     ApiKeyConflict,
-    /// There is no usage plan for the plan.
+    /// The stack has no usage plan for the tenant's plan.
     UsagePlanMissing,
-    /// API Gateway has no more room for API keys in usage plans.
+    /// The API key is in as many usage plans as API Gateway allows.
     UsagePlanLimitReached,
     /// The API key is in a usage plan for the same stage that is not the stack's.
     UsagePlanConflict,
-    /// The function may not make the call.
+    /// The function's role, or a policy of the account, denies the call.
     AccessDenied,
-    /// API Gateway does not take the call as it is.
+    /// API Gateway rejected the call as invalid.
     RequestRejected,
     /// The function does not know the stack's own API.
     NotDeployed,
 }
 
 impl FailureCode {
-    /// All of them.
+    /// All codes.
     pub const ALL: [Self; 9] = [
         Self::Unavailable,
         Self::ApiKeyLimitReached,
@@ -44,7 +44,7 @@ impl FailureCode {
         Self::NotDeployed,
     ];
 
-    /// As in the API and in the table.
+    /// Returns the code, as in the API and in the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -60,13 +60,13 @@ impl FailureCode {
         }
     }
 
-    /// The reverse of [`FailureCode::as_str`].
+    /// Parses a code that [`FailureCode::as_str`] returns.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == text)
     }
 
-    /// What is wrong, and what an operator does about it.
+    /// Returns what is wrong, and what an operator can do about it.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
@@ -108,20 +108,20 @@ impl FailureCode {
     }
 }
 
-/// The last attempt of a change, which failed.
+/// The failure of the last attempt of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// Why.
+    /// The reason.
     pub code: FailureCode,
-    /// How many attempts of the change have failed since an operator asked for it.
+    /// The number of attempts that have failed since an operator requested the change.
     pub attempts: u32,
-    /// When.
+    /// The time of the failure.
     pub failed_at: Timestamp,
 }
 
 impl Failure {
-    /// When the schedule may try again: at once after the first failure, and after pauses that double from one minute up
-    /// to an hour.
+    /// Returns when the schedule may retry the change: at once after the first failure, and then after pauses that double from
+    /// one minute up to an hour.
     #[must_use]
     pub fn retry_at(&self) -> Timestamp {
         let pause = match self.attempts {

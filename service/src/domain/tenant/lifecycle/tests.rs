@@ -1,4 +1,4 @@
-//! The rules of a tenant's states.
+//! Tests of the rules for a tenant's states and changes.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn active() -> ManagedTenant {
 }
 
 #[test]
-fn a_tenant_is_let_in_when_it_is_whole() {
+fn a_tenant_is_active_when_its_onboarding_is_done() {
     let mut managed = onboarding();
     assert_eq!(managed.tenant.status, Status::Onboarding);
     assert!(managed.wants_enabled_key());
@@ -37,13 +37,13 @@ fn a_tenant_is_let_in_when_it_is_whole() {
 }
 
 #[test]
-fn changes_do_not_interleave_while_somebody_works_on_one() {
+fn a_leased_change_excludes_others() {
     let mut managed = active();
     managed.suspend("unpaid", NOW).unwrap();
     assert_eq!(managed.tenant.status, Status::Suspended, "at once");
     assert!(!managed.wants_enabled_key());
-    for refused in [managed.clone().resume("paid", NOW), managed.clone().move_to("pro", NOW)] {
-        assert_eq!(refused, Err(ChangeError::Busy));
+    for result in [managed.clone().resume("paid", NOW), managed.clone().move_to("pro", NOW)] {
+        assert_eq!(result, Err(ChangeError::Busy));
     }
     assert_eq!(managed.clone().offboard(NOW), Err(ChangeError::Busy));
     managed.settle(NOW);
@@ -55,17 +55,17 @@ fn changes_do_not_interleave_while_somebody_works_on_one() {
 }
 
 #[test]
-fn an_abandoned_change_is_taken_over_once_its_lease_is_over() {
+fn an_abandoned_change_is_taken_over_when_its_lease_has_expired() {
     let mut managed = onboarding();
     assert!(!managed.take_over(later(44)));
     assert!(managed.take_over(later(45)));
-    assert!(!managed.take_over(later(46)), "it is worked on again");
+    assert!(!managed.take_over(later(46)), "it is leased again");
     managed.give_back(later(50));
     assert!(managed.take_over(later(50)));
 }
 
 #[test]
-fn a_change_that_fails_is_tried_again_after_pauses_that_grow() {
+fn a_change_that_fails_is_retried_after_growing_pauses() {
     let mut managed = onboarding();
     let mut now = 0;
     for (attempts, pause) in (1..).zip([0, 60, 120, 240, 480, 960, 1920, 3600, 3600]) {
@@ -75,24 +75,24 @@ fn a_change_that_fails_is_tried_again_after_pauses_that_grow() {
         assert!(pause == 0 || !managed.clone().take_over(later(now + pause - 1)));
         now += pause;
         assert!(managed.take_over(later(now)), "after {attempts}");
-        assert_eq!(managed.change.unwrap().failure, Some(failure), "why the last one failed is told during the next");
+        assert_eq!(managed.change.unwrap().failure, Some(failure), "the failure remains during the next attempt");
         assert!(!managed.take_over(later(now)));
     }
     managed.give_back(later(now));
-    assert_eq!(managed.change.unwrap().failure, None, "it came on");
+    assert_eq!(managed.change.unwrap().failure, None, "the attempt made progress");
     let endless = Failure { code: FailureCode::Unavailable, attempts: u32::MAX, failed_at: NOW };
     assert_eq!(endless.retry_at(), later(3600));
 }
 
-/// A change that an operator can ask for.
-type Ask = fn(&mut ManagedTenant, Timestamp) -> Result<(), ChangeError>;
+/// A change that an operator can request.
+type Request = fn(&mut ManagedTenant, Timestamp) -> Result<(), ChangeError>;
 
-const MOVE: Ask = |managed, now| managed.move_to("pro", now);
-const SUSPEND: Ask = |managed, now| managed.suspend("unpaid", now);
-const RESUME: Ask = |managed, now| managed.resume("paid", now);
+const MOVE: Request = |managed, now| managed.move_to("pro", now);
+const SUSPEND: Request = |managed, now| managed.suspend("unpaid", now);
+const RESUME: Request = |managed, now| managed.resume("paid", now);
 
-/// A tenant whose change has been begun.
-fn begun(mut managed: ManagedTenant, change: Ask) -> ManagedTenant {
+/// Returns a tenant whose change has begun.
+fn begun(mut managed: ManagedTenant, change: Request) -> ManagedTenant {
     change(&mut managed, NOW).unwrap();
     managed
 }
@@ -104,10 +104,10 @@ fn suspended() -> ManagedTenant {
 }
 
 #[test]
-fn a_change_that_failed_or_was_abandoned_gives_way_to_any_other() {
+fn any_change_replaces_one_that_failed_or_was_abandoned() {
     use Status::{Active, Onboarding, Suspended};
-    // A tenant with a change that is not done, and the next one: the status and whether the key is to be enabled then, and
-    // the status when that is done.
+    // Each row has a tenant with a change that is not done, and the next change. Then come the status and whether the API key
+    // should be enabled after its start, and the status when it is done.
     for (pending, next, status, enabled, end) in [
         (onboarding(), MOVE, Onboarding, true, Active),
         (onboarding(), SUSPEND, Suspended, false, Suspended),
@@ -142,21 +142,21 @@ fn a_change_that_failed_or_was_abandoned_gives_way_to_any_other() {
 }
 
 #[test]
-fn an_offboarding_that_failed_goes_on_when_it_is_asked_for_again_and_gives_way_to_nothing() {
+fn an_offboarding_that_failed_can_be_retried_but_not_replaced() {
     let mut managed = active();
     managed.offboard(NOW).unwrap();
-    let refused = Err(ChangeError::WrongStatus(Status::Offboarding));
-    assert_eq!(managed.clone().offboard(NOW), refused, "it is on its way");
+    let wrong_status = Err(ChangeError::WrongStatus(Status::Offboarding));
+    assert_eq!(managed.clone().offboard(NOW), wrong_status, "it is leased");
     managed.fail(FailureCode::AccessDenied, later(1));
     for change in [MOVE, SUSPEND, RESUME] {
-        assert_eq!(change(&mut managed, later(1)), refused);
+        assert_eq!(change(&mut managed, later(1)), wrong_status);
     }
     managed.offboard(later(1)).unwrap();
     assert!(managed.is_leased(later(1)));
 }
 
 #[test]
-fn opaque_keys_are_rotated_while_a_change_waits() {
+fn opaque_keys_can_be_rotated_while_a_change_is_not_leased() {
     let digest = || crate::domain::tenant_key::digest(&crate::domain::tenant_key::generate()).unwrap();
     let mut managed = begun(active(), SUSPEND);
     assert_eq!(managed.rotate_keys(digest(), Duration::ZERO, NOW), Err(ChangeError::Busy));
@@ -167,7 +167,7 @@ fn opaque_keys_are_rotated_while_a_change_waits() {
 }
 
 #[test]
-fn a_code_is_read_as_it_is_written() {
+fn a_code_is_parsed_as_it_is_written() {
     for code in FailureCode::ALL {
         assert_eq!(FailureCode::parse(code.as_str()), Some(code));
         assert!(code.detail().ends_with('.'), "{code:?}");
@@ -176,22 +176,22 @@ fn a_code_is_read_as_it_is_written() {
 }
 
 #[test]
-fn what_is_gone_stays_gone() {
+fn an_offboarded_tenant_cannot_be_changed() {
     let mut managed = active();
     managed.offboard(NOW).unwrap();
     assert_eq!(managed.tenant.status, Status::Offboarding);
     assert_eq!(managed.clone().offboard(NOW), Err(ChangeError::WrongStatus(Status::Offboarding)));
     managed.settle(NOW);
     assert_eq!(managed.tenant.status, Status::Offboarded);
-    let refused = Err(ChangeError::WrongStatus(Status::Offboarded));
-    assert_eq!(managed.clone().resume("", NOW), refused);
-    assert_eq!(managed.clone().suspend("", NOW), refused);
-    assert_eq!(managed.clone().move_to("pro", NOW), refused);
-    assert_eq!(managed.offboard(NOW), refused);
+    let wrong_status = Err(ChangeError::WrongStatus(Status::Offboarded));
+    assert_eq!(managed.clone().resume("", NOW), wrong_status);
+    assert_eq!(managed.clone().suspend("", NOW), wrong_status);
+    assert_eq!(managed.clone().move_to("pro", NOW), wrong_status);
+    assert_eq!(managed.offboard(NOW), wrong_status);
 }
 
 #[test]
-fn a_tenant_that_was_never_whole_can_be_offboarded() {
+fn a_tenant_whose_onboarding_is_not_done_can_be_offboarded() {
     let mut managed = onboarding();
     assert_eq!(managed.offboard(later(1)), Err(ChangeError::Busy));
     assert_eq!(managed.offboard(later(60)), Ok(()));
@@ -199,7 +199,7 @@ fn a_tenant_that_was_never_whole_can_be_offboarded() {
 }
 
 #[test]
-fn opaque_keys_overlap_and_end() {
+fn opaque_keys_overlap_and_expire() {
     let digest = || crate::domain::tenant_key::digest(&crate::domain::tenant_key::generate()).unwrap();
     let ends = |managed: &ManagedTenant| -> Vec<Option<i64>> {
         let start = NOW.as_millis() / 1000;
@@ -210,7 +210,7 @@ fn opaque_keys_overlap_and_end() {
     assert_eq!(ends(&managed), [None]);
     managed.rotate_keys(digest(), Duration::from_secs(100), NOW).unwrap();
     managed.rotate_keys(digest(), Duration::from_secs(200), later(50)).unwrap();
-    assert_eq!(ends(&managed), [Some(100), Some(250), None], "an end is never put off");
+    assert_eq!(ends(&managed), [Some(100), Some(250), None], "an expiry is never postponed");
     managed.rotate_keys(digest(), Duration::from_secs(1000), later(100)).unwrap();
     assert_eq!(ends(&managed), [Some(250), Some(1100), None]);
     managed.rotate_keys(digest(), Duration::ZERO, later(101)).unwrap();
