@@ -100,7 +100,7 @@ async fn broken_json_is_told_with_its_place() {
 }
 
 #[tokio::test]
-async fn a_path_without_a_resource_is_not_found() {
+async fn what_is_not_routed_is_not_found() {
     let api = Api::start().await;
     let globex = globex(&api).await;
     for (method, path) in [
