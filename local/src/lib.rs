@@ -12,7 +12,7 @@
 //! | `/_local/.well-known/openid-configuration`, `/_local/jwks.json`, `/_local/oauth2/token` | the issuer |
 //! | anything else | the API, as API Gateway serves it |
 //!
-//! `README.md` lists what is modelled of AWS, and what is not.
+//! `README.md` lists what is modeled of AWS, and what is not.
 
 pub mod binaries;
 mod bucket;
