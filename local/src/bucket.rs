@@ -1,4 +1,7 @@
 //! A token bucket: it is full at first, and is refilled at a constant rate.
+//!
+//! With a rate of 5 and a burst of 10, ten requests pass at once, an eleventh passes 200 ms later, and ten pass again after
+//! two seconds without any.
 
 use tokio::time::Instant;
 

@@ -1,4 +1,10 @@
 //! The command line.
+//!
+//! | command | module |
+//! |---|---|
+//! | `cargo run` | `run`, with the options in `expose` and `overrides` |
+//! | `cargo run -- token acme` | `token` |
+//! | `cargo run -- env records` | `environment` |
 
 mod environment;
 mod expose;

@@ -1,4 +1,4 @@
-//! The way in which files of the data folder are written.
+//! Atomic writes of files in the data folder.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};

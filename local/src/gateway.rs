@@ -1,33 +1,39 @@
 //! API Gateway on this machine: a REST API with a stage, a `TOKEN` authorizer, usage plans and Lambda proxy integrations.
 //!
-//! A request passes one module after the other, in the order in which they are declared here. A step that ends the request
-//! returns an `ErrorResponse`, which `responses` renders. Each module follows the pages of AWS's documentation that it
-//! names, and states its own choice where they are silent. This is not a server for the internet: production is AWS.
-
-mod limits;
-
-mod coding;
-
-mod router;
-
-mod cors;
-
-mod authorizer;
-mod grant;
-pub mod policy;
-
-pub mod keys;
-mod usage;
-
-pub(crate) mod certificate;
-mod event;
-
-mod proxy_response;
+//! A request passes these steps in order. A step that ends the request returns an `ErrorResponse`, which `responses` renders
+//! as the template customizes its type:
+//!
+//! | step | module | types of error responses |
+//! |---|---|---|
+//! | the sizes of body and head are checked | `limits` | `REQUEST_TOO_LARGE`, `DEFAULT_4XX` |
+//! | the body is decompressed | `coding` | `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_TOO_LARGE` |
+//! | path and method are routed; a CORS preflight gets its response | `router`, `cors` | `MISSING_AUTHENTICATION_TOKEN`, `INVALID_SIGNATURE` |
+//! | the token is authorized | `authorizer` | `UNAUTHORIZED`, `AUTHORIZER_FAILURE`, `AUTHORIZER_CONFIGURATION_ERROR`, `DEFAULT_4XX` (the ARN is too long) |
+//! | the authorizer's policy is applied to the route | [`policy`] | `ACCESS_DENIED` |
+//! | the API key is metered by its usage plan | `usage`, [`keys`] | `INVALID_API_KEY`, `THROTTLED`, `QUOTA_EXCEEDED` |
+//! | the function is invoked with the event | `event` | `REQUEST_TOO_LARGE`, `INTEGRATION_TIMEOUT`, `INTEGRATION_FAILURE`, `DEFAULT_5XX` |
+//! | its response is converted and compressed | `proxy_response`, `coding` | `DEFAULT_5XX` |
+//! | the request is logged | `access` | |
+//!
+//! Each module follows the pages of AWS's documentation that it names, and states its own choice where they are silent. This
+//! is not a server for the internet: production is AWS.
 
 mod access;
+mod authorizer;
+pub(crate) mod certificate;
+mod coding;
 mod context;
+mod cors;
 mod error_response;
+mod event;
+mod grant;
+pub mod keys;
+mod limits;
+pub mod policy;
+mod proxy_response;
 mod responses;
+mod router;
+mod usage;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The identities of a new `local`: two demo tenants and an operator.
+//! The identities of a new `local`: two demo tenants and an operator. The issuer accepts their names as client ids.
 
 use serde_json::{Value, json};
 use service::domain::tenant::{Status, TenantId};

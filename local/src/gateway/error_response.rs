@@ -1,6 +1,5 @@
 //! The errors that API Gateway returns itself, each with the type, status and message of AWS.
-//!
-//! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html>
+//! <https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html>
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};

@@ -1,4 +1,4 @@
-//! The event that a function gets from a Lambda proxy integration.
+//! The event that a function gets from a Lambda proxy integration. A binary body is base64 in it.
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
 
 use std::collections::BTreeMap;

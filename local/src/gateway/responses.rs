@@ -1,5 +1,9 @@
 //! Gateway responses: the errors that API Gateway returns itself, as the template customizes them.
 //!
+//! A response of the type `THROTTLED`, with the status 429, takes its status, headers and body from the template's
+//! `THROTTLED`. Without one, it takes them from `DEFAULT_4XX`, and without that one, it is AWS's default:
+//! `{"message":"Too Many Requests"}`.
+//!
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html>
 //! - <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gatewayResponse-definition.html>
 

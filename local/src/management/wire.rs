@@ -1,4 +1,4 @@
-//! The JSON of API keys and usage plans.
+//! The JSON of the management calls: the bodies of requests, API keys, usage plans and memberships.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,16 @@
 //! The processes of one function, and the events that wait for them.
 //!
+//! ```text
+//!             requests an event          gets an event            responds
+//!   Starting ───────────────────> Idle ─────────────────> Busy ─────────────> Finishing
+//!                                   ^                                              │
+//!                                   └──────────────────────────────────────────────┘
+//!                                                requests the next event
+//! ```
+//!
+//! A process is killed if it is `Starting` for longer than the init phase may take, or `Busy` and `Finishing` for longer than
+//! the function's timeout. An event fails with the process that works on it, or that was started for it.
+//!
 //! One lock protects the whole state. Every change of a process or of the queue ends in [`Pool::balance`], so no event waits
 //! while a process is idle or could be started. The sender of an event's result has exactly one owner (the queue, or the
 //! process that works on the event), so the result is sent exactly once.
