@@ -35,4 +35,5 @@ mod tenants;
 mod tokens;
 mod transactions;
 mod unreadable;
+mod upgrade;
 mod usage;
