@@ -35,6 +35,18 @@ enum Kind {
     Check(Key),
 }
 
+/// Sets the members that all requests about one item share. The SDK has a builder for each of them, and no common trait.
+macro_rules! request {
+    ($builder:expr, $table:expr, $parts:ident) => {
+        $builder
+            .table_name(&$table.name)
+            .set_expression_attribute_names($parts.names)
+            .set_expression_attribute_values($parts.values)
+            .set_return_values_on_condition_check_failure($parts.condition.is_some().then_some(OnFailure::AllOld))
+            .set_condition_expression($parts.condition)
+    };
+}
+
 impl ItemWrite {
     fn of(kind: Kind, condition: Condition) -> Self {
         let repeatable = condition.pins_version();
@@ -93,7 +105,6 @@ impl ItemWrite {
         let parts = Parts {
             names: (!names.is_empty()).then_some(names),
             values: (!values.is_empty()).then_some(values),
-            on_failure: (!text.is_empty()).then_some(OnFailure::AllOld),
             condition: (!text.is_empty()).then_some(text),
             repeatable,
             returns,
@@ -103,54 +114,26 @@ impl ItemWrite {
 
     /// Converts the write into a part of a transaction on a table.
     pub(super) fn in_transaction(self, table: &Table) -> Result<TransactWriteItem, Fault> {
-        let (kind, Parts { names, values, on_failure, condition, repeatable: _, returns: _ }) = self.into_parts();
+        let (kind, parts) = self.into_parts();
         let item = TransactWriteItem::builder();
         Ok(match kind {
-            Kind::Put(whole) => item.put(
-                Put::builder()
-                    .table_name(&table.name)
-                    .set_item(Some(whole))
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .set_condition_expression(condition)
-                    .set_return_values_on_condition_check_failure(on_failure)
-                    .build()
-                    .map_err(Fault::unbuilt)?,
-            ),
-            Kind::Update(key, update) => item.update(
-                Update::builder()
-                    .table_name(&table.name)
-                    .set_key(Some(key.into_map()))
-                    .update_expression(update)
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .set_condition_expression(condition)
-                    .set_return_values_on_condition_check_failure(on_failure)
-                    .build()
-                    .map_err(Fault::unbuilt)?,
-            ),
-            Kind::Delete(key) => item.delete(
-                Delete::builder()
-                    .table_name(&table.name)
-                    .set_key(Some(key.into_map()))
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .set_condition_expression(condition)
-                    .set_return_values_on_condition_check_failure(on_failure)
-                    .build()
-                    .map_err(Fault::unbuilt)?,
-            ),
-            Kind::Check(key) => item.condition_check(
-                ConditionCheck::builder()
-                    .table_name(&table.name)
-                    .set_key(Some(key.into_map()))
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .set_condition_expression(condition)
-                    .set_return_values_on_condition_check_failure(on_failure)
-                    .build()
-                    .map_err(Fault::unbuilt)?,
-            ),
+            Kind::Put(whole) => {
+                let put = request!(Put::builder(), table, parts).set_item(Some(whole));
+                item.put(put.build().map_err(Fault::unbuilt)?)
+            }
+            Kind::Update(key, update) => {
+                let update =
+                    request!(Update::builder(), table, parts).set_key(Some(key.into_map())).update_expression(update);
+                item.update(update.build().map_err(Fault::unbuilt)?)
+            }
+            Kind::Delete(key) => {
+                let delete = request!(Delete::builder(), table, parts).set_key(Some(key.into_map()));
+                item.delete(delete.build().map_err(Fault::unbuilt)?)
+            }
+            Kind::Check(key) => {
+                let check = request!(ConditionCheck::builder(), table, parts).set_key(Some(key.into_map()));
+                item.condition_check(check.build().map_err(Fault::unbuilt)?)
+            }
         }
         .build())
     }
@@ -160,7 +143,6 @@ struct Parts {
     names: Option<HashMap<String, String>>,
     values: Option<HashMap<String, AttributeValue>>,
     condition: Option<String>,
-    on_failure: Option<OnFailure>,
     repeatable: bool,
     returns: ReturnValue,
 }
@@ -168,47 +150,24 @@ struct Parts {
 impl Table {
     /// Makes a single write. Returns the item before or after an update, if the update is to return one.
     pub(in crate::store) async fn write(&self, change: ItemWrite) -> Result<Option<Item>, Failure> {
-        let (kind, Parts { names, values, on_failure, condition, repeatable, returns }) = change.into_parts();
+        let (kind, parts) = change.into_parts();
         let backoff = Backoff::brief();
-        let mut attempts = if repeatable { Attempts::repeatable(backoff) } else { Attempts::cautious(backoff) };
+        let mut attempts = if parts.repeatable { Attempts::repeatable(backoff) } else { Attempts::cautious(backoff) };
         match kind {
             Kind::Put(item) => {
-                let request = self
-                    .writer
-                    .put_item()
-                    .table_name(&self.name)
-                    .set_item(Some(item))
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .set_condition_expression(condition)
-                    .set_return_values_on_condition_check_failure(on_failure);
+                let request = request!(self.writer.put_item(), self, parts).set_item(Some(item));
                 attempts.send(|| request.clone().send()).await?;
                 Ok(None)
             }
             Kind::Update(key, update) => {
-                let request = self
-                    .writer
-                    .update_item()
-                    .table_name(&self.name)
+                let request = request!(self.writer.update_item(), self, parts)
                     .set_key(Some(key.into_map()))
                     .update_expression(update)
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .set_condition_expression(condition)
-                    .return_values(returns)
-                    .set_return_values_on_condition_check_failure(on_failure);
+                    .return_values(parts.returns);
                 Ok(attempts.send(|| request.clone().send()).await?.attributes)
             }
             Kind::Delete(key) => {
-                let request = self
-                    .writer
-                    .delete_item()
-                    .table_name(&self.name)
-                    .set_key(Some(key.into_map()))
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .set_condition_expression(condition)
-                    .set_return_values_on_condition_check_failure(on_failure);
+                let request = request!(self.writer.delete_item(), self, parts).set_key(Some(key.into_map()));
                 attempts.send(|| request.clone().send()).await?;
                 Ok(None)
             }
