@@ -4,16 +4,13 @@
 use aws_sdk_dynamodb::Client;
 use records::Records;
 use service::http;
-use service::runtime::aws;
-use service::runtime::config::Config;
-use service::runtime::log;
+use service::runtime::{self, Started};
 use service::store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    log::init("records");
-    let config = Config::from_env()?;
-    let mut client = aws::dynamodb(&config.aws, aws::connector()).config().to_builder();
+    let Started { config, dynamodb, .. } = runtime::start("records")?;
+    let mut client = dynamodb.config().to_builder();
     // The only one that it has is the meter.
     client.set_interceptors([]);
     let store = Store::new(Client::from_conf(client.build()), config.table);

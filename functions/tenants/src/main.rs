@@ -1,22 +1,19 @@
 //! Starts the function.
 
+use lambda_http::Error;
 use service::domain::offboarding::drain;
 use service::http;
-use service::runtime::aws;
-use service::runtime::config::{Config, IssuersConfig, required, when_unavailable};
-use service::runtime::log;
+use service::runtime::config::{IssuersConfig, required, when_unavailable};
+use service::runtime::{self, Started};
 use service::store::Store;
 use tenants::{ApiGateway, Plans, Tenants};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
-    log::init(env!("CARGO_PKG_NAME"));
-    let config = Config::from_env()?;
+async fn main() -> Result<(), Error> {
+    let Started { config, dynamodb, connector } = runtime::start(env!("CARGO_PKG_NAME"))?;
     let plans = Plans::parse(&required("BACKSTOPS")?)?;
-    let issuers = IssuersConfig::from_env()?;
-    let drain = drain(when_unavailable()?);
-    let connector = aws::connector();
-    let store = Store::new(aws::dynamodb(&config.aws, connector.clone()), config.table);
     let gateway = ApiGateway::new(&config.aws, connector, plans, required("STACK")?);
-    http::serve_scheduled(Tenants::new(store, gateway, issuers, drain), config.cors_allowed_origin.as_deref()).await
+    let (issuers, drain) = (IssuersConfig::from_env()?, drain(when_unavailable()?));
+    let tenants = Tenants::new(Store::new(dynamodb, config.table), gateway, issuers, drain);
+    http::serve_scheduled(tenants, config.cors_allowed_origin.as_deref()).await
 }

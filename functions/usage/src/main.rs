@@ -1,17 +1,16 @@
 //! Starts the function.
 
+use lambda_http::Error;
 use service::http;
-use service::runtime::aws;
-use service::runtime::config::{Config, optional, quotas};
-use service::runtime::log;
+use service::runtime::config::{optional, quotas};
+use service::runtime::{self, Started};
 use service::store::Store;
 use usage::{Prices, Usage};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
-    log::init(env!("CARGO_PKG_NAME"));
-    let config = Config::from_env()?;
+async fn main() -> Result<(), Error> {
+    let Started { config, dynamodb, .. } = runtime::start(env!("CARGO_PKG_NAME"))?;
     let prices = Prices::parse(&optional("PRICES").unwrap_or_default())?;
-    let store = Store::new(aws::dynamodb(&config.aws, aws::connector()), config.table);
-    http::serve(Usage::new(store, quotas()?, prices), config.cors_allowed_origin.as_deref()).await
+    let usage = Usage::new(Store::new(dynamodb, config.table), quotas()?, prices);
+    http::serve(usage, config.cors_allowed_origin.as_deref()).await
 }

@@ -16,9 +16,9 @@ use super::respond::respond;
 use super::{Inbound, Problem, Reply};
 use crate::ledger::Ledger;
 use crate::runtime::capacity::measured;
-use crate::runtime::config::{Config, MeterConfig};
+use crate::runtime::config::MeterConfig;
 use crate::runtime::log::{self, Entry, Measured};
-use crate::runtime::{aws, lifecycle};
+use crate::runtime::{self, Started, lifecycle};
 use crate::store::Store;
 
 /// The time limit of a request whose handler needs only the table. It is longer than a call of the table with its retries
@@ -43,13 +43,12 @@ pub async fn serve(handler: impl Handler, cors_allowed_origin: Option<&str>) -> 
 /// Starts a function whose requests each cost a unit of the tenant's quota, and serves it until Lambda ends the execution
 /// environment. `name` stands in every log line.
 pub async fn serve_metered<H: Handler>(name: &'static str, new: impl FnOnce(Store) -> H) -> Result<(), Error> {
-    log::init(name);
-    let Config { table, cors_allowed_origin, aws } = Config::from_env()?;
-    let store = Store::new(aws::dynamodb(&aws, aws::connector()), table);
+    let Started { config, dynamodb, .. } = runtime::start(name)?;
+    let store = Store::new(dynamodb, config.table);
     let ledger = Arc::new(Ledger::new(store.clone(), MeterConfig::from_env()?));
     let closing = Arc::clone(&ledger);
     lifecycle::on_shutdown(move || closing.close()).await;
-    serve_with(new(store), Some(&ledger), cors_allowed_origin.as_deref()).await
+    serve_with(new(store), Some(&ledger), config.cors_allowed_origin.as_deref()).await
 }
 
 async fn serve_with(
