@@ -47,13 +47,13 @@ enum Command {
 #[derive(Debug, Args)]
 struct Place {
     /// The port of the API; the embedded DynamoDB uses the next one. 0 selects two free ports.
-    #[arg(long, global = true, default_value_t = 3000)]
+    #[arg(long, global = true, value_name = "N", default_value_t = 3000)]
     port: u16,
     /// The folder for data [default: .local beside the template]. Only one local at a time can use a folder.
     #[arg(long, global = true, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// The template [default: template.yaml in this folder or a parent folder].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_name = "FILE")]
     template: Option<PathBuf>,
     /// Use the DynamoDB at this URL instead of the embedded one.
     #[arg(long, global = true, value_name = "URL")]

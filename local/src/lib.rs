@@ -161,7 +161,7 @@ pub enum StartError {
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     /// No function has the environment variable `TABLE_NAME`, so the table with the tenants is not known.
-    #[error("no function in the template has the variable TABLE_NAME")]
+    #[error("no function in the template has the environment variable TABLE_NAME")]
     NoTable,
     /// The demo tenants cannot be created.
     #[error("the demo tenants cannot be created: {0}")]
@@ -192,7 +192,7 @@ impl Local {
         Self::start_on(listener, options).await
     }
 
-    /// Starts everything on a listener instead of the port in `options`, for a caller that has to know the address before.
+    /// Starts everything on a listener instead of the port in `options`, for a caller that needs the address beforehand.
     pub async fn start_on(listener: TcpListener, options: Options) -> Result<Self, StartError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let bound = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
@@ -312,8 +312,8 @@ pub fn workspace(template: &Path) -> &Path {
     template.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Returns the parameters of the template: these, with this issuer and without a user pool unless they contain others. Nobody
-/// could sign in to the user pool, and the authorizer would request its JWKS from the internet.
+/// Adds the defaults of `local` to parameters of the template: this issuer, and no user pool. Nobody could sign in to the user
+/// pool, and the authorizer would request its JWKS from the internet.
 #[must_use]
 pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BTreeMap<String, String> {
     let issuers = json!([{

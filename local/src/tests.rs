@@ -53,7 +53,7 @@ fn store(local: &Local) -> Store {
     Store::new(aws::dynamodb(&AwsConfig::local(local.dynamodb_endpoint()), aws::connector()), "Table")
 }
 
-/// Writes the row of a new tenant, and gives its API key a place in its plan.
+/// Writes the row of a new tenant, and puts its API key into its usage plan.
 async fn onboard(local: &Local) -> Tenant {
     let id = TenantId::generate();
     let (name, plan) = ("Initech".to_owned(), "pro".to_owned());

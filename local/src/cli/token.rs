@@ -17,7 +17,7 @@ pub(super) struct Token {
     /// The scopes, separated by spaces [default: all scopes that the client can have].
     #[arg(long)]
     scope: Option<String>,
-    /// How many seconds the token is valid [default: one hour].
+    /// The lifetime of the token in seconds [default: one hour].
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     expires_in: Option<i64>,
 }

@@ -18,7 +18,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, Hea
 use super::error_response::ErrorResponse;
 use super::limits::BODY_BYTES;
 
-/// A content coding that API Gateway knows (RFC 9110, section 8.4.1).
+/// A content coding that API Gateway supports (RFC 9110, section 8.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Identity,

@@ -97,7 +97,7 @@ impl ErrorResponse {
     /// A path or a method that is not routed, in a request without an `Authorization` header.
     pub(super) const ROUTE: Self =
         Self::new(ResponseType::MissingAuthenticationToken, StatusCode::FORBIDDEN, "Missing Authentication Token");
-    /// The same in a request with such a header, whatever it contains: API Gateway takes it for a malformed AWS signature.
+    /// The same in a request with such a header, whatever it contains: API Gateway reads it as a malformed AWS signature.
     /// AWS's pages do not name the type, and this is the only one that fits. Users report it:
     /// <https://github.com/aws/chalice/issues/828>,
     /// <https://github.com/amazon-archives/aws-cognito-angular-quickstart/issues/50>.

@@ -1,4 +1,4 @@
-//! The whole gateway over functions that are closures.
+//! The whole gateway, with closures as its functions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

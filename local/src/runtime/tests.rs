@@ -154,7 +154,7 @@ async fn events_at_once_get_a_process_each_up_to_the_limit_and_then_wait() {
     let results: Vec<_> = (0..6).map(|_| lambda.invoke("{}")).collect();
     lambda.arrived(6).await;
     assert_eq!(lambda.stats().processes, 4);
-    // One process can process all events: no event waits for a process that hangs.
+    // One process can handle all events: no event waits for a process that hangs.
     for _ in 0..6 {
         lambda.echo("3").await;
     }
@@ -374,7 +374,7 @@ async fn shutdown_ends_processes_and_events() {
     assert!(matches!(lambda.functions.invoke("nobody", Vec::new()).await, Err(InvokeError::Unknown(_))));
 }
 
-/// Starts a process that has processed an event and waits for the next one, with an extension or without one.
+/// Starts a process, with or without an extension, that has responded to an event and waits for the next one.
 async fn waiting(program: &str, file: &std::path::Path, extended: bool) -> (Lambda, JoinHandle<StatusCode>) {
     let limits = limits(1);
     let environment = BTreeMap::from([("LAST_WORDS".to_owned(), file.to_str().unwrap().to_owned())]);
