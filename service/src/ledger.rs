@@ -61,7 +61,7 @@ pub struct Window {
     pub left: Duration,
 }
 
-/// Why a request may not be served.
+/// The reason why a request may not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum SpendError {
     /// The quota is used up.

@@ -58,7 +58,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store in the table of that name.
+    /// Creates a store in the table with this name.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { table: Table::new(client, table.into()), known_collections: Arc::default() }
     }

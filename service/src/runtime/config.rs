@@ -40,7 +40,7 @@ pub struct AwsConfig {
 }
 
 impl AwsConfig {
-    /// Returns the configuration for a `DynamoDB` on this machine, which accepts any credentials.
+    /// Returns the configuration for a `DynamoDB` on this computer, which accepts any credentials.
     pub fn local(dynamodb_endpoint: impl Into<String>) -> Self {
         Self {
             region: "us-east-1".to_owned(),

@@ -46,7 +46,7 @@ fn to_item(tenant: &Tenant) -> Item {
     item.insert(NAME.into(), string(name));
     item.insert(PLAN.into(), string(plan));
     item.insert(STATUS.into(), string(status.as_str()));
-    // A list: a string set cannot be empty.
+    // The issuers are a list, because a string set cannot be empty.
     item.insert(ISSUERS.into(), AttributeValue::L(issuers.iter().map(|issuer| string(issuer)).collect()));
     item.insert(API_KEY.into(), string(api_key));
     if let Some(quota) = quota {
