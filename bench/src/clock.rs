@@ -1,7 +1,7 @@
-//! Times invocations where Lambda would: at the Runtime API, from the event's hand-over to the answer's arrival.
+//! Times invocations where Lambda would: at the Runtime API, from the event's hand-over to the arrival of the response.
 //!
-//! So a process that still finishes the last event is not charged to the next, and the threads behind the API are not
-//! charged at all.
+//! So the work that a process still does for the last event does not count towards the next, and that of the threads behind
+//! the API does not count at all.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -11,24 +11,24 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
-/// The last invocation's times. There is only one at a time here.
+/// The times of the last invocation. There is only one at a time here.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clock(Arc<Mutex<Times>>);
 
-/// When an invocation began and ended.
+/// The times at which an invocation began and ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Times {
     pub(crate) handed_over: Option<Instant>,
-    pub(crate) answered: Option<Instant>,
+    pub(crate) responded: Option<Instant>,
 }
 
 impl Clock {
-    /// The same API, with an eye on the clock.
+    /// Returns the same API, which records the times.
     pub(crate) fn watch(&self, runtime_api: Router) -> Router {
         runtime_api.layer(from_fn_with_state(self.clone(), observe))
     }
 
-    /// The times since the last call.
+    /// Returns the times since the last call of this method.
     pub(crate) fn take(&self) -> Times {
         self.change(std::mem::take)
     }
@@ -41,7 +41,7 @@ impl Clock {
 async fn observe(State(clock): State<Clock>, request: Request, next: Next) -> Response {
     let now = Instant::now();
     if request.uri().path().ends_with("/response") {
-        clock.change(|times| times.answered = Some(now));
+        clock.change(|times| times.responded = Some(now));
         return next.run(request).await;
     }
     let hands_over = request.uri().path().ends_with("/next");

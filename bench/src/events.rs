@@ -1,4 +1,4 @@
-//! The events that are sent: the fixtures of the workspace, changed where a measure needs it.
+//! The events of the measurements: the fixtures of the workspace, with changes.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,7 +20,7 @@ const PUT: &str = include_str!("../../events/records-put.json");
 /// The most bytes of a record's data.
 const LARGEST: usize = 350 * 1024;
 
-/// The bytes of each listed record: 25 of them almost fill the megabyte that a page has at most.
+/// The bytes of each listed record, of which 25 almost fill the largest page, one megabyte.
 const LISTED: usize = 40_000;
 
 /// How many records of [`LARGEST`] a transaction may create, and how many it may change: a body has at most 1 MiB, and what
@@ -28,16 +28,16 @@ const LISTED: usize = 40_000;
 const CREATED_AT_ONCE: usize = 2;
 const CHANGED_AT_ONCE: usize = 11;
 
-/// The collection of those, which nobody lists.
+/// The collection of these records, which nobody lists.
 const LARGE: &str = "large";
 
 /// A plan whose quota outlasts a run.
 const PLAN: &str = "pro";
 
-/// What stands for an idempotency key.
+/// The placeholder of an idempotency key.
 const KEY: &str = "<key>";
 
-/// Events that differ in their idempotency key only: without a new one each, the first would be answered again.
+/// Events that differ in their idempotency key only. With the same key, all but the first would get its stored reply.
 #[derive(Debug)]
 pub(crate) struct Keyed {
     event: String,
@@ -51,7 +51,7 @@ impl Keyed {
         Self { event: event.to_string(), used: AtomicU32::new(0) }
     }
 
-    /// The next one.
+    /// Returns the next event.
     pub(crate) fn next(&self) -> Vec<u8> {
         // As long as the UUID that a client would send.
         let key = format!("8e03978e-40d5-43e8-bc93-{:012}", self.used.fetch_add(1, Ordering::Relaxed));
@@ -72,9 +72,9 @@ pub(crate) struct Events {
     pub(crate) usage: Vec<u8>,
     /// Reads the one record.
     pub(crate) get: Vec<u8>,
-    /// Create a record each.
+    /// Each creates a record.
     pub(crate) create: Keyed,
-    /// The same for the floor: the same item, by its whole key.
+    /// The same for the floor, which reads the same item by its primary key.
     pub(crate) get_item: Vec<u8>,
     /// Lists 25 records.
     pub(crate) list: Vec<u8>,
@@ -82,18 +82,18 @@ pub(crate) struct Events {
     pub(crate) put: Vec<u8>,
     /// Writes a record of the largest size.
     pub(crate) put_largest: Vec<u8>,
-    /// Creates as much in one transaction as a body has room for.
+    /// Creates as many records in one transaction as fit into a body.
     pub(crate) create_largest: Vec<u8>,
-    /// Write what is changed at once.
+    /// Each writes a record that [`Events::patch_largest`] changes.
     pub(crate) fill_largest: Vec<Vec<u8>>,
-    /// Changes as much in one transaction as it may read and write.
+    /// Changes as many records in one transaction as it may read and write.
     pub(crate) patch_largest: Vec<u8>,
-    /// Write the records that are listed.
+    /// Each writes a record that is listed.
     pub(crate) fill: Vec<Vec<u8>>,
 }
 
 impl Events {
-    /// Events that carry this token.
+    /// Makes the events, with this token.
     pub(crate) fn new(token: &str) -> Result<Self, Error> {
         let mut authorize: Value = serde_json::from_str(AUTHORIZER)?;
         authorize["authorizationToken"] = format!("Bearer {token}").into();
@@ -117,9 +117,9 @@ impl Events {
             put["body"] = json!({ "data": data }).to_string().into();
             put.to_string().into_bytes()
         };
-        // The quotes, the colon, the braces and the name count.
+        // The quotes, the colon, the braces and the name count as data.
         let text = "x".repeat(LARGEST - r#"{"text":""}"#.len());
-        // With room for the member that is patched in.
+        // There is room left for the member that a patch adds.
         let almost = json!({ "text": text[32..] });
         let transaction = |operations: Vec<Value>| {
             let mut event = tenants(TRANSACTIONS)?;
@@ -153,7 +153,7 @@ impl Events {
     }
 }
 
-/// A tenant's event, on the plan and without a query.
+/// Reads an event of a tenant, and sets its plan and an empty query.
 fn tenants(event: &str) -> Result<Value, Error> {
     let mut event: Value = serde_json::from_str(event)?;
     event["requestContext"]["authorizer"]["plan"] = PLAN.into();

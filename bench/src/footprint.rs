@@ -1,4 +1,4 @@
-//! How much a binary takes: memory at its peak, and bytes to fetch.
+//! The footprint of a binary: its peak memory, and the bytes that Lambda fetches.
 
 use std::fs;
 use std::io::{Cursor, Write as _};
@@ -9,16 +9,16 @@ use zip::write::SimpleFileOptions;
 
 use crate::Error;
 
-/// The peak resident memory, in bytes, of the one process that this one has started from `program`.
+/// Returns the peak resident memory, in bytes, of the one process that this process has started from `program`.
 ///
-/// From [`/proc`](https://www.kernel.org/doc/html/latest/filesystems/proc.html): there is no other way that counts what
-/// was resident before anybody looked.
+/// It is read from [`/proc`](https://www.kernel.org/doc/html/latest/filesystems/proc.html), because only the kernel knows the
+/// peak before the first look.
 pub(crate) fn peak_memory(program: &Path) -> Result<u64, Error> {
     let program = program.canonicalize()?;
     let own = std::process::id();
     for entry in fs::read_dir("/proc")? {
         let process = entry?.path();
-        // Not a process, or one that has ended, or another user's.
+        // This is not a process, or it has ended, or it is another user's.
         let Ok(status) = fs::read_to_string(process.join("status")) else { continue };
         if field(&status, "PPid") == Some(own.into()) && fs::read_link(process.join("exe")).is_ok_and(|e| e == program)
         {
@@ -28,13 +28,13 @@ pub(crate) fn peak_memory(program: &Path) -> Result<u64, Error> {
     Err(format!("{} does not run", program.display()).into())
 }
 
-/// A number of `/proc/<pid>/status`.
+/// Reads a number of `/proc/<pid>/status`.
 fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The bytes of the binary as Lambda takes it: the file `bootstrap` in a zip.
+/// Returns the size in bytes of the binary as Lambda fetches it: the file `bootstrap` in a zip.
 pub(crate) fn zipped(program: &Path) -> Result<u64, Error> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     archive.start_file("bootstrap", SimpleFileOptions::default().unix_permissions(0o755))?;
@@ -69,7 +69,7 @@ mod tests {
     fn the_peak_of_a_child_is_seen() {
         let program = Path::new("/bin/cat").canonicalize().unwrap();
         let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        // It runs, with all that it needs, once it says something.
+        // Once it writes something, it runs with all that it needs.
         child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         assert!((100_000..100_000_000).contains(&peak_memory(&program).unwrap()));

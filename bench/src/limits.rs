@@ -1,4 +1,4 @@
-//! What is promised: each figure with its limit.
+//! The figures of the report, each with its limit.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ const MB: f64 = 1_000_000.0;
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) figure: String,
-    /// The figure in the limit's unit, and the limit. A row without one is there to compare with.
+    /// The figure in the limit's unit, and the limit. A row without one is there for comparison.
     pub(crate) limit: Option<Limit>,
 }
 
-/// What a figure may be at most.
+/// The largest value that a figure may have.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Limit {
     pub(crate) value: f64,
@@ -26,13 +26,13 @@ pub(crate) struct Limit {
 }
 
 impl Row {
-    /// Whether the figure is within its limit.
+    /// Returns whether the figure is within its limit.
     pub(crate) fn holds(&self) -> bool {
         self.limit.as_ref().is_none_or(|limit| limit.value <= limit.most)
     }
 }
 
-/// All figures.
+/// Returns all rows.
 pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
     let Measured { warm, cold, memory, zipped, changing, requests } = measured;
     let time = |times: &std::collections::BTreeMap<_, Duration>, name| times.get(name).copied().unwrap_or_default();
@@ -60,14 +60,14 @@ pub(crate) fn rows(measured: &Measured) -> Vec<Row> {
         [("peak memory", memory, "MiB", MIB, 16.0), ("zipped", zipped, "MB", MB, 4.0)]
     {
         for name in FUNCTIONS {
-            // The user pool's trigger is not run here, only weighed.
+            // The user pool's trigger has no memory figure, because it is not run here.
             let Some(bytes_of) = sizes.get(name) else { continue };
             let value = size(*bytes_of) / bytes;
             let limit = Limit { value, most, unit: unit.to_owned() };
             rows.push(Row { what: format!("{kind} {name}"), figure: format!("{value:.2} {unit}"), limit: Some(limit) });
         }
     }
-    // Eleven records of the largest size are read, merged and written at once, and held as often.
+    // Eleven records of the largest size are read, merged and written at once, and each is in memory that many times.
     let figure = format!("{:.2} MiB", size(*changing) / MIB);
     rows.push(Row { what: "peak memory 4 MB patches".to_owned(), figure, limit: None });
     rows
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_told_by_itself() {
+    fn only_the_figures_over_their_limits_do_not_hold() {
         let rows = rows(&measured(24_001, 0.021));
         let over: Vec<&str> = rows.iter().filter(|row| !row.holds()).map(|row| row.what.as_str()).collect();
         assert_eq!(over, ["cold records", "quota requests a read"]);

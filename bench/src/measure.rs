@@ -1,4 +1,4 @@
-//! One run: everything once in each round, and the median of the rounds.
+//! One run, which measures everything once in each round and takes the median of the rounds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::events::{Events, Keyed};
 use crate::footprint::{peak_memory, zipped};
 use crate::stage::{Runtime, Stage};
 
-/// How much is measured.
+/// The extent of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rounds {
     pub(crate) rounds: u32,
@@ -20,11 +20,11 @@ pub(crate) struct Rounds {
 /// A create with an idempotency key, by `records`.
 pub(crate) const CREATE: &str = "create";
 
-/// How many requests are sent of each kind whose requests to the database are counted.
+/// The number of requests of each kind whose requests to the database are counted.
 const COUNTED: u32 = 5000;
 const COUNTED_CREATES: u32 = 200;
 
-/// What was measured, by the binary's name; [`CREATE`] beside them.
+/// The measurements by the name of the binary, and by [`CREATE`].
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) warm: BTreeMap<&'static str, Duration>,
@@ -47,13 +47,13 @@ pub(crate) struct Requests {
     pub(crate) updates: f64,
 }
 
-/// What is measured.
+/// A function to measure.
 #[derive(Debug, Clone, Copy)]
 struct Subject<'a> {
     what: &'static str,
     function: &'static str,
     event: Event<'a>,
-    /// What shows that the answer is the right one.
+    /// A part of the right response.
     expected: &'static str,
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
     let transactions = subject("transactions", &events.transactions, OK);
     let usage = subject("usage", &events.usage, OK);
 
-    // These processes serve all the way through. Nobody measures their first answers.
+    // These processes serve until the end. Their first responses are not measured.
     let runtime = stage.runtime().await?;
     write(&runtime, &events).await?;
     for subject in [authorizer, records, unmetered, get_item, echo, health, tenants, tokens, transactions, usage] {
@@ -106,13 +106,13 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
     let (mut warm, mut cold) = (Samples::default(), Samples::default());
     let mut subjects = [echo, authorizer, get_item, records, unmetered];
     for _ in 0..rounds.rounds {
-        // From either end in turn: it is to be nobody's advantage who was before.
+        // Alternate the order so that no subject profits from running after another.
         subjects.reverse();
         for subject in subjects {
             let times = times(&runtime, rounds.invocations, subject).await?;
             warm.entry(subject.what).or_default().push(median(times));
         }
-        // The engine goes through all transactions of the last ten minutes with every one, so they are not to add up.
+        // With each transaction, the engine looks through all those of the last ten minutes, so they must not add up.
         let (runtime, database) = stage.fresh_runtime().await?;
         times(&runtime, rounds.invocations, create).await?;
         let times = times(&runtime, rounds.invocations, create).await?;
@@ -161,7 +161,7 @@ async fn requests(stage: &Stage, read: Subject<'_>, create: Subject<'_>) -> Resu
     Ok(Requests { create: ratio(work, COUNTED_CREATES)?, updates: ratio(updates, COUNTED)? })
 }
 
-/// Writes what is read later, and makes functions take as much memory as they may need.
+/// Writes the records that are read later, and makes the functions use as much memory as they may need.
 async fn write(runtime: &Runtime, events: &Events) -> Result<(), Error> {
     for event in events.fill.iter().chain([&events.put, &events.put_largest]) {
         runtime.warm("records", event.clone(), CREATED).await?;
@@ -192,7 +192,7 @@ fn medians(samples: Samples) -> BTreeMap<&'static str, Duration> {
     samples.into_iter().map(|(name, times)| (name, median(times))).collect()
 }
 
-/// The one in the middle; of two in the middle the later, and zero of none.
+/// Returns the median: of two values in the middle the larger one, and zero if there are none.
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_median_does_not_mind_outliers() {
+    fn outliers_do_not_change_a_median() {
         let of = |ms: &[u64]| median(ms.iter().copied().map(Duration::from_millis).collect()).as_millis();
         assert_eq!(of(&[1000, 1, 3, 2, 2]), 2);
         assert_eq!(of(&[1, 2]), 2);

@@ -1,17 +1,17 @@
-//! The table.
+//! The table that a run prints.
 
 use std::fmt::Write as _;
 
 use crate::limits::Row;
 
-/// All rows, in columns.
+/// Formats all rows in columns.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut table = format!("{:<24}{:>12}{:>18}{:>18}\n", "", "figure", "ratio", "limit");
     for row in rows {
         let Row { what, figure, limit } = row;
         let mut line = format!("{what:<24}{figure:>12}");
         if let Some(limit) = limit {
-            // A size is its own figure: there is nothing that it is a multiple of.
+            // A size has no ratio, because it is not compared with a floor.
             let ratio = limit.unit.strip_prefix("x ").map(|floor| format!("{:.2} x {floor}", limit.value));
             let most = format!("{} {}", limit.most, limit.unit);
             let verdict = if row.holds() { "ok" } else { "OVER" };
@@ -30,7 +30,7 @@ mod tests {
     use crate::limits::Limit;
 
     #[test]
-    fn a_row_says_what_is_wrong_with_it() {
+    fn a_row_shows_whether_its_limit_is_exceeded() {
         let limit = |value, unit: &str| Some(Limit { value, most: 1.2, unit: unit.to_owned() });
         let row = |what: &str, limit| Row { what: what.to_owned(), figure: "1 ms".to_owned(), limit };
         let table = table(&[

@@ -95,8 +95,8 @@ impl Stage {
         let clock = Clock::default();
         let api = clock.watch(functions.router());
         let listener = listener.tap_io(|stream| {
-            // As `local` serves it: small answers must not wait for more.
-            let _refused = stream.set_nodelay(true);
+            // As `local` serves it: small responses must not wait for more.
+            let _unsupported = stream.set_nodelay(true);
         });
         let server = tokio::spawn(async move { axum::serve(listener, api).await }).abort_handle();
         Ok(Runtime { functions, clock, server })
@@ -108,7 +108,7 @@ impl Stage {
     }
 }
 
-/// The functions, and the Runtime API that they ask for events.
+/// The functions, and the Runtime API from which they get events.
 pub(crate) struct Runtime {
     functions: Functions,
     clock: Clock,
@@ -116,27 +116,27 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// The time from the hand-over of the event to the answer; the answer has to contain `expected`.
+    /// Measures the time from the hand-over of the event to the response, which has to contain `expected`.
     pub(crate) async fn warm(&self, name: &str, event: Vec<u8>, expected: &str) -> Result<Duration, Error> {
         self.clock.take();
         self.invoke(name, event, expected).await?;
         let times = self.clock.take();
-        let (start, end) = times.handed_over.zip(times.answered).ok_or("an invocation without times")?;
+        let (start, end) = times.handed_over.zip(times.responded).ok_or("an invocation without times")?;
         Ok(end.duration_since(start))
     }
 
-    /// The time from the start of a first process to its first answer; the answer has to contain `expected`.
+    /// Measures the time from the start of a first process to its first response, which has to contain `expected`.
     pub(crate) async fn cold(&self, name: &str, event: Vec<u8>, expected: &str) -> Result<Duration, Error> {
         let start = Instant::now();
         self.invoke(name, event, expected).await?;
-        let end = self.clock.take().answered.ok_or("an invocation without times")?;
+        let end = self.clock.take().responded.ok_or("an invocation without times")?;
         Ok(end.duration_since(start))
     }
 
     async fn invoke(&self, name: &str, event: Vec<u8>, expected: &str) -> Result<(), Error> {
-        let answer = self.functions.invoke(name, event).await?;
-        let answer = String::from_utf8_lossy(&answer);
-        if answer.contains(expected) { Ok(()) } else { Err(format!("{name} answers {answer}").into()) }
+        let response = self.functions.invoke(name, event).await?;
+        let response = String::from_utf8_lossy(&response);
+        if response.contains(expected) { Ok(()) } else { Err(format!("{name} responded with {response}").into()) }
     }
 
     /// Ends the functions.

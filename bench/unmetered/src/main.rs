@@ -1,5 +1,5 @@
-//! The function `records`, but nobody counts: it holds no quota, meters no tenant, and does not have the table say what
-//! a request takes. Everything else is the same code, so the difference is what those cost.
+//! The function `records` without a quota, without metering, and without the report of capacity that DynamoDB can add to each
+//! response. All other code is the same, so the difference is the cost of these.
 
 use aws_sdk_dynamodb::Client;
 use records::Records;
@@ -11,7 +11,7 @@ use service::store::Store;
 async fn main() -> Result<(), lambda_http::Error> {
     let Started { config, dynamodb, .. } = runtime::start("records")?;
     let mut client = dynamodb.config().to_builder();
-    // The only one that it has is the meter.
+    // The client has one interceptor, which is the meter.
     client.set_interceptors([]);
     let store = Store::new(Client::from_conf(client.build()), config.table);
     http::serve(Records::new(store), config.cors_allowed_origin.as_deref()).await

@@ -1,4 +1,4 @@
-//! The least that a function can be: it answers each event with the event.
+//! The simplest possible function, which returns each event.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

@@ -11,20 +11,20 @@ use serde_json::{Map, Value};
 async fn handler(client: &Client, table: &str, request: Request) -> Result<Response<Body>, Error> {
     let parameters = request.path_parameters();
     let parameter = |name| AttributeValue::S(parameters.first(name).unwrap_or_default().to_owned());
-    let answer = client
+    let output = client
         .get_item()
         .table_name(table)
         .key("pk", parameter("collection"))
         .key("sk", parameter("id"))
         .send()
         .await?;
-    let Some(item) = answer.item else { return Ok(Response::builder().status(404).body(Body::Empty)?) };
+    let Some(item) = output.item else { return Ok(Response::builder().status(404).body(Body::Empty)?) };
     let item: Map<String, Value> = item.into_iter().map(|(name, value)| (name, json(value))).collect();
     let body = serde_json::to_string(&item)?;
     Ok(Response::builder().status(200).header("content-type", "application/json").body(body.into())?)
 }
 
-/// The types that the item has.
+/// Converts a value of one of the types that occur in the item.
 fn json(value: AttributeValue) -> Value {
     match value {
         AttributeValue::S(text) | AttributeValue::N(text) => Value::String(text),
