@@ -177,7 +177,7 @@ async fn what_is_left_of_a_lease_goes_back_when_an_environment_ends() {
     for _ in 0..4 {
         globex.get(NOTE).await.expect(404);
     }
-    // 1, 2 and 4; each order reports what was done before it.
+    // 1, 2 and 4; each update reports what was done before it.
     let held = row(&api, GLOBEX).await;
     assert_eq!((held.leased, held.usage.requests), (7, 3));
     let row = settled(&api, GLOBEX).await;
@@ -317,7 +317,7 @@ async fn an_operator_may_choose_to_serve_without_the_table_and_count_later() {
 }
 
 #[tokio::test]
-async fn an_order_whose_answer_is_lost_counts_once() {
+async fn an_update_whose_response_is_lost_counts_once() {
     let (table, api) = start(&[]).await;
     let globex = api.caller("globex").await;
     globex.get(NOTE).await.expect(404);
@@ -340,7 +340,7 @@ async fn an_order_whose_answer_is_lost_counts_once() {
 }
 
 #[tokio::test]
-async fn an_order_without_an_answer_is_cleared_up_by_the_next_request() {
+async fn an_update_without_a_response_is_resolved_by_the_next_request() {
     let (table, api) = start(&[]).await;
     let globex = api.caller("globex").await;
     globex.get(NOTE).await.expect(404);
@@ -364,8 +364,8 @@ async fn a_busy_tenant_asks_the_table_once_in_fifty_requests() {
     for _ in 0..500 {
         globex.get(NOTE).await.expect(404);
     }
-    let orders = table.take_updates();
-    assert!(orders.len() <= 10, "{} for 500 requests", orders.len());
+    let updates = table.take_updates();
+    assert!(updates.len() <= 10, "{} for 500 requests", updates.len());
     assert_eq!(settled(&api, GLOBEX).await.usage.requests, 501);
     api.shutdown().await;
 }

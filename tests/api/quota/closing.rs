@@ -49,8 +49,8 @@ async fn serve(api: &Api, tenant: &str, requests: usize) {
 /// How often the table was asked for units and with which operation.
 fn operations(table: &DynamoDb) -> BTreeMap<String, usize> {
     let mut operations = BTreeMap::new();
-    for order in table.take_updates() {
-        *operations.entry(order.operation).or_default() += 1;
+    for update in table.take_updates() {
+        *operations.entry(update.operation).or_default() += 1;
     }
     operations
 }
@@ -158,7 +158,7 @@ async fn what_one_transaction_cannot_settle_is_settled_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_report_whose_answer_is_lost_at_the_end_counts_once() {
+async fn a_report_whose_response_is_lost_at_the_end_counts_once() {
     for fault in [Fault::LoseResponse, Fault::LoseResponseAndToken] {
         let (table, api) = start(&[]).await;
         let tenants = tenants(9);
@@ -173,10 +173,10 @@ async fn a_report_whose_answer_is_lost_at_the_end_counts_once() {
     }
 }
 
-/// The condition of a report that comes after an order which was applied without an answer does not hold. The row tells
-/// what became of that order, and the units that it took go back with the next report.
+/// The condition of a report that comes after an update which was applied without a response does not hold. The row shows
+/// whether that update was applied, and the units that it took go back with the next report.
 #[tokio::test]
-async fn orders_in_doubt_are_cleared_up_at_the_end() {
+async fn updates_in_doubt_are_resolved_at_the_end() {
     let (table, api) = start(&[]).await;
     let (sure, doubtful) = (tenants(12), tenants(20).split_off(12));
     let ledger = busy_ledger(&api, &sure).await;
@@ -224,8 +224,8 @@ async fn the_accounts_with_most_at_stake_have_an_update_each() {
     }
     table.take_updates();
     ledger.close().await;
-    let alone = table.take_updates().into_iter().filter(|order| order.operation == "UpdateItem");
-    let mut alone: Vec<_> = alone.map(|order| order.body["Key"]["pk"]["S"].as_str().unwrap().to_owned()).collect();
+    let alone = table.take_updates().into_iter().filter(|update| update.operation == "UpdateItem");
+    let mut alone: Vec<_> = alone.map(|update| update.body["Key"]["pk"]["S"].as_str().unwrap().to_owned()).collect();
     alone.sort();
     assert_eq!(alone, large.iter().map(|tenant| format!("T#{tenant}#USAGE")).collect::<Vec<_>>());
     api.shutdown().await;
