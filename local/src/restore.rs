@@ -24,7 +24,7 @@ pub(crate) async fn api_keys(store: &Store, keys: &ApiKeys) {
 }
 
 async fn restore_all(store: &Store, keys: &ApiKeys) -> Result<(), ListError> {
-    let mut page = PageRequest { limit: Limit::MOST, order: Order::Asc, cursor: None, consistent: false };
+    let mut page = PageRequest { limit: Limit::MAX, order: Order::Asc, cursor: None, consistent: false };
     loop {
         let found = store.tenant_list(&Operator::schedule(), &page, &TenantFilter::default()).await?;
         for managed in found.items {

@@ -12,7 +12,7 @@
 //! | its name     | `TENANTNAME#<name>`              | `TENANTNAME`                         |
 //! | client       | `CLIENT#<client id>`             | `CLIENT`                             |
 //! | issuer       | `ISSUER#<iss>`                   | `ISSUER`                             |
-//! | tenant key   | `TENANTKEY#<SHA-256 of the key>` | `TENANTKEY`                          |
+//! | opaque key   | `TENANTKEY#<its SHA-256>`        | `TENANTKEY`                          |
 //! | (probe)      | `HEALTH`                         | `HEALTH`                             |
 //!
 //! The index `Tenants` lists the tenants' rows, and the index `Changes` those with a change in progress.

@@ -40,7 +40,7 @@ impl Limit {
     /// The least limit.
     pub const ONE: Self = Self(1);
     /// The greatest limit.
-    pub const MOST: Self = Self(100);
+    pub const MAX: Self = Self(100);
 
     /// Parses a decimal number from 1 to 100.
     #[must_use]

@@ -13,7 +13,7 @@
 //!
 //! # An example
 //!
-//! Two environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes. `update n > m` is the
+//! Two execution environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes. `update n > m` is the
 //! update with the sequence number n that comes after the mark m.
 //!
 //! ```text
@@ -71,7 +71,7 @@ const RETRY: Duration = Duration::from_mins(5);
 /// The age at which other execution environments may remove a mark: no update that comes after it can arrive any more.
 const SILENT: Duration = RETRY.saturating_add(SIGNATURE_LIFETIME).saturating_add(CLOCK_SKEW);
 /// The most marks that one update removes.
-const MOST_FORGOTTEN: usize = 4;
+const MAX_FORGOTTEN: usize = 4;
 /// The units in the first block of an account, which has not seen the row yet. Each block is twice the one before, as long as
 /// blocks are used up before they are as old as a [`LEASE`].
 const FIRST_BLOCK: u64 = 1;

@@ -22,15 +22,15 @@ const NAME: &str = "tenantry-last-words";
 const NAME_HEADER: &str = "lambda-extension-name";
 const IDENTIFIER: &str = "lambda-extension-identifier";
 
-/// Runs `last_words` when Lambda shuts the execution environment down. It has to be called in the init phase, before the first
-/// event is requested. If the registration fails, the execution environment ends without `last_words`, with the consequences
-/// of a crash.
-pub async fn on_shutdown<F>(last_words: impl FnOnce() -> F + Send + 'static)
+/// Runs `shutdown` when Lambda shuts the execution environment down. It has to be called in the init phase, before the first
+/// event is requested. If the registration fails, the execution environment ends without `shutdown`, with the consequences of
+/// a crash.
+pub async fn on_shutdown<F>(shutdown: impl FnOnce() -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     match signal(SignalKind::terminate()) {
-        Ok(terminate) => tokio::spawn(end(terminate, last_words)),
+        Ok(terminate) => tokio::spawn(end(terminate, shutdown)),
         Err(cause) => return warn!(%cause, "the signal that ends the execution environment cannot be received"),
     };
     match register().await {
@@ -41,9 +41,9 @@ where
     }
 }
 
-async fn end<F: Future<Output = ()>>(mut terminate: Signal, last_words: impl FnOnce() -> F) {
+async fn end<F: Future<Output = ()>>(mut terminate: Signal, shutdown: impl FnOnce() -> F) {
     terminate.recv().await;
-    last_words().await;
+    shutdown().await;
     exit(0);
 }
 

@@ -23,7 +23,7 @@ use crate::domain::time::Timestamp;
 pub(super) struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
 
 /// The most entries, which take about 1 MB. A full cache is emptied.
-const MOST_KNOWN: usize = 10_000;
+const MAX_KNOWN: usize = 10_000;
 
 /// The number of rows that are written at the same time.
 const AT_ONCE: usize = 10;
@@ -35,7 +35,7 @@ impl KnownCollections {
 
     fn insert(&self, entry: (TenantId, CollectionName)) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_KNOWN {
+        if known.len() >= MAX_KNOWN {
             known.clear();
         }
         known.insert(entry);

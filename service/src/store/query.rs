@@ -65,7 +65,7 @@ pub(super) async fn query<T>(
         .query(Query {
             index: partition.index,
             start,
-            most: Some(limit + 1),
+            limit: Some(limit + 1),
             descending: page.order == Order::Desc,
             consistency: Consistency::strong_if(page.consistent),
             filter: filter.unwrap_or_default(),

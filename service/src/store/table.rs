@@ -54,7 +54,7 @@ pub(super) struct Query<'a> {
     pub(super) hash: (&'static str, &'a str),
     /// The primary key of the item after which the result begins.
     pub(super) start: Option<Item>,
-    pub(super) most: Option<usize>,
+    pub(super) limit: Option<usize>,
     pub(super) descending: bool,
     pub(super) consistency: Consistency,
     /// The filter. Items that do not match are read, but left out of the result.
@@ -70,7 +70,7 @@ impl<'a> Query<'a> {
             index: None,
             hash: (name, value),
             start: None,
-            most: None,
+            limit: None,
             descending: false,
             consistency: Consistency::Eventual,
             filter: Condition::default(),
@@ -141,7 +141,7 @@ impl Table {
 
     /// Reads items of a partition with one request, which reads at most 1 MB.
     pub(super) async fn query(&self, query: Query<'_>) -> Result<Found, Fault> {
-        let Query { index, hash: (name, value), start, most, descending, consistency, filter, attributes } = query;
+        let Query { index, hash: (name, value), start, limit, descending, consistency, filter, attributes } = query;
         let condition = format!("#{name} = :hash");
         let filter = filter.value(":hash", AttributeValue::S(value.to_owned()));
         let (text, projection) = (filter.text(), projection(attributes));
@@ -162,7 +162,7 @@ impl Table {
             .set_exclusive_start_key(start)
             .scan_index_forward(!descending)
             .consistent_read(consistency == Consistency::Strong)
-            .set_limit(most.map(|most| i32::try_from(most).unwrap_or(i32::MAX)));
+            .set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)));
         let response = Box::pin(request.send()).await?;
         Ok(Found { items: response.items.unwrap_or_default(), last: response.last_evaluated_key })
     }

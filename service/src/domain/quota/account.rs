@@ -3,7 +3,7 @@
 use std::iter::Sum;
 
 use super::{
-    Environment, FAIR_SHARE, FIRST_BLOCK, LARGEST_BLOCK, LEASE, MOST_FORGOTTEN, RECHECK, RETRY, Row, SHARE, SILENT,
+    Environment, FAIR_SHARE, FIRST_BLOCK, LARGEST_BLOCK, LEASE, MAX_FORGOTTEN, RECHECK, RETRY, Row, SHARE, SILENT,
     Sequence, Terms,
 };
 use super::{Lease, UpdateOutcome, UsageUpdate};
@@ -331,7 +331,7 @@ impl Account {
         self.active = marks.values().map(|mark| u64::from(*mark >= lately)).sum();
         let silent =
             marks.into_iter().filter(|(id, mark)| *mark < now.minus(SILENT).as_millis() && *id != self.environment);
-        self.silent = silent.map(|(id, _)| id).take(MOST_FORGOTTEN).collect();
+        self.silent = silent.map(|(id, _)| id).take(MAX_FORGOTTEN).collect();
     }
 }
 

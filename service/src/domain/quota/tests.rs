@@ -134,7 +134,7 @@ fn marks_of_silent_environments_are_removed_a_few_at_a_time() {
     for _ in 0..100_000 {
         alone.spend(now, 1_000_000);
     }
-    assert_eq!(alone.updates[1].lease.as_ref().unwrap().forget.len(), MOST_FORGOTTEN);
+    assert_eq!(alone.updates[1].lease.as_ref().unwrap().forget.len(), MAX_FORGOTTEN);
     let left: Vec<_> = alone.row.marks.keys().filter(|id| **id != alone.environment).collect();
     assert_eq!(left, [&Environment::stored("young")]);
 }

@@ -22,7 +22,7 @@ use crate::domain::time::{Expiry, Timestamp};
 pub const LEASE: Duration = Duration::from_secs(45);
 
 /// The most opaque keys of a tenant that have not expired.
-pub const MOST_TENANT_KEYS: usize = 10;
+pub const MAX_TENANT_KEYS: usize = 10;
 
 /// Whether a tenant has an API key of its own, or shares one with other tenants of its plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -147,7 +147,7 @@ pub enum ChangeError {
     /// The tenant's status does not allow the change.
     #[error("the tenant is {}", .0.as_str())]
     WrongStatus(Status),
-    /// The tenant has [`MOST_TENANT_KEYS`] opaque keys that have not expired.
+    /// The tenant has [`MAX_TENANT_KEYS`] opaque keys that have not expired.
     #[error("the tenant has too many opaque keys that have not expired")]
     TooManyKeys,
 }
@@ -245,7 +245,7 @@ impl ManagedTenant {
             key.expires_at = Some(key.expires_at.map_or(end, |expiry| expiry.min(end)));
         }
         self.tenant_keys.retain(|key| key.expires_at.is_none_or(|expiry| !expiry.is_reached(now)));
-        if self.tenant_keys.len() >= MOST_TENANT_KEYS {
+        if self.tenant_keys.len() >= MAX_TENANT_KEYS {
             return Err(ChangeError::TooManyKeys);
         }
         self.tenant_keys.push(TenantKey { digest, created_at: now, expires_at: None });

@@ -14,7 +14,7 @@ use super::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT};
 /// 60 seconds (<https://github.com/aws/aws-sdk-java/issues/1365>), and an execution environment that Lambda has frozen
 /// meanwhile notices only when it sends the next request. A write that is lost in this way could not be retried
 /// (`store::table::attempts`), so such a connection is not used at all. The default is 90 seconds.
-const MOST_IDLE: Duration = Duration::from_secs(30);
+const MAX_IDLE: Duration = Duration::from_secs(30);
 
 /// Builds the connector of a function, once in the init phase.
 #[must_use]
@@ -24,7 +24,7 @@ pub fn connector() -> SharedHttpConnector {
     let connector = Connector::builder()
         .connector_settings(settings)
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .pool_idle_timeout(MOST_IDLE)
+        .pool_idle_timeout(MAX_IDLE)
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .build();
     SharedHttpConnector::new(connector)
@@ -68,7 +68,7 @@ mod tests {
         let (address, connections) = server().await;
         let connector = connector();
         let mut seen = Vec::new();
-        for idle in [Duration::ZERO, MOST_IDLE / 2, MOST_IDLE * 2] {
+        for idle in [Duration::ZERO, MAX_IDLE / 2, MAX_IDLE * 2] {
             time::pause();
             time::advance(idle).await;
             time::resume();

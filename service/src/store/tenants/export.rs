@@ -53,7 +53,7 @@ impl Store {
         let partition = keys::records(tenant, &collection);
         let now = Timestamp::now();
         let from_item = |item| records::live_from_item(&collection, item, now);
-        let page = page(Limit::MOST, record_cursor);
+        let page = page(Limit::MAX, record_cursor);
         let Page { items, unreadable, next } =
             query(self, &Partition::of_table(&partition), &page, None, from_item).await?;
         let next = next.map(|record| format!("{}{SEPARATOR}{record}", collection_cursor.unwrap_or_default()));

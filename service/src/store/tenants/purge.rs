@@ -69,10 +69,10 @@ impl Store {
 
     /// Returns the primary keys of some items of a partition, after a sort key, with the digest that leads from a machine token
     /// to its grant.
-    async fn some_of(&self, partition: &str, after: Option<&str>, most: usize) -> Result<Vec<Item>, Fault> {
+    async fn some_of(&self, partition: &str, after: Option<&str>, limit: usize) -> Result<Vec<Item>, Fault> {
         let query = Query {
             start: after.map(|sk| Key { pk: partition.to_owned(), sk: sk.to_owned() }.into_map()),
-            most: Some(most),
+            limit: Some(limit),
             consistency: Consistency::Strong,
             attributes: &[PK, SK, DIGEST],
             ..Query::of(PK, partition)

@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// Has an environment's account send an update. Returns whether there was a response.
+    /// Sends an update of an execution environment's account. Returns whether there was a response.
     fn update(&mut self, environment: usize, month: Month, update: &UsageUpdate, fate: Fate) -> bool {
         // The quota's own model covers late updates.
         if matches!(fate, Fate::Lost | Fate::Late(_)) {

@@ -215,7 +215,7 @@ fn opaque_keys_overlap_and_expire() {
     assert_eq!(ends(&managed), [Some(250), Some(1100), None]);
     managed.rotate_keys(digest(), Duration::ZERO, later(101)).unwrap();
     assert_eq!(ends(&managed), [None]);
-    for _ in 1..MOST_TENANT_KEYS {
+    for _ in 1..MAX_TENANT_KEYS {
         managed.rotate_keys(digest(), Duration::from_secs(100), later(101)).unwrap();
     }
     let full = managed.clone().rotate_keys(digest(), Duration::from_secs(100), later(101));
