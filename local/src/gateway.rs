@@ -20,6 +20,7 @@
 
 mod access;
 mod authorizer;
+mod bucket;
 pub(crate) mod certificate;
 mod coding;
 mod context;

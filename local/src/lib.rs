@@ -15,7 +15,6 @@
 //! `README.md` lists what is modeled of AWS, and what is not.
 
 pub mod binaries;
-mod bucket;
 mod database;
 mod files;
 pub mod gateway;

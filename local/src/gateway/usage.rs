@@ -11,9 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use time::{Date, Month};
 use tokio::time::Instant;
 
+use super::bucket::Bucket;
 use super::error_response::ErrorResponse;
 use super::keys::ApiKeys;
-use crate::bucket::Bucket;
 use crate::template::Plan;
 
 /// The meters of all API keys, which record what each has used of its plan.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// A token bucket, which lets a burst pass and then the rate.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+pub(super) struct Bucket {
     rate: f64,
     burst: f64,
     tokens: f64,
@@ -16,12 +16,12 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// Returns a full bucket that gets `rate` tokens per second.
-    pub(crate) fn full(rate: f64, burst: f64, now: Instant) -> Self {
+    pub(super) fn full(rate: f64, burst: f64, now: Instant) -> Self {
         Self { rate, burst, tokens: burst, at: now }
     }
 
     /// Takes a token. Returns false if there is none.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    pub(super) fn take(&mut self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + elapsed * self.rate).min(self.burst);
         self.at = self.at.max(now);
