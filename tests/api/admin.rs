@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 mod by_hand;
+mod failures;
 mod faults;
 mod issuers;
 mod offboarding;
 mod quota;
-mod refusals;
 mod undeployed;
 
 const TENANTS: &str = "/admin/tenants";
@@ -21,7 +21,7 @@ async fn operator(api: &Api) -> Caller<'_> {
     api.caller("operator").await
 }
 
-/// Onboards a tenant, and answers its id.
+/// Onboards a tenant, and returns its id.
 async fn onboard(operator: &Caller<'_>, body: &Value) -> String {
     let created = operator.post(TENANTS, body).await.expect(201);
     let tenant = created.json();
@@ -31,7 +31,7 @@ async fn onboard(operator: &Caller<'_>, body: &Value) -> String {
     id
 }
 
-async fn act(operator: &Caller<'_>, id: &str, action: &str) -> Answer {
+async fn act(operator: &Caller<'_>, id: &str, action: &str) -> Response {
     operator.post(&format!("{TENANTS}/{id}/{action}"), &json!({"reason": "because"})).await
 }
 
@@ -75,8 +75,8 @@ async fn a_tenant_lives_its_whole_life() {
     assert_eq!((&gone["status"], &gone["purged"]), (&json!("offboarded"), &json!(2)), "a record and its collection");
     operator.delete(&path).await.expect(202);
     for action in ["suspend", "resume"] {
-        let refused = act(&operator, &id, action).await.expect_problem(409, "change_not_allowed");
-        assert_eq!(refused.header("retry-after"), "", "trying again is of no use");
+        let rejected = act(&operator, &id, action).await.expect_problem(409, "change_not_allowed");
+        assert_eq!(rejected.header("retry-after"), "", "a retry is of no use");
     }
     operator.patch(&path, &json!({"name": "Other"})).await.expect_problem(409, "change_not_allowed");
     // The name may be given again, the id may not.
@@ -96,10 +96,10 @@ async fn a_suspended_tenant_is_cut_off_within_a_second() {
     let initech = api.caller(&id).await;
     initech.get(NOTE).await.expect(404);
     act(&operator, &id, "suspend").await.expect(200);
-    let told = Instant::now();
+    let suspended_at = Instant::now();
     initech.get(NOTE).await.expect_problem(403, "plan_missing");
-    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
-    assert_eq!(api.invocations("authorizer").await, 2, "its authorizer result is the one that was kept");
+    assert!(suspended_at.elapsed() < Duration::from_secs(1), "{:?}", suspended_at.elapsed());
+    assert_eq!(api.invocations("authorizer").await, 2, "its authorizer result is the cached one");
     api.shutdown().await;
 }
 
@@ -112,7 +112,7 @@ async fn tenants_are_listed_by_page_plan_and_status() {
         let plan = if n % 2 == 0 { "free" } else { "pro" };
         onboard(&operator, &json!({"name": format!("Tenant {n}"), "plan": plan})).await;
     }
-    let names = |page: &Answer| -> Vec<String> {
+    let names = |page: &Response| -> Vec<String> {
         let page = page.json();
         page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
     };
@@ -131,7 +131,7 @@ async fn tenants_are_listed_by_page_plan_and_status() {
 }
 
 #[tokio::test]
-async fn bad_input_is_told_and_leaves_nothing() {
+async fn bad_input_is_reported_and_leaves_nothing() {
     let api = Api::start_with(|options| options.seed = false).await;
     let operator = operator(&api).await;
     for (body, status, code) in [
@@ -178,7 +178,7 @@ async fn tenants_and_operators_keep_to_their_own_routes() {
 }
 
 #[tokio::test]
-async fn pooled_tenants_share_keys_and_are_cut_off_by_the_authorizer() {
+async fn pooled_tenants_share_api_keys_and_are_cut_off_by_the_authorizer() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Small", "plan": "free", "key": "pooled"})).await;
@@ -186,7 +186,7 @@ async fn pooled_tenants_share_keys_and_are_cut_off_by_the_authorizer() {
     small.get(NOTE).await.expect(404);
     operator.patch(&format!("{TENANTS}/{id}"), &json!({"plan": "pro"})).await.expect(200);
     act(&operator, &id, "suspend").await.expect(200);
-    // A token of which no authorizer result is kept. The row may be kept for a minute in a warm authorizer.
+    // A token without a cached authorizer result. A warm authorizer may cache the row for a minute.
     api.local.functions().kill("authorizer");
     api.caller_with(&id, &[("scope", "records:read")]).await.get(NOTE).await.expect_problem(403, "tenant_suspended");
     operator.delete(&format!("{TENANTS}/{id}")).await.expect(202);
@@ -226,7 +226,7 @@ async fn an_export_holds_every_record_of_every_collection() {
 }
 
 #[tokio::test]
-async fn an_export_is_labeled_as_a_client_asks() {
+async fn an_export_has_the_media_type_that_the_client_accepts() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let globex = api.caller("globex").await;
@@ -238,7 +238,7 @@ async fn an_export_is_labeled_as_a_client_asks() {
         ("text/plain, application/jsonl, application/problem+json", plain),
         ("application/jsonl", "application/jsonl"),
         ("application/jsonl, */*;q=0.1", "application/jsonl"),
-        // What a client that asks for another type was always sent.
+        // A client that accepts another type always got this.
         ("application/problem+json", plain),
         ("application/json", plain),
     ] {

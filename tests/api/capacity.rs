@@ -1,4 +1,4 @@
-//! What DynamoDB's answers say of capacity units, and what is counted of it.
+//! The capacity units that DynamoDB's responses report, and those that are counted.
 
 use std::collections::HashMap;
 
@@ -65,7 +65,7 @@ async fn every_operation(client: &Client) {
 }
 
 #[tokio::test]
-async fn what_is_counted_is_what_the_answers_say() {
+async fn the_counted_units_are_those_that_the_responses_report() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let client = aws::dynamodb(&api.aws_config(), aws::connector());
@@ -82,19 +82,19 @@ async fn what_is_counted_is_what_the_answers_say() {
     every_operation(&client).await;
     assert!(table.take().iter().all(|one| one.body.get("ReturnConsumedCapacity").is_none()));
 
-    // What was done by a try whose answer was lost, is read by the next.
+    // The attempt after a lost response reads what the lost one did.
     table.next([Some(Fault::LoseResponse)]);
     let twice = client.transact_write_items().transact_items(put("d"));
-    let (answer, units) = measured(twice.send()).await;
-    answer.unwrap();
+    let (response, units) = measured(twice.send()).await;
+    response.unwrap();
     let seen = table.take();
     assert_eq!((seen.len(), units), (2, sum(&seen)));
     assert!(units.read > 0.0 && units.write == 0.0, "{units:?}");
 
     // An error has no figure.
     let failing = client.put_item().table_name(TABLE).set_item(Some(item("d"))).condition_expression("pk = sk");
-    let (answer, units) = measured(failing.send()).await;
-    assert!(answer.unwrap_err().into_service_error().is_conditional_check_failed_exception());
+    let (response, units) = measured(failing.send()).await;
+    assert!(response.unwrap_err().into_service_error().is_conditional_check_failed_exception());
     assert_eq!(units, Units::default());
     api.shutdown().await;
 }

@@ -27,20 +27,20 @@ fn event(name: &str) -> Value {
 }
 
 async fn invoke(api: &Api, event: &Value) -> Result<Value, InvokeError> {
-    let answer = api.local.functions().invoke("claims", event.to_string().into_bytes()).await?;
-    Ok(serde_json::from_slice(&answer).unwrap())
+    let response = api.local.functions().invoke("claims", event.to_string().into_bytes()).await?;
+    Ok(serde_json::from_slice(&response).unwrap())
 }
 
-/// The answer's part about the access token. The rest has to be the event, and nothing about the ID token.
-fn access_token(event: &Value, answer: &Value) -> Value {
-    let token = &answer["response"]["claimsAndScopeOverrideDetails"]["accessTokenGeneration"];
+/// The part of the response about the access token. The rest has to be the event, and nothing about the ID token.
+fn access_token(event: &Value, response: &Value) -> Value {
+    let token = &response["response"]["claimsAndScopeOverrideDetails"]["accessTokenGeneration"];
     let mut expected = event.clone();
     expected["response"] = json!({"claimsAndScopeOverrideDetails": {"accessTokenGeneration": token}});
-    assert_eq!(*answer, expected);
+    assert_eq!(*response, expected);
     token.clone()
 }
 
-/// Writes the row of a machine client, as docs/reference/issuers.md tells an operator to.
+/// Writes the row of a machine client, as docs/reference/issuers.md describes it.
 async fn bind(api: &Api, client: &str, tenant: &str) {
     let row = [("pk", format!("CLIENT#{client}")), ("sk", "CLIENT".into()), ("tenant", tenant.into())];
     let row = row.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
@@ -53,9 +53,9 @@ async fn bind(api: &Api, client: &str, tenant: &str) {
 async fn a_user_gets_the_tenant_and_the_scopes_of_the_groups() {
     let api = start().await;
     let event = event(USER);
-    let answer = invoke(&api, &event).await.unwrap();
+    let response = invoke(&api, &event).await.unwrap();
     assert_eq!(
-        access_token(&event, &answer),
+        access_token(&event, &response),
         json!({
             "claimsToAddOrOverride": {"tenant": ACME},
             "scopesToAdd": ["tenantry/records:read", "tenantry/records:write", "tenantry/usage:read"],
@@ -70,9 +70,9 @@ async fn a_client_has_the_tenant_of_its_row_and_none_that_it_names_itself() {
     let api = start().await;
     let event = event(MACHINE);
     assert_ne!(event["request"]["clientMetadata"]["tenant"], Value::Null);
-    let answer = invoke(&api, &event).await.unwrap();
+    let response = invoke(&api, &event).await.unwrap();
     assert_eq!(
-        access_token(&event, &answer),
+        access_token(&event, &response),
         json!({
             "claimsToAddOrOverride": {},
             "scopesToAdd": [],
@@ -81,16 +81,16 @@ async fn a_client_has_the_tenant_of_its_row_and_none_that_it_names_itself() {
     );
 
     bind(&api, event["callerContext"]["clientId"].as_str().unwrap(), ACME).await;
-    let answer = invoke(&api, &event).await.unwrap();
+    let response = invoke(&api, &event).await.unwrap();
     assert_eq!(
-        access_token(&event, &answer),
+        access_token(&event, &response),
         json!({"claimsToAddOrOverride": {"tenant": ACME}, "scopesToAdd": [], "scopesToSuppress": []})
     );
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn without_the_table_or_with_a_row_that_is_none_a_client_gets_no_token() {
+async fn without_the_table_or_with_an_invalid_row_a_client_gets_no_token() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| {
         options.dynamodb_endpoint = Some(table.endpoint.clone());
@@ -98,15 +98,15 @@ async fn without_the_table_or_with_a_row_that_is_none_a_client_gets_no_token() {
     })
     .await;
     let event = event(MACHINE);
-    let refused = async |expected: &str| {
-        let refused = invoke(&api, &event).await;
-        assert!(matches!(&refused, Err(InvokeError::Function { message, .. }) if message == expected), "{refused:?}");
+    let failed = async |expected: &str| {
+        let failed = invoke(&api, &event).await;
+        assert!(matches!(&failed, Err(InvokeError::Function { message, .. }) if message == expected), "{failed:?}");
     };
     table.fail_always(Some(Fault::Fail));
-    refused("Unavailable").await;
+    failed("Unavailable").await;
     table.fail_always(None);
     bind(&api, event["callerContext"]["clientId"].as_str().unwrap(), "acme").await;
-    refused("Unavailable").await;
+    failed("Unavailable").await;
     // A user's token does not need the table.
     table.fail_always(Some(Fault::Fail));
     assert!(invoke(&api, &self::event(USER)).await.is_ok());
@@ -114,11 +114,11 @@ async fn without_the_table_or_with_a_row_that_is_none_a_client_gets_no_token() {
 }
 
 #[tokio::test]
-async fn an_event_of_another_form_is_refused_without_its_text() {
+async fn an_event_of_another_form_is_rejected_without_its_text() {
     let api = start().await;
     for event in [json!({}), json!({"triggerSource": 7, "callerContext": {"clientId": "x"}, "request": {}})] {
-        let refused = invoke(&api, &event).await;
-        assert!(matches!(&refused, Err(InvokeError::Function { message, .. }) if message == "Unexpected event"));
+        let failed = invoke(&api, &event).await;
+        assert!(matches!(&failed, Err(InvokeError::Function { message, .. }) if message == "Unexpected event"));
     }
     api.shutdown().await;
 }
@@ -152,7 +152,7 @@ fn the_authorizer_accepts_the_pool_beside_the_operators_issuers() {
     assert_eq!(pool["defaultForTenants"], true, "tenants that list no issuers sign in with the pool");
 }
 
-/// What the rules of the trigger rest on.
+/// The assumptions of the rules of the trigger.
 #[test]
 fn no_user_can_choose_a_tenant_or_a_scope() {
     let template = yaml::parse(&read("template.yaml")).unwrap();

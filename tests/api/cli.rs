@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    /// What it writes to standard error.
+    /// Its standard error.
     log: NamedTempFile,
     /// Where the API is.
     url: String,
@@ -165,8 +165,8 @@ async fn curl(line: &str, token: &str) -> (u16, Value) {
     if let Some(body) = body {
         request = request.body(body);
     }
-    let answer = request.send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn the_printed_lines_work_as_printed() {
     }
 }
 
-/// What containers use: both ports, on another address.
+/// Both ports on another address, which containers use.
 #[tokio::test]
 async fn an_exposed_address_leads_to_the_api_and_the_database() {
     let folder = binaries().await;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Api};
+use crate::support::{Api, Response};
 
-fn names(page: &Answer) -> Vec<String> {
+fn names(page: &Response) -> Vec<String> {
     let page = page.json();
     page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
 }
@@ -34,7 +34,7 @@ async fn a_collection_is_listed_from_its_first_record_on() {
 }
 
 #[tokio::test]
-async fn a_refused_write_makes_no_collection() {
+async fn a_rejected_write_creates_no_collection() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let path = "/collections/never/records/x";

@@ -1,4 +1,4 @@
-//! `openapi.yaml` and `template.yaml` say the same, and what generators of clients need.
+//! `openapi.yaml` and `template.yaml` agree, and have what generators of clients need.
 
 mod generators;
 mod limits;

@@ -1,12 +1,12 @@
-//! Browsers: preflight on every path, and the headers on every answer, if an origin is allowed.
+//! Browsers: preflight on every path, and the headers on every response, if an origin is allowed.
 
 use crate::support::contract::operations;
-use crate::support::{Answer, Api};
+use crate::support::{Api, Response};
 
 const NOTE: &str = "/collections/notes/records/welcome";
 
-/// One answer of each maker: the function, and the gateway without and with an authorizer's say.
-async fn answers(api: &Api) -> Vec<Answer> {
+/// One response from each source: the function, and the gateway before and after the authorizer.
+async fn responses(api: &Api) -> Vec<Response> {
     let (globex, nobody) = (api.caller("globex").await, api.caller_of(None));
     vec![
         globex.get("/collections").await.expect(200),
@@ -19,11 +19,11 @@ async fn answers(api: &Api) -> Vec<Answer> {
 }
 
 #[tokio::test]
-async fn an_allowed_origin_may_read_every_answer() {
+async fn an_allowed_origin_may_read_every_response() {
     for origin in ["https://app.example", "*"] {
         let api = Api::start_with_parameter("CorsAllowedOrigin", origin).await;
-        for answer in answers(&api).await {
-            assert_eq!(answer.header("access-control-allow-origin"), origin, "{answer:?}");
+        for response in responses(&api).await {
+            assert_eq!(response.header("access-control-allow-origin"), origin, "{response:?}");
             for name in [
                 "Accept-Patch",
                 "ETag",
@@ -36,7 +36,7 @@ async fn an_allowed_origin_may_read_every_answer() {
                 "WWW-Authenticate",
                 "x-amzn-RequestId",
             ] {
-                let exposed = answer.header("access-control-expose-headers");
+                let exposed = response.header("access-control-expose-headers");
                 assert!(exposed.split(',').any(|one| one == name), "{name} in {exposed}");
             }
         }
@@ -53,7 +53,7 @@ async fn an_allowed_origin_may_read_every_answer() {
                 assert!(allowed.split(',').any(|one| one == name), "{name} in {allowed}");
             }
         }
-        assert_eq!(api.invocations("authorizer").await, 2, "preflight asks nobody");
+        assert_eq!(api.invocations("authorizer").await, 2, "preflight invokes nothing");
         api.shutdown().await;
     }
 }
@@ -61,8 +61,8 @@ async fn an_allowed_origin_may_read_every_answer() {
 #[tokio::test]
 async fn cors_is_off_by_default() {
     let api = Api::start().await;
-    for answer in answers(&api).await {
-        assert_eq!(answer.header("access-control-allow-origin"), "");
+    for response in responses(&api).await {
+        assert_eq!(response.header("access-control-allow-origin"), "");
     }
     let preflight = api.caller_of(None).call("OPTIONS", NOTE).header("origin", "https://app.example").send().await;
     assert_eq!(preflight.header("access-control-allow-origin"), "");

@@ -7,7 +7,7 @@ use flate2::read::{GzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::json;
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const NOTE: &str = "/collections/notes/records/welcome";
 
@@ -23,7 +23,7 @@ fn deflate(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-async fn put(caller: &Caller<'_>, coding: &str, body: Vec<u8>) -> Answer {
+async fn put(caller: &Caller<'_>, coding: &str, body: Vec<u8>) -> Response {
     caller.call("PUT", NOTE).encoded(coding, body).send().await
 }
 
@@ -54,7 +54,7 @@ async fn a_compressed_body_is_the_same_as_it_is_plain() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_in_its_coding_is_refused() {
+async fn a_body_that_is_not_in_its_coding_is_rejected() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let body = br#"{"data":{}}"#;
@@ -77,7 +77,7 @@ async fn a_body_that_is_not_in_its_coding_is_refused() {
 }
 
 #[tokio::test]
-async fn a_response_is_compressed_for_who_accepts_it() {
+async fn a_response_is_compressed_for_a_client_that_accepts_it() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     globex.put(NOTE, &json!({"data": {"text": "x".repeat(10_000)}})).await.expect(201);
@@ -109,7 +109,7 @@ async fn a_response_is_compressed_for_who_accepts_it() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_utf_8_are_refused_wherever_they_are() {
+async fn bytes_that_are_not_utf_8_are_rejected_wherever_they_are() {
     let api = Api::start().await;
     let (globex, operator) = (api.caller("globex").await, api.caller("operator").await);
     let latin_1 = |text: &str| text.chars().map(|character| u8::try_from(character).unwrap()).collect::<Vec<_>>();
@@ -131,8 +131,8 @@ async fn bytes_that_are_not_utf_8_are_refused_wherever_they_are() {
         (&globex, "POST", "/tokens", latin_1("{\"name\":\"Schlüssel\",\"scopes\":[\"records:read\"]}")),
         (&operator, "POST", "/admin/tenants", latin_1("{\"name\":\"Müller\",\"plan\":\"free\"}")),
     ] {
-        let answer = caller.call(method, path).body("application/json", body).send().await;
-        let problem = answer.expect_problem(400, "invalid_data").json();
+        let response = caller.call(method, path).body("application/json", body).send().await;
+        let problem = response.expect_problem(400, "invalid_data").json();
         assert!(problem["detail"].as_str().unwrap().contains("UTF-8"), "{method} {path}: {problem}");
     }
     assert_eq!(globex.get("/collections").await.json()["items"], json!([]));
@@ -144,7 +144,7 @@ async fn bytes_that_are_not_utf_8_are_refused_wherever_they_are() {
 }
 
 #[tokio::test]
-async fn the_escape_of_u_fffd_is_kept_as_an_escape() {
+async fn the_escape_of_u_fffd_remains_an_escape() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let put = |body: String| globex.call("PUT", NOTE).body("application/json", body).send();

@@ -1,4 +1,4 @@
-//! DynamoDB throttled, failing, stalled, away: every request ends in an explicit answer, within 6 seconds.
+//! DynamoDB throttled, failing, stalled, away: every request ends in an explicit response, within 6 seconds.
 
 mod errors;
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::dynamodb::{DynamoDb, Fault};
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const LIST: &str = "/collections/notes/records";
 const NOTE: &str = "/collections/notes/records/welcome";
@@ -32,7 +32,7 @@ async fn warm(api: &Api) -> Caller<'_> {
 }
 
 /// Each operation, once, all at the same time.
-async fn every_operation(caller: &Caller<'_>) -> Vec<(&'static str, Answer, Duration)> {
+async fn every_operation(caller: &Caller<'_>) -> Vec<(&'static str, Response, Duration)> {
     let operations = [
         ("GET", NOTE),
         ("GET", LIST),
@@ -47,45 +47,48 @@ async fn every_operation(caller: &Caller<'_>) -> Vec<(&'static str, Answer, Dura
         let call = if matches!(method, "GET" | "DELETE") { call } else { call.json(&json!({"data": {"b": 2}})) };
         tokio::spawn(async move {
             let started = Instant::now();
-            let answer = call.send().await;
-            (method, answer, started.elapsed())
+            let response = call.send().await;
+            (method, response, started.elapsed())
         })
     });
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for call in calls {
-        answers.push(call.await.unwrap());
+        responses.push(call.await.unwrap());
     }
-    answers
+    responses
 }
 
-fn check(answers: Vec<(&'static str, Answer, Duration)>) {
-    for (method, answer, elapsed) in answers {
+fn check(responses: Vec<(&'static str, Response, Duration)>) {
+    for (method, response, elapsed) in responses {
         assert!(elapsed < LIMIT, "{method} took {elapsed:?}");
-        assert_eq!(answer.header("retry-after"), "1", "{method}");
+        assert_eq!(response.header("retry-after"), "1", "{method}");
         // Where the record is if it was written after all, to retry there with `If-None-Match: *`.
-        assert_eq!(answer.header("location").starts_with("/v1/collections/notes/records/"), method == "POST");
-        let answer = answer.expect_problem(503, "unavailable");
-        assert!(!answer.text.contains("Internal") && !answer.text.to_lowercase().contains("dynamo"), "{answer:?}");
+        assert_eq!(response.header("location").starts_with("/v1/collections/notes/records/"), method == "POST");
+        let response = response.expect_problem(503, "unavailable");
+        assert!(
+            !response.text.contains("Internal") && !response.text.to_lowercase().contains("dynamo"),
+            "{response:?}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_throttled_or_failing_table_is_told_as_unavailable() {
+async fn a_throttled_or_failing_table_is_reported_as_unavailable() {
     for fault in [Fault::Throttle, Fault::Fail] {
         let (table, api) = start().await;
         let globex = warm(&api).await;
         table.fail_always(Some(fault));
         check(every_operation(&globex).await);
         table.fail_always(None);
-        let kept = globex.get(NOTE).await.expect(200).json();
-        assert_eq!(kept["data"], json!({"a": 1}), "nothing was written");
+        let unchanged = globex.get(NOTE).await.expect(200).json();
+        assert_eq!(unchanged["data"], json!({"a": 1}), "nothing was written");
         assert_eq!(globex.get(LIST).await.json()["items"].as_array().unwrap().len(), 1);
         api.shutdown().await;
     }
 }
 
 #[tokio::test]
-async fn a_stalled_table_is_told_as_unavailable() {
+async fn a_stalled_table_is_reported_as_unavailable() {
     let (table, api) = start().await;
     let globex = warm(&api).await;
     table.fail_always(Some(Fault::Stall));
@@ -108,11 +111,11 @@ async fn a_slow_read_and_a_stalled_write_end_in_time_together() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_away_is_told_as_unavailable() {
+async fn a_table_that_is_away_is_reported_as_unavailable() {
     let mut table = DynamoDb::start().await;
     let api = Api::start_with(|options| {
         options.dynamodb_endpoint = Some(table.endpoint.clone());
-        // Let in without a unit, to see what the handlers say.
+        // The requests are let in without a unit, to get the responses of the handlers.
         options.overrides.insert("QuotaWhenUnavailable".into(), "allow".into());
     })
     .await;
@@ -140,11 +143,11 @@ async fn a_fault_that_passes_is_not_noticed() {
         let etag = if_match().await;
         table.next([Some(fault)]);
         let deleted = globex.call("DELETE", NOTE).header("if-match", &etag).send().await;
-        // Done, but whether by this request cannot be told.
+        // It is done, but whether by this request is unknown.
         assert_eq!(deleted.status, if fault == Fault::Garble { 503 } else { 204 }, "{fault:?}: {deleted:?}");
         globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(201);
     }
-    // What certainly did nothing is repeated for any write.
+    // An attempt that certainly did nothing is retried for any write.
     for fault in [Fault::Throttle, Fault::Conflict] {
         let next = |skipped: usize| table.next(vec![None; skipped].into_iter().chain([Some(fault), Some(fault)]));
         next(0);
@@ -188,7 +191,7 @@ async fn a_write_that_could_undo_another_one_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_delete_whose_response_is_lost_is_not_told_as_done() {
+async fn a_delete_whose_response_is_lost_is_not_reported_as_done() {
     let (table, api) = start().await;
     let globex = warm(&api).await;
     let etag = globex.get(NOTE).await.header("etag").to_owned();
@@ -207,12 +210,12 @@ async fn a_delete_whose_response_is_lost_is_not_told_as_done() {
     api.shutdown().await;
 }
 
-fn version(answer: &Answer) -> Option<u64> {
-    answer.json()["version"].as_u64()
+fn version(response: &Response) -> Option<u64> {
+    response.json()["version"].as_u64()
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_is_lost_happens_once_and_is_told_as_done() {
+async fn a_write_whose_response_is_lost_happens_once_and_is_reported_as_done() {
     let (table, api) = start().await;
     let globex = warm(&api).await;
     let lose = || table.next([Some(Fault::LoseResponse)]);
@@ -252,7 +255,7 @@ async fn a_write_whose_answer_is_lost_happens_once_and_is_told_as_done() {
 }
 
 #[tokio::test]
-async fn known_tenants_are_let_in_while_the_table_fails_and_others_are_told_to_wait() {
+async fn known_tenants_are_let_in_while_the_table_fails_and_others_get_a_503() {
     let (table, api) = start().await;
     let globex = warm(&api).await;
     table.fail_always(Some(Fault::Fail));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::contract::operations;
 use crate::support::{Api, read, workspace};
 
-/// The status that each event is answered with, in this order.
+/// The status of the response to each event, in this order.
 pub(crate) const EVENTS: &[(&str, &str, u16)] = &[
     ("records", "records-put.json", 201),
     ("records", "records-get.json", 200),
@@ -39,28 +39,31 @@ fn event(name: &str) -> Value {
 }
 
 async fn invoke(api: &Api, function: &str, event: &Value) -> Result<Value, InvokeError> {
-    let answer = api.local.functions().invoke(function, event.to_string().into_bytes()).await?;
-    Ok(serde_json::from_slice(&answer).unwrap())
+    let response = api.local.functions().invoke(function, event.to_string().into_bytes()).await?;
+    Ok(serde_json::from_slice(&response).unwrap())
 }
 
 #[tokio::test]
-async fn every_event_is_answered_by_its_function() {
+async fn every_event_gets_a_response_from_its_function() {
     let api = Api::start().await;
     for (function, name, status) in EVENTS {
         let mut event = event(name);
-        let answer = invoke(&api, function, &event).await.unwrap();
-        assert_eq!(answer["statusCode"], json!(status), "{name}: {answer}");
+        let response = invoke(&api, function, &event).await.unwrap();
+        assert_eq!(response["statusCode"], json!(status), "{name}: {response}");
         if event["httpMethod"] == "GET" {
             event["httpMethod"] = "HEAD".into();
             event["requestContext"]["httpMethod"] = "HEAD".into();
             let head = invoke(&api, function, &event).await.unwrap();
-            assert_eq!((&head["statusCode"], head.get("body")), (&answer["statusCode"], None), "{name}: {head}");
+            assert_eq!((&head["statusCode"], head.get("body")), (&response["statusCode"], None), "{name}: {head}");
         }
     }
     assert_eq!(invoke(&api, "tenants", &event("tenants-sweep.json")).await.unwrap(), Value::Null);
     // Its token is signed by a key that nobody here trusts; `authorizer` has a unit test with the key.
-    let refused = invoke(&api, "authorizer", &event("authorizer.json")).await;
-    assert!(matches!(&refused, Err(InvokeError::Function { message, .. }) if message == "Unauthorized"), "{refused:?}");
+    let rejected = invoke(&api, "authorizer", &event("authorizer.json")).await;
+    assert!(
+        matches!(&rejected, Err(InvokeError::Function { message, .. }) if message == "Unauthorized"),
+        "{rejected:?}"
+    );
     api.shutdown().await;
 }
 

@@ -1,16 +1,16 @@
-//! `HEAD`: what a `GET` would answer, without the content (RFC 9110, section 9.3.2).
+//! `HEAD`: the response to a `GET` without the content (RFC 9110, section 9.3.2).
 
 use serde_json::json;
 
 use crate::support::contract::operations;
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const NOTE: &str = "/collections/notes/records/welcome";
 
 /// The headers that are about the response, and not about this one request or its content.
-fn headers(answer: &Answer) -> Vec<(&str, &str)> {
+fn headers(response: &Response) -> Vec<(&str, &str)> {
     let own = ["x-amzn-requestid", "x-amz-apigw-id", "date", "ratelimit", "content-length", "transfer-encoding"];
-    let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+    let headers = response.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
     headers.filter(|(name, _)| !own.contains(name)).collect()
 }
 
@@ -51,8 +51,8 @@ async fn every_route_that_is_read_has_a_head() {
 async fn a_head_counts_as_a_request() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
-    let remaining = |answer: &Answer| -> u64 {
-        let field = answer.header("ratelimit").split(";r=").nth(1).unwrap().split(';').next().unwrap();
+    let remaining = |response: &Response| -> u64 {
+        let field = response.header("ratelimit").split(";r=").nth(1).unwrap().split(';').next().unwrap();
         field.parse().unwrap()
     };
     let first = remaining(&globex.call("HEAD", "/collections").send().await.expect(200));

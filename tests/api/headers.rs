@@ -13,27 +13,27 @@ async fn a_response_without_content_has_no_media_type() {
     let etag = globex.put(NOTE, &json!({"data": {}})).await.expect(201).header("etag").to_owned();
     let unchanged = globex.call("GET", NOTE).header("if-none-match", &etag).send().await.expect(304);
     let deleted = globex.delete(NOTE).await.expect(204);
-    for answer in [unchanged, deleted] {
-        assert!(!answer.headers.contains_key("content-type"), "{answer:?}");
+    for response in [unchanged, deleted] {
+        assert!(!response.headers.contains_key("content-type"), "{response:?}");
     }
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_patch_is_told_which_media_types_it_may_send() {
+async fn a_rejected_patch_gets_the_accepted_media_types() {
     let api = Api::start().await;
     let (globex, operator) = (api.caller("globex").await, api.caller("operator").await);
     let tenant = format!("/admin/tenants/{}", local::seed::DEMO[1].id);
     for (caller, path) in [(&globex, NOTE), (&operator, &tenant[..])] {
-        let refused = caller.call("PATCH", path).body("text/plain", "{}").send().await;
-        let refused = refused.expect_problem(415, "unsupported_media_type");
-        for media_type in refused.header("accept-patch").split(", ") {
+        let rejected = caller.call("PATCH", path).body("text/plain", "{}").send().await;
+        let rejected = rejected.expect_problem(415, "unsupported_media_type");
+        for media_type in rejected.header("accept-patch").split(", ") {
             let taken = caller.call("PATCH", path).body(media_type, "{}").send().await;
             assert_ne!(taken.status, 415, "{media_type}: {taken:?}");
         }
     }
-    let refused = globex.call("PUT", NOTE).body("text/plain", "{}").send().await;
-    assert_eq!(refused.expect_problem(415, "unsupported_media_type").header("accept-patch"), "");
+    let rejected = globex.call("PUT", NOTE).body("text/plain", "{}").send().await;
+    assert_eq!(rejected.expect_problem(415, "unsupported_media_type").header("accept-patch"), "");
     api.shutdown().await;
 }
 
@@ -54,10 +54,10 @@ async fn the_scheme_may_have_any_case_and_several_spaces() {
     let api = Api::start().await;
     let token = api.token("globex", &[]).await;
     let made = api.caller("globex").await.post("/tokens", &json!({"name": "a", "scopes": ["records:read"]})).await;
-    let machine = made.expect(201).json()["token"].as_str().unwrap().to_owned();
+    let machine_token = made.expect(201).json()["token"].as_str().unwrap().to_owned();
     let nobody = api.caller_of(None);
     let get = |authorization: String| nobody.call("GET", "/collections").header("authorization", &authorization).send();
-    for token in [&token, &machine] {
+    for token in [&token, &machine_token] {
         for scheme in ["Bearer ", "bearer ", "BEARER ", "bEaReR   "] {
             get(format!("{scheme}{token}")).await.expect(200);
         }
@@ -69,14 +69,14 @@ async fn the_scheme_may_have_any_case_and_several_spaces() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_told_what_is_wrong_with_it() {
+async fn the_response_to_a_rejected_token_names_the_reason() {
     let api = Api::start().await;
     let operator = api.caller("operator").await;
     let invalid = r#"Bearer error="invalid_token""#;
     for token in [None, Some("junk"), Some("a.b.c")] {
-        let refused = api.caller_of(token).get(NOTE).await.expect_problem(401, "unauthorized");
-        // API Gateway has one answer for all of these, so a request without a token gets the error, too.
-        assert_eq!(refused.header("www-authenticate"), invalid);
+        let rejected = api.caller_of(token).get(NOTE).await.expect_problem(401, "unauthorized");
+        // API Gateway has one response for all of these, so a request without a token gets the error, too.
+        assert_eq!(rejected.header("www-authenticate"), invalid);
     }
     let reader = api.caller_with("globex", &[("scope", "records:read")]).await;
     let denied = reader.delete(NOTE).await.expect_problem(403, "insufficient_scope");
@@ -98,8 +98,8 @@ async fn an_unknown_route_is_404_whatever_the_authorization_header_is() {
         nobody.call(method, path).send().await.expect_problem(404, "route_not_found");
         for authorization in [&bearer[..], "Bearer junk", "Basic YTpi", "AWS4-HMAC-SHA256 Credential=a", ""] {
             let call = nobody.call(method, path).header("authorization", authorization);
-            let refused = call.send().await.expect_problem(404, "route_not_found");
-            assert!(!refused.text.contains("Signature") && !refused.text.contains("junk"), "{refused:?}");
+            let rejected = call.send().await.expect_problem(404, "route_not_found");
+            assert!(!rejected.text.contains("Signature") && !rejected.text.contains("junk"), "{rejected:?}");
         }
     }
     assert_eq!(api.invocations("authorizer").await, 0);

@@ -8,7 +8,7 @@ use testkit::dynamodb::{DynamoDb, Fault};
 use crate::support::Api;
 
 #[tokio::test]
-async fn anybody_may_ask_and_the_table_is_looked_at_once() {
+async fn anybody_may_request_it_and_the_table_is_read_once() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     table.take();
@@ -22,7 +22,7 @@ async fn anybody_may_ask_and_the_table_is_looked_at_once() {
 }
 
 #[tokio::test]
-async fn a_table_that_does_not_answer_is_told_in_time() {
+async fn a_table_that_does_not_respond_is_reported_in_time() {
     for fault in [Fault::Stall, Fault::Fail, Fault::Throttle] {
         let table = DynamoDb::start().await;
         let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a write happens once, and its repeats get the first answer.
+//! `Idempotency-Key`: a write happens once, and its repeats get the first response.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use testkit::dynamodb::DynamoDb;
 
-use crate::support::{Answer, Api, Call, Caller};
+use crate::support::{Api, Call, Caller, Response};
 
 mod crowd;
 mod faults;
@@ -17,7 +17,7 @@ const LIST: &str = "/collections/notes/records";
 const NOTE: &str = "/collections/notes/records/welcome";
 const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
 
-/// A write, and what it is answered with the first time, on [`NOTE`] as it is after a put.
+/// A write, and its first response, on [`NOTE`] as it is after a put.
 type Write = (&'static str, &'static str, Option<Value>, u16);
 
 /// Every write of records. The key's route is another for each, so that they may have one key.
@@ -36,20 +36,20 @@ fn call(caller: &Caller<'_>, (method, path, body, _): &Write, key: &str) -> Call
     if let Some(body) = body { call.json(body) } else { call }
 }
 
-/// What a repeat's answer has in common with the first one: all but the marks of the request.
-fn essence(answer: &Answer) -> (u16, BTreeMap<String, String>, String) {
+/// The parts of a response that a retry has in common with the first one: all but the ids of the request.
+fn essence(response: &Response) -> (u16, BTreeMap<String, String>, String) {
     let own = ["x-amzn-requestid", "x-amz-apigw-id", "date", "x-amzn-trace-id", "idempotent-replayed", "ratelimit"];
-    let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let headers = response.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     let headers = headers.filter(|(name, _)| !own.contains(&name.as_str())).collect();
-    (answer.status, headers, answer.text.clone())
+    (response.status, headers, response.text.clone())
 }
 
-fn is_replayed(answer: &Answer) -> bool {
-    answer.header("idempotent-replayed") == "true"
+fn is_replayed(response: &Response) -> bool {
+    response.header("idempotent-replayed") == "true"
 }
 
 #[track_caller]
-fn assert_replay(repeat: &Answer, first: &Answer) {
+fn assert_replay(repeat: &Response, first: &Response) {
     assert_eq!(essence(repeat), essence(first));
     assert!(is_replayed(repeat), "{repeat:?}");
 }
@@ -62,7 +62,7 @@ async fn records(caller: &Caller<'_>) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_repeat_gets_the_first_answer_whatever_became_of_the_record() {
+async fn a_retry_gets_the_first_response_whatever_became_of_the_record() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     for (index, write) in writes().iter().enumerate() {
@@ -89,7 +89,7 @@ async fn a_repeat_gets_the_first_answer_whatever_became_of_the_record() {
 }
 
 #[tokio::test]
-async fn a_precondition_that_the_write_itself_ended_is_no_obstacle_for_its_repeat() {
+async fn a_precondition_that_the_write_itself_ended_does_not_fail_its_retry() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let created = globex.call("PUT", NOTE).json(&json!({"data": {}})).header("if-none-match", "*");
@@ -107,14 +107,14 @@ async fn a_precondition_that_the_write_itself_ended_is_no_obstacle_for_its_repea
         assert!([200, 204].contains(&first.status), "{first:?}");
         assert_replay(&send().await, &first);
     }
-    // Without a record, a put that wants one is refused, and a key changes nothing about it.
+    // Without a record, a put that requires one is rejected, with and without an idempotency key.
     let call = globex.call("PUT", NOTE).json(&json!({"data": {}})).header("if-match", "*");
     call.header("idempotency-key", "fifth").send().await.expect_problem(412, "precondition_failed");
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn an_expiry_that_was_to_come_may_be_past_for_a_repeat() {
+async fn an_expiry_that_has_passed_meanwhile_does_not_fail_a_retry() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 5;
@@ -136,7 +136,7 @@ async fn an_expiry_that_was_to_come_may_be_past_for_a_repeat() {
 }
 
 #[tokio::test]
-async fn another_request_with_the_key_is_refused() {
+async fn another_request_with_the_idempotency_key_is_rejected() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let body = json!({"data": {"n": 1}});
@@ -154,23 +154,23 @@ async fn another_request_with_the_key_is_refused() {
         call(NOTE).json(&body).header("if-match", "*"),
         call(NOTE).json(&body).header("if-none-match", "*"),
     ] {
-        let refused = other.send().await.expect_problem(422, "idempotency_key_reused");
-        assert_eq!(refused.header("location"), "");
+        let rejected = other.send().await.expect_problem(422, "idempotency_key_reused");
+        assert_eq!(rejected.header("location"), "");
     }
     assert_eq!(records(&globex).await.len(), 1);
     assert_replay(&call(NOTE).json(&body).send().await, &first);
-    // Parameters of the media type say nothing of the request.
+    // Parameters of the media type do not change the request.
     let repeat = call(NOTE).body("application/json; charset=utf-8", body.to_string()).send().await;
     assert_replay(&repeat, &first);
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_key_is_of_one_tenant_and_one_route() {
+async fn an_idempotency_key_belongs_to_one_tenant_and_one_route() {
     let api = Api::start().await;
     let (globex, acme) = (api.caller("globex").await, api.caller("acme").await);
     globex.put(NOTE, &json!({"data": {}})).await.expect(201);
-    // Of each route once: the two puts are of one.
+    // Each route has one: the two puts share theirs.
     for write in writes().iter().filter(|(_, path, ..)| !path.ends_with("new")) {
         assert!(!is_replayed(&call(&globex, write, KEY).send().await.expect(write.3)));
     }
@@ -183,7 +183,7 @@ async fn a_key_is_of_one_tenant_and_one_route() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_kept() {
+async fn a_rejection_is_not_stored() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     for write in [("PATCH", 200), ("DELETE", 204)].map(|(method, status)| -> Write {
@@ -202,7 +202,7 @@ async fn a_refusal_is_not_kept() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_refused_and_writes_nothing() {
+async fn an_invalid_idempotency_key_is_rejected_and_writes_nothing() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     for key in ["", "\"\"", "\"a", "a b", "a,b", "\"a\", \"b\"", "\"a\";b", &"x".repeat(256)] {
@@ -215,7 +215,7 @@ async fn what_is_no_key_is_refused_and_writes_nothing() {
     assert_eq!(records(&globex).await, Vec::<Value>::new());
     // Where a key means nothing it is nobody's concern.
     globex.call("GET", LIST).header("idempotency-key", "a b").send().await.expect(200);
-    // Who may not write is told so, whatever the key.
+    // A caller that may not write is denied, whatever the idempotency key.
     let reader = api.caller_with("globex", &[("scope", "records:read")]).await;
     call(&reader, &writes()[0], "a b").send().await.expect_problem(403, "insufficient_scope");
     let longest = "x".repeat(255);
@@ -236,7 +236,7 @@ async fn a_repeat_may_not_do_less_than_the_first() {
 }
 
 #[tokio::test]
-async fn a_warm_write_with_a_key_makes_one_request_to_the_table() {
+async fn a_warm_write_with_an_idempotency_key_makes_one_request_to_the_table() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller("globex").await;
@@ -274,14 +274,14 @@ fn operations(table: &DynamoDb) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_largest_record_is_kept() {
+async fn the_reply_of_the_largest_record_is_stored() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let sized = |bytes: usize| json!({"data": {"text": "x".repeat(bytes - r#"{"text":""}"#.len())}});
     let largest: Write = ("PUT", NOTE, Some(sized(350 * 1024)), 201);
     let first = call(&globex, &largest, KEY).send().await.expect(201);
     assert_replay(&call(&globex, &largest, KEY).send().await, &first);
-    // A patch's answer is kept whole.
+    // A patch's reply is stored whole.
     let patch: Write = ("PATCH", NOTE, Some(json!({"data": {}})), 200);
     let first = call(&globex, &patch, KEY).send().await.expect(200);
     assert_replay(&call(&globex, &patch, KEY).send().await, &first);
@@ -289,22 +289,22 @@ async fn the_largest_record_is_kept() {
 }
 
 #[tokio::test]
-async fn an_answer_is_kept_without_the_data_that_a_repeat_brings_along() {
+async fn a_reply_is_stored_without_the_data_that_a_retry_repeats() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller("globex").await;
     let write: Write = ("POST", LIST, Some(json!({"data": {"text": "unmistakable"}})), 201);
     let first = call(&globex, &write, KEY).send().await.expect(201);
     let items = table.scan("Table").await;
-    let kept: Vec<_> = items.iter().filter(|item| item["pk"]["S"].as_str().unwrap().contains("#KEYS#")).collect();
-    let [kept] = kept[..] else { panic!("{kept:?}") };
-    assert!(!kept.to_string().contains("unmistakable") && !kept.to_string().contains(KEY), "{kept}");
+    let stored: Vec<_> = items.iter().filter(|item| item["pk"]["S"].as_str().unwrap().contains("#KEYS#")).collect();
+    let [stored] = stored[..] else { panic!("{stored:?}") };
+    assert!(!stored.to_string().contains("unmistakable") && !stored.to_string().contains(KEY), "{stored}");
     assert_replay(&call(&globex, &write, KEY).send().await, &first);
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn offboarding_removes_what_is_kept() {
+async fn offboarding_removes_stored_replies() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller("globex").await;

@@ -1,9 +1,9 @@
 //! Every write, while its requests and responses are lost or late and another client writes the same record, in random
 //! interleavings.
 //!
-//! A write has one effect or none. It is done when it is told as done, never after that, and it is not done when it is
-//! told as refused. So no attempt of the service undoes what another client was told to be done: it is either before that,
-//! or it has the later effect that its own client has not been told about yet.
+//! A write has one effect or none. If the response is a success, the effect precedes it; if the response is a rejection, there
+//! is no effect. So no attempt of the service undoes a write of another client that got a success: it takes effect before
+//! that, or its own client has not got its response yet.
 
 mod case;
 
@@ -19,18 +19,18 @@ use crate::support::{Api, Caller};
 /// Cases of a run; all of them are the same for the same seed.
 const CASES: u32 = 300;
 
-/// Runs a case, and says what is wrong with what happened.
+/// Runs a case, and returns what is wrong with it.
 async fn run(network: &mut Adversary, caller: &Caller<'_>, number: u32, case: &Case) -> Result<(), Finding> {
     let world = case.prepare(caller, number).await;
     network.attack(case.fates.iter().copied());
     let mut meanwhile = case.meanwhile.iter();
-    let mut told = Vec::new();
+    let mut responses = Vec::new();
     for number in 0..case.calls() {
         network.begin_call(number);
         let mut call = tokio::spawn(world.call(caller, case).send());
-        let answer = loop {
+        let response = loop {
             tokio::select! {
-                answer = &mut call => break answer.unwrap(),
+                response = &mut call => break response.unwrap(),
                 resume = network.paused() => {
                     if let Some(actions) = meanwhile.next() {
                         world.act(network, caller, case, actions).await;
@@ -40,8 +40,8 @@ async fn run(network: &mut Adversary, caller: &Caller<'_>, number: u32, case: &C
                 }
             }
         };
-        let unknown = answer.status == 503;
-        told.push((answer, network.arrivals().len()));
+        let unknown = response.status == 503;
+        responses.push((response, network.arrivals().len()));
         if !unknown {
             break;
         }
@@ -53,7 +53,7 @@ async fn run(network: &mut Adversary, caller: &Caller<'_>, number: u32, case: &C
     network.deliver_late().await;
     let arrivals = network.arrivals();
     drop(network.cease());
-    case.judge(&told, &arrivals)
+    case.judge(&responses, &arrivals)
 }
 
 fn seed() -> [u8; 32] {
@@ -67,7 +67,7 @@ fn seed() -> [u8; 32] {
 }
 
 #[test]
-fn no_write_is_undone_by_a_retry_and_what_is_told_is_what_happened() {
+fn no_write_is_undone_by_a_retry_and_what_is_reported_is_what_happened() {
     let seed = seed();
     println!("SEED={}", seed.map(|byte| byte.to_string()).join(","));
     let runtime = tokio::runtime::Runtime::new().unwrap();

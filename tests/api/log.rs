@@ -49,8 +49,8 @@ fn check(line: &Value) {
 }
 
 async fn invoke(api: &Api, function: &str, event: &str) -> Vec<u8> {
-    let answer = api.local.functions().invoke(function, read(&format!("events/{event}")).into_bytes()).await;
-    answer.unwrap_or_default()
+    let response = api.local.functions().invoke(function, read(&format!("events/{event}")).into_bytes()).await;
+    response.unwrap_or_default()
 }
 
 #[tokio::test]
@@ -69,16 +69,16 @@ async fn every_event_leaves_one_line_that_cloudwatch_reads() {
         let mut attached = Attached::start(&api, &function, LogFormat::Json).await;
         let mut cold = 1;
         for (_, event, route, status) in events.iter().filter(|(of, ..)| *of == function) {
-            let answer = invoke(&api, &function, event).await;
+            let response = invoke(&api, &function, event).await;
             let line = attached.metrics().await;
             check(&line);
             assert_eq!((&line["Function"], &line["Route"]), (&json!(function), &json!(route)));
             assert_eq!((&line["status"], &line["ColdStart"]), (&json!(status), &json!(cold)), "{line}");
             assert_eq!(line["StatusClass"], format!("{}xx", status / 100));
-            let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
-            if let Some(body) = answer["body"].as_str() {
+            let response: Value = serde_json::from_slice(&response).unwrap_or_default();
+            if let Some(body) = response["body"].as_str() {
                 assert_eq!(line["bytesOut"], body.len(), "{line}");
-                // Not what was written or answered, least of all a secret.
+                // The body of the request or the response is not in it, least of all a secret.
                 let body: Value = serde_json::from_str(body).unwrap_or_default();
                 for secret in [&body["token"], &body["key"], &body["data"]].map(Value::to_string) {
                     assert!(secret == "null" || !attached.read.contains(&secret), "{secret} in {}", attached.read);
@@ -93,7 +93,7 @@ async fn every_event_leaves_one_line_that_cloudwatch_reads() {
 }
 
 #[tokio::test]
-async fn a_line_says_who_what_and_what_it_took() {
+async fn a_line_has_the_caller_the_route_and_the_cost() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let (mut authorizer, mut records) = (
@@ -126,11 +126,11 @@ async fn a_line_says_who_what_and_what_it_took() {
         ("GET", NOTE, None, 404, Some("record_not_found")),
     ] {
         let call = globex.call(method, path);
-        let answer = match body {
+        let response = match body {
             Some(body) => call.json(body).send().await,
             None => call.send().await,
         };
-        let answer = answer.expect(status);
+        let response = response.expect(status);
         let line = records.metrics().await;
         check(&line);
         let seen = table.take();
@@ -145,8 +145,8 @@ async fn a_line_says_who_what_and_what_it_took() {
         );
         assert_eq!((&line["tenant"], &line["plan"]), (&json!(id), &json!("pro")));
         assert_eq!((&line["level"], line["code"].as_str()), (&json!("INFO"), code), "{line}");
-        assert_eq!(line["requestId"], answer.header("x-amzn-requestid"));
-        assert_eq!(line["bytesOut"], answer.text.len());
+        assert_eq!(line["requestId"], response.header("x-amzn-requestid"));
+        assert_eq!(line["bytesOut"], response.text.len());
         assert_eq!(line["bytesIn"], body.map(|body| body.to_string().len()).unwrap_or_default());
     }
 
@@ -197,11 +197,11 @@ async fn a_fault_of_the_table_is_logged_without_what_was_stored() {
 async fn people_get_a_line_for_people() {
     let api = Api::start().await;
     let mut records = Attached::start(&api, "records", LogFormat::Text).await;
-    let answer = api.caller("globex").await.get(NOTE).await.expect(404);
+    let response = api.caller("globex").await.get(NOTE).await.expect(404);
     let line = records.line().await;
     for part in ["INFO", "GET /collections/{collection}/records/{id}", "404", "record_not_found", "0.5"] {
         assert!(line.contains(part), "{part} in {line}");
     }
-    assert!(line.contains(answer.header("x-amzn-requestid")) && !line.contains("_aws"), "{line}");
+    assert!(line.contains(response.header("x-amzn-requestid")) && !line.contains("_aws"), "{line}");
     api.shutdown().await;
 }

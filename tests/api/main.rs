@@ -22,7 +22,7 @@ mod health;
 mod idempotency;
 mod interleavings;
 mod log;
-mod machine;
+mod machine_tokens;
 mod mtls;
 mod paths;
 mod policies;

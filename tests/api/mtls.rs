@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Caller, read};
+use crate::support::{Api, Caller, Response, read};
 
 const NOTE: &str = "/collections/notes/records/welcome";
 const CERTIFICATE: &str = "x-local-client-certificate";
@@ -13,7 +13,7 @@ fn certificate(name: &str) -> String {
     pem.replace('+', "%2B").replace(' ', "%20").replace('\n', "%0A")
 }
 
-async fn with(caller: &Caller<'_>, method: &str, path: &str, certificate: &str) -> Answer {
+async fn with(caller: &Caller<'_>, method: &str, path: &str, certificate: &str) -> Response {
     caller.call(method, path).json(&json!({"data": {}})).header(CERTIFICATE, certificate).send().await
 }
 
@@ -23,10 +23,10 @@ async fn a_bound_token_is_for_the_holder_of_the_certificate_only() {
     let (own, other) = (certificate("client"), certificate("other"));
     let bound = api.bound_token("globex", &own).await;
     let bound = api.caller_of(Some(&bound));
-    // The answer of the authorizer is kept from the first of these on, and serves them all.
+    // The result of the authorizer is cached from the first of these on, and serves them all.
     with(&bound, "PUT", NOTE, &own).await.expect(201);
-    let refused = bound.get(NOTE).await.expect_problem(401, "certificate_mismatch");
-    assert_eq!(refused.header("x-amzn-remapped-www-authenticate"), r#"Bearer error="invalid_token""#);
+    let rejected = bound.get(NOTE).await.expect_problem(401, "certificate_mismatch");
+    assert_eq!(rejected.header("x-amzn-remapped-www-authenticate"), r#"Bearer error="invalid_token""#);
     for (method, path) in [("GET", NOTE), ("DELETE", NOTE), ("GET", "/collections"), ("GET", "/tokens")] {
         with(&bound, method, path, &other).await.expect_problem(401, "certificate_mismatch");
         with(&bound, method, path, "junk").await.expect_problem(401, "certificate_mismatch");
@@ -38,7 +38,7 @@ async fn a_bound_token_is_for_the_holder_of_the_certificate_only() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_comes_first_does_not_stay() {
+async fn a_rejection_that_comes_first_is_not_cached() {
     let api = Api::start().await;
     let own = certificate("client");
     let bound = api.bound_token("globex", &own).await;
@@ -58,8 +58,8 @@ async fn a_token_that_is_not_bound_works_with_any_certificate() {
         with(&globex, "GET", NOTE, &certificate(name)).await.expect(200);
     }
     let made = globex.post("/tokens", &json!({"name": "x", "scopes": ["records:read"]})).await.expect(201).json();
-    let machine = api.caller_of(made["token"].as_str());
-    with(&machine, "GET", NOTE, &certificate("client")).await.expect(200);
+    let machine_token = api.caller_of(made["token"].as_str());
+    with(&machine_token, "GET", NOTE, &certificate("client")).await.expect(200);
     with(&api.caller_of(None), "GET", "/health", &certificate("client")).await.expect(200);
     api.shutdown().await;
 }

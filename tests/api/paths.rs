@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::contract::{Operation, operations};
-use crate::support::{Answer, Api};
+use crate::support::{Api, Response};
 
 /// A path of the operation, for something that does not exist.
 fn path(operation: &Operation) -> String {
@@ -14,12 +14,12 @@ fn path(operation: &Operation) -> String {
         .replace("{tenant}", "01K0N1TECH0000000000000000")
 }
 
-/// What must not differ between two answers.
-fn comparable(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
+/// The parts of two responses that must not differ.
+fn comparable(response: &Response) -> (u16, Vec<(String, String)>, String) {
     let own = ["x-amzn-requestid", "x-amz-apigw-id", "date", "ratelimit"];
-    let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let headers = response.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     let headers = headers.filter(|(name, _)| !own.contains(&name.as_str())).collect();
-    (answer.status, headers, answer.text.replace(answer.header("x-amzn-requestid"), "id"))
+    (response.status, headers, response.text.replace(response.header("x-amzn-requestid"), "id"))
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn locations_links_and_idempotency_keys_know_one_spelling() {
 }
 
 #[tokio::test]
-async fn percent_encoding_that_nobody_needs_is_the_same_path() {
+async fn needless_percent_encoding_is_the_same_path() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     for id in ["~tilde", "a.b", "A-Z_9"] {
@@ -91,7 +91,7 @@ async fn percent_encoding_that_nobody_needs_is_the_same_path() {
         globex.delete(&format!("/collections/%6e%6F%74es/records/{encoded}")).await.expect(204);
         globex.get(&format!("/collections/notes/records/{id}")).await.expect(404);
     }
-    // What an id must not have, it must not have in disguise, and nothing is decoded twice.
+    // Characters that an id must not contain are rejected in encoded form as well, and nothing is decoded twice.
     for id in ["a%2Fb", "%257E", "%20", "%FF", "a%00", "%C3%A9"] {
         let path = format!("/collections/notes/records/{id}");
         globex.get(&path).await.expect_problem(400, "invalid_parameter");

@@ -19,7 +19,7 @@ fn any_scopes() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(scope, 0..5)
 }
 
-/// What a path parameter may be: anything but a slash, as it is sent.
+/// A path parameter, which may have any character but a slash.
 fn any_segment() -> impl Strategy<Value = String> {
     prop_oneof![
         "[A-Za-z0-9._~-]{1,20}",

@@ -1,4 +1,4 @@
-//! Monthly quotas: never exceeded, by however many processes; and what tenants are told of them.
+//! Monthly quotas, which any number of execution environments never exceeds, and what tenants read about them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use testkit::dynamodb::{DynamoDb, Fault};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 mod closing;
 mod metering;
@@ -71,7 +71,7 @@ async fn row(api: &Api, tenant: &str) -> Row {
     store(api).usage_get(&access, Month::of(Timestamp::now())).await.unwrap()
 }
 
-/// The row, after every environment has given back what it holds.
+/// The row, after every execution environment has returned the units that it holds.
 async fn settled(api: &Api, tenant: &str) -> Row {
     for function in ["records", "tokens", "transactions"] {
         api.local.functions().retire(function).await;
@@ -81,7 +81,7 @@ async fn settled(api: &Api, tenant: &str) -> Row {
 
 /// The statuses of so many requests at once, with their codes.
 async fn fire(caller: &Caller<'_>, requests: usize) -> BTreeMap<(u16, String), u64> {
-    // A machine does not take any number of connections in a moment; what is more waits here and not there.
+    // A computer does not accept any number of connections at once, so the rest waits here and not there.
     let connections = Arc::new(Semaphore::new(256));
     let mut calls = JoinSet::new();
     for _ in 0..requests {
@@ -93,8 +93,8 @@ async fn fire(caller: &Caller<'_>, requests: usize) -> BTreeMap<(u16, String), u
         });
     }
     let mut statuses = BTreeMap::new();
-    for answer in calls.join_all().await {
-        let status = if answer.status < 400 { (answer.status, String::new()) } else { answer.problem() };
+    for response in calls.join_all().await {
+        let status = if response.status < 400 { (response.status, String::new()) } else { response.problem() };
         *statuses.entry(status).or_default() += 1;
     }
     statuses
@@ -115,27 +115,27 @@ async fn five_thousand_requests_over_many_processes_do_not_exceed_a_quota_of_a_t
     set_requests(&api, 1000).await;
     let globex = api.caller("globex").await;
     globex.put(NOTE, &json!({"data": {}})).await.expect(201);
-    // Processes that start all at once on a few cores take their time, and some would not ask for units before the end.
+    // Processes that start all at once on a few cores take long, and some would not lease units before the end.
     fire(&api.caller("acme").await, 128).await;
     let mut statuses = fire(&globex, 5000).await;
     let mut served = count(&statuses, 200, "") + 1;
     let processes = stats(&api).processes;
     assert!(processes >= 16, "{processes}");
-    let mut refused = count(&statuses, 429, "quota_exceeded");
-    // On a machine that is slow, who is told to try again does.
-    while served + refused < 5001 {
+    let mut rejected = count(&statuses, 429, "quota_exceeded");
+    // On a slow computer, a request that got a 503 is retried.
+    while served + rejected < 5001 {
         let unavailable = count(&statuses, 503, "unavailable");
-        assert_eq!(served + refused + unavailable, 5001, "{statuses:?}");
+        assert_eq!(served + rejected + unavailable, 5001, "{statuses:?}");
         statuses = fire(&globex, usize::try_from(unavailable).unwrap()).await;
         served += count(&statuses, 200, "");
-        refused += count(&statuses, 429, "quota_exceeded");
+        rejected += count(&statuses, 429, "quota_exceeded");
     }
     assert!((990..=1000).contains(&served), "{served}");
 
     let row = settled(&api, GLOBEX).await;
     assert_eq!(row.leased, row.usage.requests, "nothing is held, and all is reported");
     assert!(row.leased <= 1000);
-    // On a machine that is slow, a handler may have waited for the table in vain.
+    // On a slow computer, a handler may have waited for the table in vain.
     assert_eq!(row.usage.requests - row.usage.errors, served);
     api.shutdown().await;
 }
@@ -157,10 +157,10 @@ async fn processes_that_are_killed_do_not_exceed_a_quota() {
         };
         let (statuses, ()) = tokio::join!(fire(&globex, 600), killing);
         served += count(&statuses, 200, "");
-        let refused = count(&statuses, 429, "quota_exceeded");
+        let rejected = count(&statuses, 429, "quota_exceeded");
         let died: u64 = statuses.iter().filter(|((status, _), _)| *status >= 500).map(|(_, count)| count).sum();
         assert_eq!(statuses.values().sum::<u64>(), 600);
-        assert_eq!(count(&statuses, 200, "") + refused + died, 600, "{statuses:?}");
+        assert_eq!(count(&statuses, 200, "") + rejected + died, 600, "{statuses:?}");
     }
     assert!(served <= 1000, "{served}");
     let row = settled(&api, GLOBEX).await;
@@ -170,7 +170,7 @@ async fn processes_that_are_killed_do_not_exceed_a_quota() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_lease_goes_back_when_an_environment_ends() {
+async fn the_rest_of_a_lease_goes_back_when_an_execution_environment_ends() {
     let (table, api) = start(&[]).await;
     let globex = api.caller("globex").await;
     table.take_updates();
@@ -187,7 +187,7 @@ async fn what_is_left_of_a_lease_goes_back_when_an_environment_ends() {
 }
 
 #[tokio::test]
-async fn what_a_killed_environment_held_is_stranded_and_no_more() {
+async fn only_what_a_killed_execution_environment_held_is_lost() {
     let (_table, api) = start(&[]).await;
     let globex = api.caller("globex").await;
     for round in 1..=3 {
@@ -201,20 +201,20 @@ async fn what_a_killed_environment_held_is_stranded_and_no_more() {
     api.shutdown().await;
 }
 
-fn field(answer: &Answer, name: &str, parameter: &str) -> u64 {
-    let (policy, parameters) = answer.header(name).split_once(';').unwrap_or_else(|| panic!("{name}: {answer:?}"));
+fn field(response: &Response, name: &str, parameter: &str) -> u64 {
+    let (policy, parameters) = response.header(name).split_once(';').unwrap_or_else(|| panic!("{name}: {response:?}"));
     assert_eq!(policy, "\"monthly\"");
     let value = parameters.split(';').find_map(|one| one.strip_prefix(parameter)?.strip_prefix('='));
     value.unwrap().parse().unwrap()
 }
 
 #[tokio::test]
-async fn every_answer_tells_the_quota_and_what_remains_of_it() {
+async fn every_response_has_the_quota_and_its_remainder() {
     let (_table, api) = start(&[]).await;
     set_requests(&api, 4).await;
     let globex = api.caller("globex").await;
     let month = Month::of(Timestamp::now());
-    let answers = [
+    let responses = [
         globex.put(NOTE, &json!({"data": {}})).await.expect(201),
         globex.get("/collections/NOT-A-NAME/records").await.expect(400),
         globex.get(NOTE).await.expect(200),
@@ -222,16 +222,16 @@ async fn every_answer_tells_the_quota_and_what_remains_of_it() {
         globex.get(NOTE).await.expect_problem(429, "quota_exceeded"),
         globex.get("/tokens").await.expect_problem(429, "quota_exceeded"),
     ];
-    for (answer, remaining) in answers.iter().zip([3, 2, 1, 0, 0, 0]) {
-        assert_eq!(field(answer, "ratelimit", "r"), remaining, "{answer:?}");
+    for (response, remaining) in responses.iter().zip([3, 2, 1, 0, 0, 0]) {
+        assert_eq!(field(response, "ratelimit", "r"), remaining, "{response:?}");
         let left = month.end().since(Timestamp::now()).as_secs();
-        assert!((left..left + 10).contains(&field(answer, "ratelimit", "t")), "{answer:?}");
-        assert_eq!(field(answer, "ratelimit-policy", "q"), 4);
-        assert_eq!(field(answer, "ratelimit-policy", "w"), month.end().since(month.start()).as_secs());
+        assert!((left..left + 10).contains(&field(response, "ratelimit", "t")), "{response:?}");
+        assert_eq!(field(response, "ratelimit-policy", "q"), 4);
+        assert_eq!(field(response, "ratelimit-policy", "w"), month.end().since(month.start()).as_secs());
     }
-    let [.., refused, _] = answers;
-    assert_eq!(refused.header("retry-after"), field(&refused, "ratelimit", "t").to_string());
-    let problem = refused.json();
+    let [.., rejected, _] = responses;
+    assert_eq!(rejected.header("retry-after"), field(&rejected, "ratelimit", "t").to_string());
+    let problem = rejected.json();
     assert_eq!(problem["violated-policies"], json!(["monthly"]));
     let detail = "The monthly quota of 4 requests is used up. Wait for the next month, or ask for more.";
     assert_eq!(problem["detail"], detail);
@@ -239,7 +239,7 @@ async fn every_answer_tells_the_quota_and_what_remains_of_it() {
     api.caller("acme").await.get(NOTE).await.expect(404);
     let health = api.caller_of(None).get("/health").await.expect(200);
     assert_eq!(health.header("ratelimit"), "");
-    assert_eq!(settled(&api, GLOBEX).await.usage.requests, 4, "a request that is refused is none");
+    assert_eq!(settled(&api, GLOBEX).await.usage.requests, 4, "a rejected request is not counted");
     api.shutdown().await;
 }
 
@@ -250,7 +250,7 @@ async fn a_limit_that_an_operator_changes_counts_from_the_next_lease_on() {
     for _ in 0..4 {
         globex.get(NOTE).await.expect(404);
     }
-    // The token's context says nothing of it, and is kept by the gateway.
+    // The token's context has nothing about it, and is cached by the gateway.
     set_requests(&api, 2).await;
     globex.get(NOTE).await.expect(404);
     let row = settled(&api, GLOBEX).await;
@@ -259,7 +259,7 @@ async fn a_limit_that_an_operator_changes_counts_from_the_next_lease_on() {
     // The row was not known, then its terms were, and both said no.
     table.take_updates();
     globex.get(NOTE).await.expect_problem(429, "quota_exceeded");
-    assert_eq!(table.take_updates().len(), 0, "a used up quota is not asked about each time");
+    assert_eq!(table.take_updates().len(), 0, "a used up quota makes no update each time");
 
     set_requests(&api, 7).await;
     api.local.functions().retire("records").await;
@@ -274,7 +274,7 @@ async fn a_limit_that_an_operator_changes_counts_from_the_next_lease_on() {
 }
 
 #[tokio::test]
-async fn without_the_table_and_without_a_unit_a_request_is_refused() {
+async fn without_the_table_and_without_a_unit_a_request_fails() {
     let (table, api) = start(&[]).await;
     let globex = api.caller("globex").await;
     globex.put(NOTE, &json!({"data": {}})).await.expect(201);
@@ -286,9 +286,9 @@ async fn without_the_table_and_without_a_unit_a_request_is_refused() {
         api.local.functions().kill("records");
         table.take();
         let started = Instant::now();
-        let refused = globex.get(NOTE).await.expect_problem(503, "unavailable");
+        let failed = globex.get(NOTE).await.expect_problem(503, "unavailable");
         assert!(started.elapsed() < Duration::from_secs(4), "{fault:?}: {:?}", started.elapsed());
-        assert_eq!(refused.header("retry-after"), "1");
+        assert_eq!(failed.header("retry-after"), "1");
         assert_eq!(table.take().len(), 0, "the handler did not run");
         table.fail_updates(None);
         globex.get(NOTE).await.expect(200);
@@ -345,7 +345,7 @@ async fn an_update_without_a_response_is_resolved_by_the_next_request() {
     let globex = api.caller("globex").await;
     globex.get(NOTE).await.expect(404);
     api.local.functions().retire("records").await;
-    // It is done, but as often as it is sent, nobody hears of it.
+    // It is done, but the response of every attempt is lost.
     table.fail_updates(Some(Fault::LoseResponse));
     globex.get(NOTE).await.expect_problem(503, "unavailable");
     table.fail_updates(None);
@@ -356,7 +356,7 @@ async fn an_update_without_a_response_is_resolved_by_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_busy_tenant_asks_the_table_once_in_fifty_requests() {
+async fn a_busy_tenant_takes_one_update_in_fifty_requests() {
     let (table, api) = start(&[]).await;
     let globex = api.caller("globex").await;
     globex.get(NOTE).await.expect(404);
@@ -381,7 +381,7 @@ async fn a_plan_without_a_quota_lets_nobody_in() {
     api.shutdown().await;
 }
 
-/// Writes a plan into this month's row, past everything.
+/// Writes a plan into this month's row, directly into the table.
 async fn set_plan(api: &Api, plan: &str) {
     let client = aws::dynamodb(&api.aws_config(), aws::connector());
     let string = |text: &str| AttributeValue::S(text.to_owned());

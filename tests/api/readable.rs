@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const GLOBEX: &str = local::seed::DEMO[1].id;
 
@@ -193,8 +193,8 @@ async fn read_all(caller: &Caller<'_>, path: &str) -> Vec<Value> {
 }
 
 /// The text of the data in a response, which is its last member.
-fn data(answer: &Answer) -> &str {
-    answer.text.split_once(r#""data":"#).unwrap_or_else(|| panic!("{answer:?}")).1
+fn data(response: &Response) -> &str {
+    response.text.split_once(r#""data":"#).unwrap_or_else(|| panic!("{response:?}")).1
 }
 
 async fn check(api: &Api, writes: Vec<Write>) {
@@ -202,17 +202,17 @@ async fn check(api: &Api, writes: Vec<Write>) {
     for write in writes {
         let Write { method, path, media_type, body } = &write;
         let caller = if path.starts_with("/admin") { &operator } else { &globex };
-        let answer = caller.call(method, path).body(media_type, body.clone()).send().await;
-        assert!(answer.status < 500, "{write:?}: {answer:?}");
-        if answer.status >= 300 || !path.starts_with("/collections") {
+        let response = caller.call(method, path).body(media_type, body.clone()).send().await;
+        assert!(response.status < 500, "{write:?}: {response:?}");
+        if response.status >= 300 || !path.starts_with("/collections") {
             continue;
         }
         // One by one: it is in the list whatever the page.
-        let record = answer.json();
+        let record = response.json();
         let path = format!("/collections/notes/records/{}", record["id"].as_str().unwrap());
         let read = globex.get(&format!("{path}?consistent=true")).await.expect(200);
-        assert_eq!((data(&read), &read.json()), (data(&answer), &record), "{write:?}");
-        // What was read can be written, as it is.
+        assert_eq!((data(&read), &read.json()), (data(&response), &record), "{write:?}");
+        // A record that was read can be written unchanged.
         let mut again = read.text.clone();
         again.replace_range(..read.text.find(r#""data":"#).unwrap(), "{");
         let written = globex.call("PUT", &path).body("application/json", again).send().await.expect(200);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::dynamodb::DynamoDb;
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 mod bad_input;
 mod conditional;
@@ -62,30 +62,30 @@ async fn a_patch_merges() {
     assert_eq!(patched["expiresAt"], "2099-01-01T00:00:00Z");
     assert_eq!(patched["createdAt"], created["createdAt"]);
     assert_eq!(globex.get(NOTE).await.json(), patched);
-    // What a patch does not name stays, and null ends the expiry.
-    let kept = globex.patch(NOTE, &json!({"data": {}})).await.expect(200).json();
-    assert_eq!((&kept["data"], &kept["expiresAt"]), (&patched["data"], &patched["expiresAt"]));
+    // Members that a patch does not name stay, and null ends the expiry.
+    let patched_again = globex.patch(NOTE, &json!({"data": {}})).await.expect(200).json();
+    assert_eq!((&patched_again["data"], &patched_again["expiresAt"]), (&patched["data"], &patched["expiresAt"]));
     let ended = globex.patch(NOTE, &json!({"expiresAt": null})).await.expect(200).json();
     assert_eq!((&ended["data"], ended.get("expiresAt")), (&patched["data"], None));
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn null_is_no_expiry_wherever_one_can_be_written() {
+async fn null_means_no_expiry_wherever_one_can_be_written() {
     let api = Api::start().await;
     let globex = globex(&api).await;
     let never = json!({"data": {}, "expiresAt": null});
     let token = json!({"name": "x", "scopes": ["records:read"], "expiresAt": null});
     let operations =
         ["create", "put"].map(|op| json!({"op": op, "collection": "notes", "id": op, "data": {}, "expiresAt": null}));
-    for answer in [
+    for response in [
         globex.put(NOTE, &never).await.expect(201),
         globex.put(NOTE, &never).await.expect(200),
         globex.post("/collections/notes/records", &never).await.expect(201),
         globex.patch(NOTE, &json!({"expiresAt": null})).await.expect(200),
         globex.post("/tokens", &token).await.expect(201),
     ] {
-        assert_eq!(answer.json().get("expiresAt"), None);
+        assert_eq!(response.json().get("expiresAt"), None);
     }
     globex.post("/transactions", &json!({ "operations": operations })).await.expect(200);
     api.shutdown().await;
@@ -117,13 +117,13 @@ async fn what_was_written_is_what_is_read() {
         r#""nested":{"$serde_json::private::Number":"7","$serde_json::private::RawValue":"[1]","pk":"T#x"}}"#
     );
     let body = format!("{{ \"data\" : {data} }}");
-    let answers: [Answer; 3] = [
+    let responses: [Response; 3] = [
         globex.call("PUT", NOTE).body("application/json", body).send().await.expect(201),
         globex.get(NOTE).await.expect(200),
         globex.call("PATCH", NOTE).body("application/json", r#"{"data":{"gone":null}}"#).send().await.expect(200),
     ];
-    for answer in answers {
-        assert!(answer.text.contains(data), "{}", answer.text);
+    for response in responses {
+        assert!(response.text.contains(data), "{}", response.text);
     }
     let listed = globex.get("/collections/notes/records").await.expect(200);
     assert!(listed.text.contains(data), "{}", listed.text);
@@ -207,7 +207,7 @@ async fn a_warm_call_makes_one_request_to_the_table() {
 }
 
 #[tokio::test]
-async fn reads_are_strongly_consistent_when_asked_to_be() {
+async fn reads_are_strongly_consistent_on_request() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = globex(&api).await;

@@ -1,8 +1,8 @@
-//! The API of `template.yaml`, started afresh for each test, and clients that hold every answer to the contract.
+//! The API of `template.yaml`, started afresh for each test, and clients that hold every response to the contract.
 
-mod answer;
 mod client;
 pub(crate) mod contract;
+mod response;
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -15,8 +15,8 @@ use service::domain::time::Timestamp;
 use service::runtime::aws;
 use service::store::Store;
 
-pub(crate) use answer::Answer;
 pub(crate) use client::{Call, Caller};
+pub(crate) use response::Response;
 pub(crate) use testkit::{binaries, read, workspace};
 
 /// The whole API, running, with clients that hold every response to the contract.
@@ -64,13 +64,13 @@ impl Api {
         Caller::new(self, token.map(ToOwned::to_owned))
     }
 
-    /// Lets a record's time run out, past the functions: DynamoDB has not removed it yet.
+    /// Lets a record expire, directly in the table: DynamoDB has not removed it yet.
     pub(crate) async fn expire(&self, tenant: &str, collection: &str, id: &str) {
         let past = AttributeValue::N("1795253400".into());
         self.overwrite((&format!("T#{tenant}#R#{collection}"), id), "expiresAt", past).await;
     }
 
-    /// Writes an attribute of an item, past the functions.
+    /// Writes an attribute of an item, directly in the table.
     pub(crate) async fn overwrite(&self, key: (&str, &str), attribute: &str, value: AttributeValue) {
         let key = [("pk", key.0), ("sk", key.1)].map(|(name, text)| (name.into(), AttributeValue::S(text.into())));
         aws::dynamodb(&self.aws_config(), aws::connector())

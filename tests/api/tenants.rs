@@ -1,4 +1,4 @@
-//! Tenants are kept apart, and each is held to its own plan.
+//! Tenants are isolated from each other, and each is held to its own plan.
 
 use serde_json::json;
 
@@ -26,8 +26,8 @@ async fn tenants_with_the_same_names_and_ids_never_see_each_other() {
     let stale = acme.call("PUT", NOTE).json(&json!({"data": {}})).header("if-match", &etag).send().await;
     stale.expect_problem(412, "precondition_failed");
     acme.delete(NOTE).await.expect(204);
-    let kept = globex.get(NOTE).await.expect(200);
-    assert_eq!((kept.json()["data"].clone(), kept.header("etag")), (json!({"of": "globex"}), &etag[..]));
+    let unchanged = globex.get(NOTE).await.expect(200);
+    assert_eq!((unchanged.json()["data"].clone(), unchanged.header("etag")), (json!({"of": "globex"}), &etag[..]));
     api.shutdown().await;
 }
 
@@ -53,21 +53,21 @@ async fn a_free_tenant_that_fires_is_throttled_and_a_pro_tenant_is_not_touched()
     let fire = |caller: &crate::support::Caller<'_>| {
         let calls: Vec<_> = (0..30).map(|_| tokio::spawn(caller.call("GET", NOTE).send())).collect();
         async {
-            let mut answers = Vec::new();
+            let mut responses = Vec::new();
             for call in calls {
-                answers.push(call.await.unwrap());
+                responses.push(call.await.unwrap());
             }
-            answers
+            responses
         }
     };
     let (free, pro) = tokio::join!(fire(&acme), fire(&globex));
-    assert!(pro.iter().all(|answer| answer.status == 404), "{pro:?}");
-    let served = free.iter().filter(|answer| answer.status == 404).count();
+    assert!(pro.iter().all(|response| response.status == 404), "{pro:?}");
+    let served = free.iter().filter(|response| response.status == 404).count();
     // The burst of 10, and 5 more for each second that it took.
     assert!((10..=20).contains(&served), "{served} served");
-    for answer in free.into_iter().filter(|answer| answer.status != 404) {
-        assert_eq!(answer.header("retry-after"), "1");
-        answer.expect_problem(429, "rate_exceeded");
+    for response in free.into_iter().filter(|response| response.status != 404) {
+        assert_eq!(response.header("retry-after"), "1");
+        response.expect_problem(429, "rate_exceeded");
     }
     api.shutdown().await;
 }
@@ -79,14 +79,14 @@ async fn a_backstop_ends_a_month_at_the_gateway() {
     for _ in 0..3 {
         acme.get(NOTE).await.expect(404);
     }
-    let refused = acme.get(NOTE).await.expect_problem(429, "quota_exceeded");
-    assert_eq!(refused.header("retry-after"), "3600");
+    let rejected = acme.get(NOTE).await.expect_problem(429, "quota_exceeded");
+    assert_eq!(rejected.header("retry-after"), "3600");
     api.caller("globex").await.get(NOTE).await.expect(404);
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_disabled_key_cuts_a_tenant_off_at_once() {
+async fn a_disabled_api_key_cuts_a_tenant_off_at_once() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     globex.get(NOTE).await.expect(404);

@@ -7,7 +7,7 @@ use crate::support::Api;
 const NOTE: &str = "/collections/notes/records/welcome";
 
 #[tokio::test]
-async fn junk_is_refused_without_an_invocation() {
+async fn junk_is_rejected_without_an_invocation() {
     let api = Api::start().await;
     for token in [None, Some("junk"), Some("a.b"), Some("a.b.c.d"), Some("a.b.c!"), Some("tnt_"), Some("")] {
         api.caller_of(token).get(NOTE).await.expect_problem(401, "unauthorized");
@@ -20,7 +20,7 @@ async fn junk_is_refused_without_an_invocation() {
 }
 
 #[tokio::test]
-async fn a_tampered_token_is_refused() {
+async fn a_tampered_token_is_rejected() {
     let api = Api::start().await;
     let token = api.token("globex", &[]).await;
     let (input, signature) = token.rsplit_once('.').unwrap();
@@ -34,7 +34,7 @@ async fn a_tampered_token_is_refused() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refused() {
+async fn an_expired_token_is_rejected() {
     let api = Api::start().await;
     api.caller_with("globex", &[("expires_in", "-60")]).await.get(NOTE).await.expect_problem(401, "unauthorized");
     api.shutdown().await;
@@ -69,7 +69,7 @@ async fn scopes_are_held_to_on_each_route_with_one_cached_policy() {
 }
 
 #[tokio::test]
-async fn an_operator_is_no_tenant() {
+async fn an_operator_is_not_a_tenant() {
     let api = Api::start().await;
     api.caller("operator").await.get(NOTE).await.expect_problem(403, "insufficient_scope");
     let tenant = api.caller_with("globex", &[("scope", "records:read")]).await;

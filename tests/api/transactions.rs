@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::dynamodb::DynamoDb;
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 mod bad_input;
 mod faults;
@@ -16,32 +16,32 @@ mod transfers;
 const GLOBEX: &str = "globex";
 const GLOBEX_ID: &str = local::seed::DEMO[1].id;
 
-async fn transact(caller: &Caller<'_>, operations: Value) -> Answer {
+async fn transact(caller: &Caller<'_>, operations: Value) -> Response {
     caller.post("/transactions", &json!({ "operations": operations })).await
 }
 
 /// A record as it is now, or nothing.
 async fn read(caller: &Caller<'_>, collection: &str, id: &str) -> Option<Value> {
-    let answer = caller.get(&format!("/collections/{collection}/records/{id}?consistent=true")).await;
-    if answer.status == 404 { None } else { Some(answer.expect(200).json()) }
+    let response = caller.get(&format!("/collections/{collection}/records/{id}?consistent=true")).await;
+    if response.status == 404 { None } else { Some(response.expect(200).json()) }
 }
 
 /// The version that an operation wrote.
-fn version(answer: &Answer, operation: usize) -> u64 {
-    answer.json()["operations"][operation]["version"].as_u64().unwrap_or_else(|| panic!("{answer:?}"))
+fn version(response: &Response, operation: usize) -> u64 {
+    response.json()["operations"][operation]["version"].as_u64().unwrap_or_else(|| panic!("{response:?}"))
 }
 
 /// Operations that failed, by place and code.
 #[track_caller]
-fn failures(answer: Answer) -> Vec<(u64, String)> {
-    let problem = answer.expect_problem(412, "transaction_failed").json();
+fn failures(response: Response) -> Vec<(u64, String)> {
+    let problem = response.expect_problem(412, "transaction_failed").json();
     let failures = problem["failures"].as_array().unwrap();
     let failure = |one: &Value| (one["operation"].as_u64().unwrap(), one["code"].as_str().unwrap().to_owned());
     failures.iter().map(failure).collect()
 }
 
 #[tokio::test]
-async fn every_operation_does_what_it_says() {
+async fn every_operation_has_its_documented_effect() {
     let api = Api::start().await;
     let globex = api.caller(GLOBEX).await;
     let first = transact(
@@ -51,7 +51,7 @@ async fn every_operation_does_what_it_says() {
             {"op": "create", "collection": "notes", "id": "mine", "data": {"a": 1}, "expiresAt": "2099-01-01T00:00:00Z"},
             {"op": "put", "collection": "notes", "id": "put", "data": {"b": 1}},
             {"op": "put", "collection": "other", "id": "old", "data": {"old": 1}},
-            {"op": "put", "collection": "other", "id": "kept", "data": {}},
+            {"op": "put", "collection": "other", "id": "unchanged", "data": {}},
         ]),
     )
     .await
@@ -70,7 +70,7 @@ async fn every_operation_does_what_it_says() {
             {"op": "patch", "collection": "notes", "id": "mine", "data": {"a": null, "c": 1.50}, "expiresAt": null},
             {"op": "put", "collection": "notes", "id": "put", "data": {"b": 2}, "expiresAt": "2099-01-01T00:00:00Z"},
             {"op": "delete", "collection": "other", "id": "old"},
-            {"op": "check", "collection": "other", "id": "kept", "ifVersion": version(&first, 4)},
+            {"op": "check", "collection": "other", "id": "unchanged", "ifVersion": version(&first, 4)},
             {"op": "put", "collection": "notes", "id": ulid, "data": {"again": 1}, "ifVersion": version(&first, 0)},
         ]),
     )
@@ -82,7 +82,7 @@ async fn every_operation_does_what_it_says() {
             {"op": "patch", "collection": "notes", "id": "mine", "version": version(&first, 1) + 1},
             {"op": "put", "collection": "notes", "id": "put", "version": version(&first, 2) + 1},
             {"op": "delete", "collection": "other", "id": "old"},
-            {"op": "check", "collection": "other", "id": "kept"},
+            {"op": "check", "collection": "other", "id": "unchanged"},
             {"op": "put", "collection": "notes", "id": ulid, "version": version(&first, 0) + 1},
         ]})
     );
@@ -91,11 +91,11 @@ async fn every_operation_does_what_it_says() {
     assert_eq!(patched["createdAt"], mine["createdAt"]);
     assert_eq!(read(&globex, "notes", "put").await.unwrap()["expiresAt"], "2099-01-01T00:00:00Z");
     assert_eq!(read(&globex, "other", "old").await, None);
-    assert_eq!(read(&globex, "other", "kept").await.unwrap()["version"], version(&first, 4));
+    assert_eq!(read(&globex, "other", "unchanged").await.unwrap()["version"], version(&first, 4));
     let again = read(&globex, "notes", &ulid).await.unwrap();
     assert_eq!((&again["data"], &again["createdAt"]), (&json!({"again": 1}), &made["createdAt"]));
 
-    // What a transaction wrote goes on as what a single request wrote.
+    // A record that a transaction wrote continues like one that a single request wrote.
     let path = "/collections/notes/records/mine";
     let etag = format!("\"{}\"", patched["version"]);
     let replaced = globex.call("PUT", path).json(&json!({"data": {}})).header("if-match", &etag).send().await;
@@ -156,7 +156,7 @@ async fn every_condition_that_fails_is_named_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_an_expired_record_is_no_record() {
+async fn an_expired_record_that_is_still_stored_is_not_a_record() {
     let api = Api::start().await;
     let globex = api.caller(GLOBEX).await;
     let ids = ["create", "put", "if", "patch", "delete", "check", "versioned"];
@@ -168,14 +168,14 @@ async fn what_is_left_of_an_expired_record_is_no_record() {
         api.expire(GLOBEX_ID, "brief", id).await;
     }
     let operation = |op: &str, id: &str| json!({"op": op, "collection": "brief", "id": id});
-    let refused = json!([
+    let rejected = json!([
         operation("delete", "delete"),
         operation("check", "check"),
         {"op": "put", "collection": "brief", "id": "if", "data": {}, "ifVersion": versions[2]},
         {"op": "check", "collection": "brief", "id": "versioned", "ifVersion": versions[6]},
     ]);
     let expected: Vec<_> = (0..4).map(|place| (place, "record_not_found".to_owned())).collect();
-    assert_eq!(failures(transact(&globex, refused).await), expected);
+    assert_eq!(failures(transact(&globex, rejected).await), expected);
     let patch = json!([operation("patch", "patch")]);
     assert_eq!(failures(transact(&globex, patch).await), [(0, "record_not_found".to_owned())]);
 
@@ -223,7 +223,7 @@ async fn another_tenants_records_are_not_there() {
 }
 
 #[tokio::test]
-async fn a_token_without_the_scope_is_refused() {
+async fn a_token_without_the_scope_is_denied() {
     let api = Api::start().await;
     let reader = api.caller_with(GLOBEX, &[("scope", "records:read")]).await;
     let check = json!([{"op": "check", "collection": "notes", "id": "x"}]);

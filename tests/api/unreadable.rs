@@ -1,10 +1,10 @@
-//! Items that are not stored as the service writes them: each is told, none is in the way of others, and each can be
+//! Items that are not stored as the service writes them: each is reported, none is in the way of others, and each can be
 //! replaced or deleted.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const LIST: &str = "/collections/notes/records";
 const GLOBEX: &str = local::seed::DEMO[1].id;
@@ -13,7 +13,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// What can be wrong with a record, and whether a PUT mends it.
+/// A defect that a record can have, and whether a PUT repairs it.
 fn defects() -> Vec<(&'static str, AttributeValue, bool)> {
     vec![
         ("data", text("{\"a\":"), true),
@@ -36,8 +36,8 @@ async fn break_one(api: &Api, globex: &Caller<'_>, attribute: &str, value: &Attr
     api.overwrite((&format!("T#{GLOBEX}#R#notes"), "b"), attribute, value.clone()).await;
 }
 
-fn ids(answer: &Answer, list: &str) -> Vec<String> {
-    let page = answer.json();
+fn ids(response: &Response, list: &str) -> Vec<String> {
+    let page = response.json();
     let items = page[list].as_array().cloned().unwrap_or_default();
     items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
@@ -99,7 +99,7 @@ async fn a_record_that_cannot_be_read_can_be_replaced() {
         let body = json!({"data": {"new": true}});
         for way in ["alone", "once", "together"] {
             break_one(&api, &globex, attribute, &value).await;
-            let answer = match way {
+            let response = match way {
                 "alone" => globex.put(&path, &body).await,
                 "once" => {
                     globex.call("PUT", &path).json(&body).header("idempotency-key", &format!("key-{n}")).send().await
@@ -110,11 +110,11 @@ async fn a_record_that_cannot_be_read_can_be_replaced() {
                 }
             };
             if mends {
-                answer.expect(200);
+                response.expect(200);
                 let read = globex.get(&format!("{path}?consistent=true")).await.expect(200).json();
                 assert_eq!((&read["data"], read.get("expiresAt")), (&body["data"], None), "{way} {attribute}");
             } else {
-                assert_eq!(answer.status, 500, "{way} {attribute}: {answer:?}");
+                assert_eq!(response.status, 500, "{way} {attribute}: {response:?}");
             }
             globex.delete(&path).await.expect(204);
         }
@@ -151,7 +151,7 @@ async fn an_expiry_after_the_year_9999_is_read_as_its_last_second() {
 }
 
 #[tokio::test]
-async fn tokens_and_collections_that_cannot_be_read_are_told() {
+async fn tokens_and_collections_that_cannot_be_read_are_reported() {
     let api = Api::start().await;
     let (globex, operator) = (api.caller("globex").await, api.caller("operator").await);
     let mut tokens = Vec::new();
@@ -190,7 +190,7 @@ async fn tokens_and_collections_that_cannot_be_read_are_told() {
 }
 
 #[tokio::test]
-async fn tenants_and_figures_that_cannot_be_read_are_told() {
+async fn tenants_and_figures_that_cannot_be_read_are_reported() {
     let api = Api::start().await;
     let (globex, operator) = (api.caller("globex").await, api.caller("operator").await);
     let tenants = all(&operator, "/admin/tenants").await.0;

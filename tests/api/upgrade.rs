@@ -17,7 +17,7 @@ use service::domain::month::Month;
 use service::domain::time::Timestamp;
 use tempfile::TempDir;
 
-use crate::support::{Answer, Api, read};
+use crate::support::{Api, Response, read};
 
 const RECORDED: &str = "tests/upgrade/5223732";
 /// The month of the recording.
@@ -82,7 +82,7 @@ impl Upgrade {
     }
 
     /// Makes a recorded request, and later once more where the plan's rate does not allow it yet.
-    async fn repeat(&self, exchange: &Value) -> Answer {
+    async fn repeat(&self, exchange: &Value) -> Response {
         let text = |name: &str| exchange[name].as_str().unwrap();
         let caller = match self.recorded["tokens"][text("as")].as_str() {
             Some(machine_token) => self.api.caller_of(Some(machine_token)),
@@ -106,7 +106,7 @@ impl Upgrade {
 }
 
 /// Panics unless a response is the recorded one: to the byte, or, for a problem, in its code.
-fn assert_same(response: &Answer, exchange: &Value, recorded: &str) {
+fn assert_same(response: &Response, exchange: &Value, recorded: &str) {
     assert_eq!(json!(response.status), exchange["status"], "{exchange}: {response:?}");
     if response.status >= 400 {
         let recorded: Value = serde_json::from_str(recorded).unwrap();

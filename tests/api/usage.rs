@@ -8,7 +8,7 @@ use service::domain::month::Month;
 use service::domain::time::Timestamp;
 use service::runtime::aws;
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const ALL: &str = "/admin/usage";
 const ACME: &str = local::seed::DEMO[0].id;
@@ -78,7 +78,7 @@ async fn the_limit_is_the_operators_word() {
         (usage["plan"].clone(), usage["limit"].clone(), usage["remaining"].clone())
     };
     assert_eq!(limit().await, (json!("free"), json!(10_000), json!(8000)));
-    // With the token that is out already, and its kept answer of the authorizer.
+    // The token is the same as before, with its cached result of the authorizer.
     let path = format!("/admin/tenants/{ACME}");
     operator.patch(&path, &json!({"quota": {"requests": 1500}})).await.expect(200);
     assert_eq!(limit().await, (json!("free"), json!(1500), json!(0)));
@@ -121,15 +121,15 @@ async fn figures_are_for_those_who_may_see_them() {
 }
 
 /// The pages of a list, in either form.
-async fn pages(operator: &Caller<'_>, accept: &str, first: &str) -> Vec<Answer> {
+async fn pages(operator: &Caller<'_>, accept: &str, first: &str) -> Vec<Response> {
     let mut pages = Vec::new();
     let mut next = Some(first.to_owned());
     while let Some(path) = next {
-        let answer = operator.call("GET", &path).header("accept", accept).send().await.expect(200);
-        assert_eq!(answer.header("vary"), "Accept");
-        let link = answer.header("link").split(['<', '>']).nth(1).map(ToOwned::to_owned);
+        let response = operator.call("GET", &path).header("accept", accept).send().await.expect(200);
+        assert_eq!(response.header("vary"), "Accept");
+        let link = response.header("link").split(['<', '>']).nth(1).map(ToOwned::to_owned);
         next = link.map(|link| link.strip_prefix("/v1").unwrap().to_owned());
-        pages.push(answer);
+        pages.push(response);
     }
     pages
 }
@@ -201,12 +201,12 @@ async fn an_operator_reads_what_everybody_used_and_what_it_cost() {
 }
 
 #[tokio::test]
-async fn a_client_has_the_form_that_it_asks_for() {
+async fn a_client_gets_the_form_that_it_accepts() {
     let api = Api::start().await;
     let operator = api.caller("operator").await;
     let media_type = async |accept: &str| {
-        let answer = operator.call("GET", ALL).header("accept", accept).send().await.expect(200);
-        answer.header("content-type").split(';').next().unwrap().to_owned()
+        let response = operator.call("GET", ALL).header("accept", accept).send().await.expect(200);
+        response.header("content-type").split(';').next().unwrap().to_owned()
     };
     assert_eq!(operator.get(ALL).await.header("content-type"), "application/json");
     for accept in ["*/*", "text/html, application/json;q=0.9, */*;q=0.8", "text/csv;q=0.5, application/json"] {
@@ -215,9 +215,9 @@ async fn a_client_has_the_form_that_it_asks_for() {
     for accept in ["text/csv", "text/*", "application/json;q=0.5, text/csv;q=0.6"] {
         assert_eq!(media_type(accept).await, "text/csv", "{accept}");
     }
-    let refused = operator.call("GET", ALL).header("accept", "application/xml").send().await;
-    let refused = refused.expect_problem(406, "not_acceptable");
-    assert!(refused.text.contains("application/json or text/csv"), "{}", refused.text);
+    let rejected = operator.call("GET", ALL).header("accept", "application/xml").send().await;
+    let rejected = rejected.expect_problem(406, "not_acceptable");
+    assert!(rejected.text.contains("application/json or text/csv"), "{}", rejected.text);
     api.shutdown().await;
 }
 
@@ -228,7 +228,7 @@ async fn a_spreadsheet_gets_a_byte_order_mark_on_request() {
     operator.post("/admin/tenants", &json!({"name": "Zoë & Søn", "plan": "free"})).await.expect(201);
     let plain = pages(&operator, "text/csv", &format!("{ALL}?limit=2")).await;
     let marked = pages(&operator, "text/csv", &format!("{ALL}?bom=true&limit=2")).await;
-    assert_eq!((plain.len(), marked.len()), (2, 2), "the link to the next page asks for the mark as well");
+    assert_eq!((plain.len(), marked.len()), (2, 2), "the link to the next page has the parameter as well");
     for (plain, marked) in plain.iter().zip(&marked) {
         assert_eq!(marked.text, format!("\u{feff}{}", plain.text));
         assert_eq!(marked.header("content-type"), plain.header("content-type"));
@@ -247,10 +247,10 @@ async fn prices_that_are_none_end_the_start() {
 }
 
 #[tokio::test]
-async fn an_origin_for_browsers_is_told_beside_accept() {
+async fn vary_names_origin_beside_accept() {
     let api = Api::start_with_parameter("CorsAllowedOrigin", "https://ops.example").await;
-    let answer = api.caller("operator").await.get(ALL).await.expect(200);
-    let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+    let response = api.caller("operator").await.get(ALL).await.expect(200);
+    let vary: Vec<_> = response.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
     assert_eq!(vary, ["Accept", "Origin"]);
     api.shutdown().await;
 }

@@ -1,14 +1,14 @@
-//! What somebody does to API keys by hand, past the service, does not stop a change of a tenant, and is undone by it.
+//! Changes that somebody makes to API keys by hand do not stop a change of a tenant, and are undone by it.
 
 use local::gateway::keys::NewKey;
 use serde_json::{Value, json};
 
 use super::{NOTE, TENANTS, act, offboard, onboard, operator};
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 /// The tenant, without a change under way.
-fn done(answer: Answer, status: u16) -> Value {
-    let tenant = answer.expect(status).json();
+fn done(response: Response, status: u16) -> Value {
+    let tenant = response.expect(status).json();
     assert_eq!(tenant.get("change"), None, "{tenant}");
     tenant
 }
@@ -27,7 +27,7 @@ async fn onboarded(api: &Api) -> (Caller<'_>, String, String) {
 }
 
 #[tokio::test]
-async fn a_key_that_was_deleted_is_made_again_by_any_change() {
+async fn an_api_key_that_was_deleted_is_created_again_by_any_change() {
     let api = Api::start().await;
     let (operator, id, path) = onboarded(&api).await;
     let initech = api.caller(&id).await;
@@ -55,7 +55,7 @@ async fn a_key_that_was_deleted_is_made_again_by_any_change() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_replaced_is_found() {
+async fn an_api_key_that_was_replaced_is_found() {
     let api = Api::start().await;
     let (operator, id, _) = onboarded(&api).await;
     let replace = || {
@@ -75,7 +75,7 @@ async fn a_key_that_was_replaced_is_found() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_taken_from_its_plan_or_disabled_is_put_right_by_a_resumption() {
+async fn an_api_key_that_was_taken_from_its_plan_or_disabled_is_repaired_by_a_resumption() {
     let api = Api::start().await;
     let (operator, id, _) = onboarded(&api).await;
     let other = api.local.keys().find(&id).unwrap().id;
@@ -87,7 +87,7 @@ async fn a_key_that_was_taken_from_its_plan_or_disabled_is_put_right_by_a_resump
 }
 
 #[tokio::test]
-async fn a_shared_key_that_was_deleted_or_disabled_is_put_right() {
+async fn a_shared_api_key_that_was_deleted_or_disabled_is_repaired() {
     let api = Api::start_with(|options| options.seed = false).await;
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free", "key": "pooled"})).await;

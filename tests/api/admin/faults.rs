@@ -38,13 +38,13 @@ async fn die(api: &Api, table: &DynamoDb, death: Death, call: crate::support::Ca
         }
         api.local.functions().kill("tenants");
     };
-    let mut answer = tokio::spawn(call.send());
+    let mut response = tokio::spawn(call.send());
     let died = tokio::select! {
         () = stalled => true,
-        _ = &mut answer => false,
+        _ = &mut response => false,
     };
     if died {
-        answer.await.unwrap().expect(502);
+        response.await.unwrap().expect(502);
     }
     died
 }
@@ -67,7 +67,7 @@ async fn an_onboarding_that_dies_anywhere_ends_whole() {
         let table = DynamoDb::start().await;
         let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
         let (operator, initech) = (operator(&api).await, api.caller(ID).await);
-        // Past the authorizer, so that only the function's requests are counted.
+        // The authorizer has read its rows then, so that only the function's requests are counted.
         operator.get(TENANTS).await.expect(200);
         if !die(&api, &table, death, create(&operator)).await {
             api.shutdown().await;
@@ -128,14 +128,14 @@ async fn an_api_gateway_that_fails_does_not_fail_the_operator() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let api_gateway = &api.api_gateway;
-    // Passing: throttled, failing, done but not told. Nothing is lost, nothing doubled.
+    // Brief faults: throttled, failed, done with the response lost. Nothing is lost, and nothing happens twice.
     for (n, fault) in [GatewayFault::Throttle, GatewayFault::Fail, GatewayFault::LoseResponse].into_iter().enumerate() {
         api_gateway.fail_next([Some(fault); 2]);
         let id = onboard(&operator, &json!({"name": format!("Tenant {n}"), "plan": "free"})).await;
         assert_eq!(api.local.keys().list().iter().filter(|key| key.value == id).count(), 1, "{fault:?}");
         api.caller(&id).await.get(NOTE).await.expect(404);
     }
-    // Lasting: the operator is told that it takes longer, and the sweep finishes it.
+    // Lasting faults: the operator reads that it takes longer, and the sweep finishes it.
     api_gateway.fail_always(Operation::CreateApiKey, Some(GatewayFault::Fail));
     let begun = create(&operator).send().await.expect(202).json();
     assert_eq!((&begun["status"], &begun["failure"]["code"]), (&json!("onboarding"), &json!("unavailable")));
@@ -166,24 +166,24 @@ async fn concurrent_changes_of_a_tenant_do_not_interleave() {
         .collect();
     let mut served = 0;
     for call in calls {
-        let answer = call.await.unwrap();
-        if answer.status == 200 {
+        let response = call.await.unwrap();
+        if response.status == 200 {
             served += 1;
         } else {
-            let answer = answer.expect_problem(409, "tenant_busy");
-            assert_ne!(answer.header("retry-after"), "", "{answer:?}");
+            let response = response.expect_problem(409, "tenant_busy");
+            assert_ne!(response.header("retry-after"), "", "{response:?}");
         }
     }
     assert!(served >= 1);
     let plan = operator.get(&path).await.json()["plan"].as_str().unwrap().to_owned();
     let keys = api.local.keys().list();
     let key = keys.iter().find(|key| key.value == id).unwrap();
-    assert_eq!(key.plan.as_deref(), Some(&plan[..]), "the key is where the row says");
+    assert_eq!(key.plan.as_deref(), Some(&plan[..]), "the API key is in the plan of the row");
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_change_whose_items_are_throttled_is_repeated_and_no_defect() {
+async fn a_change_whose_items_are_throttled_is_retried_and_not_logged_as_a_defect() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let operator = operator(&api).await;
@@ -196,8 +196,8 @@ async fn a_change_whose_items_are_throttled_is_repeated_and_no_defect() {
     operator.patch(&path, &json!({"plan": "pro"})).await.expect(200);
     table.next([None]);
     table.fail_always(Some(Fault::ThrottleItem));
-    let refused = operator.patch(&path, &json!({"plan": "free"})).await.expect_problem(503, "unavailable");
-    assert_eq!(refused.header("retry-after"), "1");
+    let failed = operator.patch(&path, &json!({"plan": "free"})).await.expect_problem(503, "unavailable");
+    assert_eq!(failed.header("retry-after"), "1");
     table.fail_always(None);
     assert_eq!(operator.get(&path).await.expect(200).json()["plan"], "pro");
     api.shutdown().await;

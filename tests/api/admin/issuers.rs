@@ -154,7 +154,7 @@ async fn an_issuer_of_the_stack_is_named_by_its_address_whatever_that_is() {
 
 /// As a customer's directory that the operator lists in the stack, which could name any tenant.
 #[tokio::test]
-async fn a_stacks_issuer_speaks_for_tenants_without_issuers_only_if_it_says_so() {
+async fn a_stacks_issuer_signs_in_tenants_without_issuers_only_if_it_is_configured_to() {
     let own = Own::start().await;
     let mut customers = own.config(&json!({"tenantClaim": "tenant"}));
     let globex = local::seed::DEMO[1].id;
@@ -164,8 +164,8 @@ async fn a_stacks_issuer_speaks_for_tenants_without_issuers_only_if_it_says_so()
         }
         let issuers = json!([customers]).to_string();
         let api = Api::start_with_parameter("Issuers", &issuers).await;
-        let answer = own.caller(&api, globex).get(NOTE).await.expect(status);
-        assert_eq!(answer.json()["code"], if status == 403 { "tenant_unknown" } else { "record_not_found" });
+        let response = own.caller(&api, globex).get(NOTE).await.expect(status);
+        assert_eq!(response.json()["code"], if status == 403 { "tenant_unknown" } else { "record_not_found" });
         api.shutdown().await;
     }
 }

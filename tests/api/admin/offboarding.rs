@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::dynamodb::{DynamoDb, Fault};
 
 use super::{NOTE, TENANTS, onboard, operator};
-use crate::support::{Answer, Api, Caller, read};
+use crate::support::{Api, Caller, Response, read};
 
 const POOLED: &str = "01K0P001ED0000000000000000";
 
@@ -30,7 +30,7 @@ async fn status(operator: &Caller<'_>, id: &str) -> Value {
     operator.get(&format!("{TENANTS}/{id}")).await.expect(200).json()["status"].clone()
 }
 
-async fn write(tenant: &Caller<'_>) -> Answer {
+async fn write(tenant: &Caller<'_>) -> Response {
     tenant.put(NOTE, &json!({"data": {}})).await
 }
 
@@ -71,7 +71,7 @@ async fn what_a_tenant_owns_is_removed_when_its_requests_have_ended_and_looked_f
 }
 
 #[tokio::test]
-async fn a_tenant_that_is_still_let_in_is_told_and_writes_no_more() {
+async fn a_tenant_that_is_still_signed_in_gets_the_reason_and_writes_no_more() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let id = pooled(&operator).await;
@@ -86,8 +86,8 @@ async fn a_tenant_that_is_still_let_in_is_told_and_writes_no_more() {
     }
     // Another execution environment, which holds none.
     api.local.functions().kill("records");
-    let told = write(&small).await.expect_problem(403, "tenant_offboarded");
-    assert_eq!(told.header("retry-after"), "", "trying again is of no use");
+    let denied = write(&small).await.expect_problem(403, "tenant_offboarded");
+    assert_eq!(denied.header("retry-after"), "", "a retry is of no use");
     small.get(NOTE).await.expect_problem(403, "tenant_offboarded");
     assert_eq!(status(&operator, &id).await, "offboarding");
     api.finish_offboarding(&id).await;
@@ -105,7 +105,7 @@ async fn a_write_that_is_under_way_or_late_leaves_nothing() {
     let id = pooled(&operator).await;
     let small = api.caller(&id).await;
     write(&small).await.expect(201);
-    // The write is past the authorizer, has its unit, and waits before the table.
+    // The authorizer has let the write in, it has its unit, and waits for the table.
     table.next([Some(Fault::Hold)]);
     let late = tokio::spawn(small.call("PUT", "/collections/notes/records/late").json(&json!({"data": {}})).send());
     table.stalled().await;
@@ -161,7 +161,7 @@ async fn a_sweep_that_dies_anywhere_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn items_that_a_throttled_table_leaves_over_are_sent_again() {
+async fn items_that_a_throttled_table_leaves_over_are_retried() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let operator = operator(&api).await;

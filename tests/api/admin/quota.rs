@@ -47,7 +47,7 @@ async fn a_change_of_plan_or_quota_is_one_write_with_the_rows_of_the_months() {
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
     let path = format!("{TENANTS}/{id}");
     assert_eq!(operator.get(&path).await.json()["quota"], Value::Null);
-    assert!(terms(&table, &id).await.is_empty(), "its tokens say all there is to know");
+    assert!(terms(&table, &id).await.is_empty(), "its tokens contain all that is to know");
 
     table.take();
     let changed = operator.patch(&path, &json!({"quota": {"requests": 7}})).await.expect(200).json();
@@ -66,7 +66,7 @@ async fn a_change_of_plan_or_quota_is_one_write_with_the_rows_of_the_months() {
     assert_eq!(changed["quota"], Value::Null);
     assert_eq!(terms(&table, &id).await, both("pro", Value::Null));
 
-    // What changes neither writes neither.
+    // A change of neither writes neither.
     table.take();
     operator.patch(&path, &json!({"name": "Initrode", "quota": null, "plan": "pro"})).await.expect(200);
     assert!(table.take().iter().all(|seen| !seen.body.to_string().contains("#USAGE")));
@@ -87,8 +87,8 @@ async fn a_quota_fits_its_plan() {
     let beyond = json!({"requests": MOST + 1});
     let body = json!({"name": "Other", "plan": "free", "quota": beyond});
     operator.post(TENANTS, &body).await.expect_problem(400, "invalid_body");
-    let refused = operator.patch(&path, &json!({"quota": beyond})).await.expect_problem(400, "invalid_body");
-    assert!(refused.text.contains(&MOST.to_string()), "{}", refused.text);
+    let rejected = operator.patch(&path, &json!({"quota": beyond})).await.expect_problem(400, "invalid_body");
+    assert!(rejected.text.contains(&MOST.to_string()), "{}", rejected.text);
     for wrong in [
         json!(7),
         json!({}),

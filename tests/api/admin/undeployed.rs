@@ -7,11 +7,11 @@ use testkit::attached::Attached;
 use super::{NOTE, TENANTS, act, offboard, onboard, operator};
 use crate::support::Api;
 
-/// What `sam local` sets for every function.
+/// The environment variable that `sam local` sets for every function.
 const SAM_LOCAL: (&str, &str) = ("AWS_SAM_LOCAL", "true");
 
 #[tokio::test]
-async fn sam_local_manages_no_keys_of_an_unknown_api() {
+async fn sam_local_manages_no_api_keys_of_an_unknown_api() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
@@ -20,8 +20,8 @@ async fn sam_local_manages_no_keys_of_an_unknown_api() {
 
     let changes = [SAM_LOCAL, ("AWS_ENDPOINT_URL_API_GATEWAY", "")];
     let _tenants = Attached::start_with(&api, "tenants", LogFormat::Text, &changes).await;
-    let refused = operator.post(TENANTS, &json!({"name": "Hooli", "plan": "free"})).await;
-    refused.expect_problem(501, "not_deployed");
+    let rejected = operator.post(TENANTS, &json!({"name": "Hooli", "plan": "free"})).await;
+    rejected.expect_problem(501, "not_deployed");
     operator.patch(&path, &json!({"plan": "pro"})).await.expect_problem(501, "not_deployed");
     act(&operator, &id, "suspend").await.expect_problem(501, "not_deployed");
     act(&operator, &id, "resume").await.expect_problem(501, "not_deployed");
@@ -38,7 +38,7 @@ async fn sam_local_manages_no_keys_of_an_unknown_api() {
 }
 
 #[tokio::test]
-async fn sam_local_manages_the_keys_of_the_api_that_it_is_told() {
+async fn sam_local_manages_the_api_keys_of_the_api_that_is_configured() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let _tenants = Attached::start_with(&api, "tenants", LogFormat::Text, &[SAM_LOCAL]).await;
@@ -46,7 +46,7 @@ async fn sam_local_manages_the_keys_of_the_api_that_it_is_told() {
 }
 
 #[tokio::test]
-async fn no_key_is_made_where_the_stack_has_no_plans() {
+async fn no_api_key_is_created_where_the_stack_has_no_plans() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let keys = api.local.keys().list().len();

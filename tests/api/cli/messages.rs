@@ -1,11 +1,11 @@
-//! What `local` says on the terminal: what is wrong and what to do about it, and a line for each request.
+//! The output of `local` on the terminal: what is wrong and what to do about it, and a line for each request.
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ORIGIN};
 use reqwest::{Client, Method};
 
 use super::{Running, output};
 
-/// What a start that fails says, without having built or started anything.
+/// The output of a start that fails, which builds and starts nothing.
 async fn failure(arguments: &[&str]) -> String {
     let output = output(arguments).await;
     let text = String::from_utf8(output.stderr).unwrap();
@@ -21,12 +21,12 @@ async fn one_data_folder_is_for_one_local() {
     let data = data.to_str().unwrap();
     let mut first = Running::start(&["--data", data]).await;
     let binaries = crate::support::binaries().await.to_str().unwrap();
-    let refused = failure(&["--data", data, "--port", "0", "--binaries", binaries]).await;
+    let rejected = failure(&["--data", data, "--port", "0", "--binaries", binaries]).await;
     let holder = format!("the data folder {data} is in use by the local on {}: ", first.base_url());
-    assert!(refused.contains(&holder) && refused.contains("--data FOLDER"), "{refused}");
-    // A token for another port than that of the one with the folder would be refused there.
-    let refused = failure(&["token", "acme", "--data", data, "--port", "1"]).await;
-    assert!(refused.contains(&holder), "{refused}");
+    assert!(rejected.contains(&holder) && rejected.contains("--data FOLDER"), "{rejected}");
+    // A token for another port than that of the one with the folder would be rejected there.
+    let rejected = failure(&["token", "acme", "--data", data, "--port", "1"]).await;
+    assert!(rejected.contains(&holder), "{rejected}");
 
     // Nobody is locked out: the key is still there for the next one.
     first.signal("-INT", true).await;
@@ -67,13 +67,13 @@ async fn what_is_wrong_on_the_command_line_is_said_with_the_way_out() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_had_says_why() {
+async fn a_token_that_cannot_be_issued_is_explained() {
     let mut local = Running::start(&["--memory"]).await;
     let port = local.base_url().rsplit(':').next().unwrap().to_owned();
-    let refused = failure(&["token", "nosuch", "--port", &port]).await;
-    assert!(refused.contains("use acme, globex, operator, or the id of a tenant"), "{refused}");
-    let refused = failure(&["token", "acme", "--scope", "records:rea", "--port", &port]).await;
-    assert!(refused.contains("there is no scope `records:rea`") && refused.contains("records:read"), "{refused}");
+    let rejected = failure(&["token", "nosuch", "--port", &port]).await;
+    assert!(rejected.contains("use acme, globex, operator, or the id of a tenant"), "{rejected}");
+    let rejected = failure(&["token", "acme", "--scope", "records:rea", "--port", &port]).await;
+    assert!(rejected.contains("there is no scope `records:rea`") && rejected.contains("records:read"), "{rejected}");
     local.signal("-INT", true).await;
     assert!(local.ended().await.success());
 
@@ -88,8 +88,8 @@ async fn a_token_that_cannot_be_had_says_why() {
     let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = other.local_addr().unwrap().port().to_string();
     let server = tokio::spawn(async move { axum::serve(other, axum::Router::new()).await });
-    let refused = failure(&["token", "acme", "--port", &port]).await;
-    assert!(refused.contains(&format!("the program on port {port} is not a local")), "{refused}");
+    let rejected = failure(&["token", "acme", "--port", &port]).await;
+    assert!(rejected.contains(&format!("the program on port {port} is not a local")), "{rejected}");
     server.abort();
 }
 
@@ -115,7 +115,7 @@ async fn every_request_has_a_line_without_secrets_and_parameters_can_be_overridd
     assert_eq!(preflight.headers()["access-control-allow-origin"], "https://app.example");
     local.logged("OPTIONS /v1/collections 200 ").await;
 
-    // Refused by API Gateway before anything is asked.
+    // API Gateway rejects it without an invocation.
     let bearer = Client::new().get(format!("{}/collections/junk/records", local.url)).bearer_auth("secret-junk");
     assert_eq!(bearer.send().await.unwrap().status(), 401);
     let line = local.logged("GET /v1/collections/junk/records 401 ").await;

@@ -20,7 +20,7 @@ async fn gone(pids: &[String]) {
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("some of {pids:?} go on"));
 }
 
-/// Ctrl-C on a terminal interrupts every process of the group in front of it. Each environment of a function holds units
+/// Ctrl-C on a terminal interrupts every process of the group in front of it. Each execution environment of a function holds units
 /// of its tenant's quota and figures that it has not reported yet.
 #[tokio::test]
 async fn an_interrupted_terminal_costs_a_tenant_nothing() {
@@ -29,7 +29,7 @@ async fn an_interrupted_terminal_costs_a_tenant_nothing() {
     for signal in ["-INT", "-TERM", "-HUP"] {
         let before = table.caller("acme").await.get("/usage").await.expect(200).json();
         let mut local = Running::start(&["--memory", "--dynamodb-endpoint", table.local.dynamodb_endpoint()]).await;
-        // Several at once, so that several environments hold units.
+        // Several at once, so that several execution environments hold units.
         for _ in 0..REQUESTS / 5 {
             for response in join_all((0..5).map(|_| local.get("/collections"))).await {
                 assert_eq!(response.status(), 200);
@@ -53,7 +53,7 @@ async fn a_second_interrupt_ends_it_at_once() {
     let mut local = Running::start(&["--memory", "--dynamodb-endpoint", &table.endpoint]).await;
     assert_eq!(local.get("/collections").await.status(), 200);
     let children = local.children();
-    // What the functions want to say last is not heard.
+    // The last reports of the functions get no response.
     table.fail_updates(Some(Fault::Stall));
     local.signal("-INT", true).await;
     local.logged("stopping the functions").await;
@@ -75,7 +75,7 @@ async fn functions_do_not_outlive_a_local_that_is_killed() {
 }
 
 #[tokio::test]
-async fn forty_requests_at_once_are_answered_by_a_few_environments() {
+async fn forty_requests_at_once_are_served_by_a_few_execution_environments() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let calls = (0..40).map(|n| {

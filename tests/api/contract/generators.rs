@@ -50,7 +50,7 @@ fn has_type(value: &Value, name: &str) -> bool {
 }
 
 #[test]
-fn every_number_says_how_wide_it_is() {
+fn every_number_has_its_width() {
     let formats = |kind| match kind {
         "integer" => ["int32", "int64"],
         _ => ["float", "double"],
@@ -74,7 +74,7 @@ fn an_integer_of_32_bits_is_bounded() {
 }
 
 #[test]
-fn every_object_says_whether_it_may_have_other_members() {
+fn every_object_states_whether_it_may_have_other_members() {
     // A problem may have members of its kind, and so it is open.
     let wrong = offenders(|part| {
         has_type(part.value, "object")

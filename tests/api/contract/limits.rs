@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::support::contract::{CONTRACT, operations};
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const LIMITS: [&str; 7] = ["minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "maxProperties"];
 
@@ -82,23 +82,23 @@ struct Callers<'a> {
 }
 
 impl Callers<'_> {
-    async fn transaction(&self, operation: Value) -> Answer {
+    async fn transaction(&self, operation: Value) -> Response {
         self.tenant.post("/transactions", &json!({ "operations": [operation] })).await
     }
 
     /// A new tenant with these members. The name is one of its own unless they have another.
-    async fn onboard(&self, members: Value) -> Answer {
+    async fn onboard(&self, members: Value) -> Response {
         let mut body = json!({"name": format!("Tenant {}", rand::random::<u64>()), "plan": "free"});
         body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
         self.operator.post("/admin/tenants", &body).await
     }
 
-    async fn token(&self, name: &str, scopes: &Value) -> Answer {
+    async fn token(&self, name: &str, scopes: &Value) -> Response {
         self.tenant.post("/tokens", &json!({"name": name, "scopes": scopes})).await
     }
 
     /// Sends a value of this size where the limit is.
-    async fn send(&self, place: &str, size: Size) -> Answer {
+    async fn send(&self, place: &str, size: Size) -> Response {
         const SCHEMAS: &str = "/components/schemas/";
         let check = |collection: &str, id: &str| json!({"op": "check", "collection": collection, "id": id});
         match place.strip_prefix(SCHEMAS).unwrap_or(place) {
@@ -129,12 +129,12 @@ impl Callers<'_> {
             "TokenId" => self.tenant.delete(&format!("/tokens/{}", size.ulid())).await,
             "TenantId" => self.onboard(json!({ "id": size.ulid() })).await,
             "ShortText" => {
-                let answers = [
+                let responses = [
                     self.onboard(json!({ "name": size.text() })).await,
                     self.onboard(json!({ "labels": {(size.text()): "x"} })).await,
                     self.onboard(json!({ "labels": {"x": size.text()} })).await,
                 ];
-                let [name, others @ ..] = answers;
+                let [name, others @ ..] = responses;
                 assert!(others.iter().all(|other| other.status == name.status), "{name:?} {others:?}");
                 name
             }
@@ -174,8 +174,8 @@ async fn a_value_at_a_limit_is_accepted_and_one_beyond_is_rejected() {
             CONTRACT["paths"]["/tokens"]["post"]["parameters"].pointer(pointer.strip_prefix("/tokens")?)
         });
         let at = schema.unwrap_or_else(|| panic!("{pointer}"))[keyword].as_i64().unwrap();
-        let answer = callers.send(&pointer, Size(at)).await;
-        assert_ne!(answer.status, 400, "{keyword} {at} of {pointer}: {answer:?}");
+        let response = callers.send(&pointer, Size(at)).await;
+        assert_ne!(response.status, 400, "{keyword} {at} of {pointer}: {response:?}");
         let beyond = if keyword.starts_with("min") { at - 1 } else { at.saturating_add(1) };
         if beyond != at {
             callers.send(&pointer, Size(beyond)).await.expect(400);

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use testkit::dynamodb::{DynamoDb, Fault};
 
-use crate::support::{Answer, Api, Caller, read};
+use crate::support::{Api, Caller, Response, read};
 
 const WRITES: &[&str] = &["PutItem", "UpdateItem", "DeleteItem"];
 const TRANSACTIONS: &[&str] = &["TransactWriteItems"];
@@ -19,12 +19,12 @@ struct Error {
     status: u16,
 }
 
-const fn error(name: &'static str, status: u16, operations: &'static [&'static str], told: u16) -> Error {
-    Error { name, fault: Fault::Error(status, name), operations, status: told }
+const fn error(name: &'static str, status: u16, operations: &'static [&'static str], expected: u16) -> Error {
+    Error { name, fault: Fault::Error(status, name), operations, status: expected }
 }
 
-const fn cancelled(reason: &'static str, told: u16) -> Error {
-    Error { name: reason, fault: Fault::Cancel(reason), operations: TRANSACTIONS, status: told }
+const fn cancelled(reason: &'static str, expected: u16) -> Error {
+    Error { name: reason, fault: Fault::Cancel(reason), operations: TRANSACTIONS, status: expected }
 }
 
 const ERRORS: [Error; 21] = [
@@ -77,7 +77,7 @@ fn routes(token: &str, round: usize) -> Vec<Route> {
     let operations = |op: &str, id: &str| {
         Some(json!({"operations": [{"op": op, "collection": "errors", "id": id, "data": {"n": round}}]}))
     };
-    let machine = || Some(json!({"name": "x", "scopes": ["records:read"]}));
+    let new_token = || Some(json!({"name": "x", "scopes": ["records:read"]}));
     vec![
         route("GET", &record("get"), None, &["GetItem"]),
         route("GET", "/collections/errors/records", None, &["Query"]),
@@ -92,8 +92,8 @@ fn routes(token: &str, round: usize) -> Vec<Route> {
         route("POST", "/transactions", operations("put", "transact"), &["BatchGetItem", "TransactWriteItems"]),
         once(route("POST", "/transactions", operations("create", &format!("created-{round}")), &[])),
         route("GET", "/tokens", None, &["Query", "BatchGetItem"]),
-        route("POST", "/tokens", machine(), TRANSACTIONS),
-        once(route("POST", "/tokens", machine(), &[])),
+        route("POST", "/tokens", new_token(), TRANSACTIONS),
+        once(route("POST", "/tokens", new_token(), &[])),
         route("DELETE", &format!("/tokens/{token}"), None, &["GetItem", "TransactWriteItems"]),
         route("GET", "/usage", None, &["GetItem"]),
         route("GET", "/admin/tenants", None, &["Query"]),
@@ -102,7 +102,7 @@ fn routes(token: &str, round: usize) -> Vec<Route> {
     ]
 }
 
-/// Puts what the routes need where they need it, and answers the id of a token.
+/// Writes what the routes need, and returns the id of a token.
 async fn prepare(globex: &Caller<'_>) -> String {
     for id in ["get", "patch", "delete", "delete-once"] {
         let put = globex.put(&format!("/collections/errors/records/{id}"), &json!({"data": {}})).await;
@@ -112,12 +112,12 @@ async fn prepare(globex: &Caller<'_>) -> String {
     token["id"].as_str().unwrap().to_owned()
 }
 
-fn check(error: &Error, route: &Route, answer: &Answer) {
+fn check(error: &Error, route: &Route, response: &Response) {
     let Route { method, path, key, operators, .. } = route;
     let case = format!("{} at {method} {path}, with a key: {key}", error.name);
     let meets = error.operations.is_empty() || route.operations.iter().any(|one| error.operations.contains(one));
     if !meets {
-        assert!((200..300).contains(&answer.status), "{case}: {answer:?}");
+        assert!((200..300).contains(&response.status), "{case}: {response:?}");
         return;
     }
     let code = match error.status {
@@ -126,18 +126,21 @@ fn check(error: &Error, route: &Route, answer: &Answer) {
         500 => "internal_error",
         _ => "unavailable",
     };
-    assert_eq!(answer.problem(), (error.status, code.to_owned()), "{case}: {answer:?}");
+    assert_eq!(response.problem(), (error.status, code.to_owned()), "{case}: {response:?}");
     let seconds = match code {
         "internal_error" => "",
         "tenant_busy" => "5",
         _ => "1",
     };
-    assert_eq!(answer.header("retry-after"), seconds, "{case}: {answer:?}");
-    assert!(!answer.text.contains(error.name) && !answer.text.to_lowercase().contains("dynamo"), "{case}: {answer:?}");
+    assert_eq!(response.header("retry-after"), seconds, "{case}: {response:?}");
+    assert!(
+        !response.text.contains(error.name) && !response.text.to_lowercase().contains("dynamo"),
+        "{case}: {response:?}"
+    );
 }
 
 #[tokio::test]
-async fn every_error_of_the_table_is_told_as_documented_on_every_route() {
+async fn every_error_of_the_table_is_reported_as_documented_on_every_route() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let (globex, operator) = (api.caller("globex").await, api.caller("operator").await);

@@ -21,7 +21,7 @@ async fn without_a_token_or_against_the_expression_nothing_is_invoked() {
 }
 
 #[tokio::test]
-async fn an_answer_is_kept_by_token_and_its_policy_applied_to_each_route() {
+async fn a_result_is_cached_by_token_and_its_policy_applied_to_each_route() {
     let probe = Probe::start().await;
     assert_eq!(probe.get_as("allow-get.ample", "/guarded/a").await.status(), 200);
     assert_eq!(probe.get_as("allow-get.ample", "/guarded/b").await.status(), 200);
@@ -33,7 +33,7 @@ async fn an_answer_is_kept_by_token_and_its_policy_applied_to_each_route() {
     assert_eq!(probe.invocations().await, (1, 2));
 
     assert_eq!(probe.send_as("allow.ample", Method::DELETE, "/guarded/a").await.status(), 200);
-    assert_eq!(probe.invocations().await, (2, 3), "another token is asked about anew");
+    assert_eq!(probe.invocations().await, (2, 3), "another token is another invocation");
     probe.shutdown().await;
 }
 
@@ -49,9 +49,9 @@ async fn an_explicit_deny_wins() {
 }
 
 #[tokio::test]
-async fn an_authorizer_that_fails_is_told_apart_and_asked_again() {
+async fn an_authorizer_that_fails_is_reported_as_such_and_invoked_again() {
     let probe = Probe::start().await;
-    let mut asked = 0;
+    let mut invoked = 0;
     for (what, status, kind) in [
         ("error", 500, "AUTHORIZER_FAILURE"),
         ("exit", 500, "AUTHORIZER_FAILURE"),
@@ -61,15 +61,15 @@ async fn an_authorizer_that_fails_is_told_apart_and_asked_again() {
         ("condition", 500, "AUTHORIZER_CONFIGURATION_ERROR"),
     ] {
         let response = probe.get_as(&format!("{what}.ample"), "/guarded/a").await;
-        asked += 1;
+        invoked += 1;
         assert_eq!(response.status(), status, "{what}");
         assert_eq!(json(response).await["type"], kind, "{what}");
     }
     for _ in 0..2 {
         assert_eq!(probe.get_as("unauthorized.ample", "/guarded/a").await.status(), 401);
-        asked += 1;
+        invoked += 1;
     }
-    assert_eq!(probe.invocations().await, (asked, 0));
+    assert_eq!(probe.invocations().await, (invoked, 0));
     probe.shutdown().await;
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::probe::{Probe, header, json};
 
 #[tokio::test]
-async fn a_key_that_is_missing_or_unknown_is_403_where_one_is_needed() {
+async fn an_api_key_that_is_missing_or_unknown_is_a_403_where_one_is_needed() {
     let probe = Probe::start().await;
     for token in ["allow.stranger", "allow.", "no-key.ample"] {
         let response = probe.get_as(token, "/guarded/a").await;
@@ -18,7 +18,7 @@ async fn a_key_that_is_missing_or_unknown_is_403_where_one_is_needed() {
 }
 
 #[tokio::test]
-async fn a_disabled_key_cuts_off_whoever_was_let_in_before() {
+async fn a_disabled_api_key_cuts_off_tokens_that_were_let_in_before() {
     let probe = Probe::start().await;
     assert_eq!(probe.get_as("allow.ample", "/guarded/a").await.status(), 200);
     probe.local().keys().set_enabled("ample", false);
@@ -30,7 +30,7 @@ async fn a_disabled_key_cuts_off_whoever_was_let_in_before() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_managed_counts_from_the_next_request_on() {
+async fn a_change_of_an_api_key_counts_from_the_next_request_on() {
     let probe = Probe::start().await;
     let id = probe.local().keys().find("ample").unwrap().id;
     let manage = |method, path: String, body: Value| {
@@ -58,12 +58,12 @@ async fn a_key_that_is_managed_counts_from_the_next_request_on() {
         statuses.push(probe.get_as("allow.ample", "/guarded/a").await.status().as_u16());
     }
     assert_eq!(statuses, [200, 200, 429], "the quota of the other plan");
-    assert_eq!(probe.invocations().await.0, 1, "the authorizer's answer was kept all along");
+    assert_eq!(probe.invocations().await.0, 1, "the authorizer's result was cached all along");
     probe.shutdown().await;
 }
 
 #[tokio::test]
-async fn the_bucket_of_a_key_is_its_own() {
+async fn each_api_key_has_its_own_bucket() {
     let probe = Probe::start().await;
     let mut statuses = Vec::new();
     for _ in 0..4 {

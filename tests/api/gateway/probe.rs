@@ -65,7 +65,7 @@ impl Probe {
     }
 }
 
-/// A header of an answer, or nothing.
+/// A header of a response, or nothing.
 pub(super) fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! 10,000 creates by clients that repeat what was not answered, while functions die.
+//! 10,000 creates by clients that retry without a response, while functions die.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use serde_json::{Value, json};
 use testkit::dynamodb::DynamoDb;
 
 use super::{LIST, is_replayed};
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const CREATES: usize = 10_000;
 const CLIENTS: usize = 20;
-/// Between two deaths, in answers.
+/// The number of responses between two deaths.
 const APART: std::ops::Range<usize> = 200..400;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Sends a create until it is answered. Says how often it was sent, and the answer.
-async fn create(caller: &Caller<'_>, n: usize, key: &str) -> (usize, Answer) {
+/// Sends a create until there is a response. Returns the number of attempts and the response.
+async fn create(caller: &Caller<'_>, n: usize, key: &str) -> (usize, Response) {
     for tries in 1..=100 {
         let call = caller.call("POST", LIST).json(&json!({"data": {"n": n}})).header("idempotency-key", key);
         match call.try_send().await {
-            Ok(answer) if answer.status == 201 => return (tries, answer),
-            Ok(answer) => assert!(matches!(answer.status, 409 | 429 | 500..), "{answer:?}"),
+            Ok(response) if response.status == 201 => return (tries, response),
+            Ok(response) => assert!(matches!(response.status, 409 | 429 | 500..), "{response:?}"),
             Err(error) => assert!(error.is_request() || error.is_body() || error.is_connect(), "{error:?}"),
         }
         // As a client backs off; there is nothing to wait for but time.
         tokio::time::sleep(PAUSE).await;
     }
-    panic!("{key} is never answered");
+    panic!("{key} gets no response");
 }
 
-/// When functions die: at these numbers of answers.
+/// The numbers of responses at which functions die.
 fn deaths(random: &mut StdRng) -> Vec<usize> {
     let mut at = 0;
     std::iter::repeat_with(|| {
@@ -59,31 +59,31 @@ async fn ten_thousand_creates_make_ten_thousand_records_while_functions_die() {
     });
     let api = Arc::new(start.await);
     let token = api.token("globex", &[]).await;
-    let answered = Arc::new(AtomicUsize::new(0));
+    let responded = Arc::new(AtomicUsize::new(0));
 
     let clients = (0..CLIENTS).map(|client| {
-        let (api, token, answered, deaths) =
-            (Arc::clone(&api), token.clone(), Arc::clone(&answered), Arc::clone(&deaths));
+        let (api, token, responded, deaths) =
+            (Arc::clone(&api), token.clone(), Arc::clone(&responded), Arc::clone(&deaths));
         tokio::spawn(async move {
             let caller = api.caller_of(Some(&token));
-            let (mut told, mut tries, mut replays) = (Vec::new(), 0, 0);
+            let (mut created, mut tries, mut replays) = (Vec::new(), 0, 0);
             for n in (client..CREATES).step_by(CLIENTS) {
-                let (sent, answer) = create(&caller, n, &format!("{seed:x}-{n}")).await;
+                let (sent, response) = create(&caller, n, &format!("{seed:x}-{n}")).await;
                 tries += sent;
-                replays += usize::from(is_replayed(&answer));
-                assert!(sent > 1 || !is_replayed(&answer), "{answer:?}");
-                told.push(answer.json());
-                if deaths.contains(&(answered.fetch_add(1, Ordering::Relaxed) + 1)) {
+                replays += usize::from(is_replayed(&response));
+                assert!(sent > 1 || !is_replayed(&response), "{response:?}");
+                created.push(response.json());
+                if deaths.contains(&(responded.fetch_add(1, Ordering::Relaxed) + 1)) {
                     api.local.functions().kill("records");
                 }
             }
-            (told, tries, replays)
+            (created, tries, replays)
         })
     });
-    let (mut told, mut tries, mut replays) = (Vec::new(), 0, 0);
+    let (mut created, mut tries, mut replays) = (Vec::new(), 0, 0);
     for client in clients.collect::<Vec<_>>() {
         let (records, sent, replayed) = client.await.unwrap();
-        told.extend(records);
+        created.extend(records);
         tries += sent;
         replays += replayed;
     }
@@ -101,6 +101,6 @@ async fn ten_thousand_creates_make_ten_thousand_records_while_functions_die() {
         records.into_iter().map(|record| (record["id"].as_str().unwrap().to_owned(), record)).collect()
     };
     assert_eq!(found.len(), CREATES);
-    assert_eq!(by_id(found), by_id(told), "what was told is what is there");
+    assert_eq!(by_id(found), by_id(created), "the responses name what is stored");
     Arc::into_inner(api).unwrap().shutdown().await;
 }

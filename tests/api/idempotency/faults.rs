@@ -1,4 +1,4 @@
-//! Answers that are lost, functions that die, and many at once.
+//! Lost responses, functions that die, and many requests at once.
 
 use serde_json::json;
 use testkit::dynamodb::{DynamoDb, Fault};
@@ -12,13 +12,13 @@ async fn start() -> (DynamoDb, Api) {
     (table, api)
 }
 
-/// What is sent before a write's transaction.
+/// The requests before a write's transaction.
 fn reads_before(method: &str) -> usize {
     usize::from(method == "PATCH")
 }
 
 #[tokio::test]
-async fn a_try_whose_answer_is_lost_is_known_as_the_first() {
+async fn an_attempt_whose_response_is_lost_is_recognized_as_the_first() {
     for fault in [Fault::LoseResponse, Fault::LoseResponseAndToken] {
         let (table, api) = start().await;
         let globex = api.caller("globex").await;
@@ -34,7 +34,7 @@ async fn a_try_whose_answer_is_lost_is_known_as_the_first() {
             let now = globex.get(&format!("{NOTE}?consistent=true")).await;
             assert_replay(&call(&globex, write, &key).send().await, &first);
             if write.1 == NOTE && write.0 != "DELETE" {
-                assert_eq!(now.text, first.text, "one write, and the answer says which");
+                assert_eq!(now.text, first.text, "one write, and the response names it");
             }
         }
         assert_eq!(records(&globex).await.len(), 2);
@@ -52,8 +52,8 @@ async fn a_function_that_dies_leaves_nothing_in_the_way_of_a_repeat() {
     for (key, fault, done) in [("before", Fault::Stall, false), ("after", Fault::StallDone, true)] {
         table.next([Some(fault)]);
         let first = async {
-            let answer = call(&globex, write, key).send().await;
-            answer.expect_problem(502, "internal_error")
+            let response = call(&globex, write, key).send().await;
+            response.expect_problem(502, "internal_error")
         };
         let kill = async {
             table.stalled().await;
@@ -71,7 +71,7 @@ async fn a_function_that_dies_leaves_nothing_in_the_way_of_a_repeat() {
 }
 
 #[tokio::test]
-async fn others_in_the_way_are_waited_out_or_told() {
+async fn conflicting_writes_are_waited_for_or_reported() {
     let (table, api) = start().await;
     let globex = api.caller("globex").await;
     globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(201);
@@ -79,8 +79,8 @@ async fn others_in_the_way_are_waited_out_or_told() {
         let key = format!("{KEY}{index}");
         table.next(vec![None; reads_before(write.0)]);
         table.next(vec![Some(Fault::Conflict); 4]);
-        let refused = call(&globex, write, &key).send().await.expect_problem(409, "conflict");
-        assert_eq!((refused.header("retry-after"), refused.header("location")), ("1", ""));
+        let rejected = call(&globex, write, &key).send().await.expect_problem(409, "conflict");
+        assert_eq!((rejected.header("retry-after"), rejected.header("location")), ("1", ""));
         table.next(vec![None; reads_before(write.0)]);
         table.next([Some(Fault::Conflict)]);
         let first = call(&globex, write, &key).send().await.expect(write.3);
@@ -91,7 +91,7 @@ async fn others_in_the_way_are_waited_out_or_told() {
 }
 
 #[tokio::test]
-async fn a_table_that_fails_is_told_as_such_and_never_as_a_refusal() {
+async fn a_table_that_fails_is_reported_as_such_and_never_as_a_rejection() {
     let (table, api) = start().await;
     let globex = api.caller("globex").await;
     globex.put(NOTE, &json!({"data": {}})).await.expect(201);
@@ -108,7 +108,7 @@ async fn a_table_that_fails_is_told_as_such_and_never_as_a_refusal() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_writes_and_all_are_told_the_same() {
+async fn one_of_many_at_once_writes_and_all_get_the_same_response() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(201);
@@ -116,15 +116,15 @@ async fn of_many_at_once_one_writes_and_all_are_told_the_same() {
         let key = format!("{KEY}{index}");
         let calls: Vec<_> = (0..20).map(|_| tokio::spawn(call(&globex, write, &key).send())).collect();
         let mut first = None;
-        for answer in calls {
-            let answer = answer.await.unwrap();
-            if answer.status == 409 {
-                answer.expect_problem(409, "conflict");
+        for response in calls {
+            let response = response.await.unwrap();
+            if response.status == 409 {
+                response.expect_problem(409, "conflict");
                 continue;
             }
-            assert_eq!(answer.status, write.3, "{answer:?}");
-            if !is_replayed(&answer) {
-                assert_eq!(first.replace(essence(&answer)), None, "one wrote");
+            assert_eq!(response.status, write.3, "{response:?}");
+            if !is_replayed(&response) {
+                assert_eq!(first.replace(essence(&response)), None, "one wrote");
             }
         }
         let repeat = call(&globex, write, &key).send().await;
@@ -135,7 +135,7 @@ async fn of_many_at_once_one_writes_and_all_are_told_the_same() {
 }
 
 #[tokio::test]
-async fn a_key_is_free_again_after_a_day() {
+async fn an_idempotency_key_is_free_again_after_a_day() {
     let (table, api) = start().await;
     let globex = api.caller("globex").await;
     for (index, write) in writes().iter().enumerate() {
@@ -162,7 +162,7 @@ async fn a_key_is_free_again_after_a_day() {
 }
 
 #[tokio::test]
-async fn an_old_answer_is_not_found_by_a_request_that_is_refused() {
+async fn an_expired_reply_is_not_found_by_a_request_that_is_rejected() {
     let (table, api) = start().await;
     let globex = api.caller("globex").await;
     globex.put(NOTE, &json!({"data": {"a": 1}})).await.expect(201);

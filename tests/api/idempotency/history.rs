@@ -24,10 +24,10 @@ async fn create(caller: &Caller<'_>, n: usize) -> Duration {
 
 /// A create is a transaction with a token, which the engine keeps for ten minutes, and two stream records.
 ///
-/// Other tests on the same machine would be in the figures, so this one runs by itself:
+/// Other tests on the same computer would change the figures, so this one runs by itself:
 /// `cargo test -p tests -- --ignored --nocapture flat`.
 #[tokio::test]
-#[ignore = "It measures for minutes, and needs the machine for itself."]
+#[ignore = "It measures for minutes, and needs the computer for itself."]
 async fn creates_stay_flat_over_ten_thousand() {
     let ample = ["ProRate", "ProBurst"].map(|name| (name.to_owned(), "1000000".to_owned()));
     let api = Api::start_with(|options| options.overrides = BTreeMap::from(ample)).await;

@@ -1,4 +1,4 @@
-//! `POST /tokens` with a key: the answer has a secret, which is kept for its repeats and for nobody else.
+//! `POST /tokens` with a key: the response has a secret, which is stored for its retries and for nobody else.
 
 use serde_json::json;
 use testkit::dynamodb::{DynamoDb, Fault};
@@ -21,7 +21,7 @@ async fn a_repeat_gets_the_token_again_and_the_table_has_it_nowhere() {
     table.take();
     assert_replay(&create(&globex, KEY).send().await, &first);
     let sent = table.take();
-    assert_eq!(sent.len(), 1, "one request, which finds the first answer");
+    assert_eq!(sent.len(), 1, "one request, which finds the first response");
 
     let secret = first.json()["token"].as_str().unwrap().to_owned();
     let items = table.scan("Table").await;
@@ -33,14 +33,14 @@ async fn a_repeat_gets_the_token_again_and_the_table_has_it_nowhere() {
     api.caller_of(Some(&secret)).get("/collections").await.expect(200);
     assert_eq!(globex.get("/tokens?consistent=true").await.json()["items"].as_array().unwrap().len(), 1);
 
-    // Revoked, it is told all the same, and is good for nothing.
+    // A revoked token is still in the stored reply, and is of no use.
     globex.delete(first.header("location").strip_prefix("/v1").unwrap()).await.expect(204);
     assert_replay(&create(&globex, KEY).send().await, &first);
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_short_key_does_not_guard_a_secret() {
+async fn a_short_idempotency_key_does_not_protect_a_secret() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     create(&globex, &KEY[..31]).send().await.expect_problem(400, "invalid_parameter");
@@ -50,7 +50,7 @@ async fn a_short_key_does_not_guard_a_secret() {
 }
 
 #[tokio::test]
-async fn only_who_may_make_the_token_is_told_it_again() {
+async fn only_a_caller_that_may_create_the_token_gets_it_again() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     create(&globex, KEY).send().await.expect(201);
@@ -65,7 +65,7 @@ async fn only_who_may_make_the_token_is_told_it_again() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_and_a_conflict_are_as_with_records() {
+async fn a_lost_response_and_a_conflict_are_as_with_records() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller("globex").await;
@@ -76,8 +76,8 @@ async fn a_lost_answer_and_a_conflict_are_as_with_records() {
     assert!(!is_replayed(&first));
     assert_replay(&create(&globex, &lost).send().await, &first);
     table.next(vec![Some(Fault::Conflict); 4]);
-    let refused = create(&globex, &KEY.replace('8', "7")).send().await.expect_problem(409, "conflict");
-    assert_eq!(refused.header("retry-after"), "1");
+    let rejected = create(&globex, &KEY.replace('8', "7")).send().await.expect_problem(409, "conflict");
+    assert_eq!(rejected.header("retry-after"), "1");
     assert_eq!(globex.get("/tokens?consistent=true").await.json()["items"].as_array().unwrap().len(), 2);
     api.shutdown().await;
 }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use testkit::adversary::{Adversary, Arrival, Fate, Silence};
 
-use crate::support::{Answer, Call, Caller};
+use crate::support::{Call, Caller, Response};
 
-/// What is wrong with what happened.
+/// A contradiction between the responses and what happened.
 pub(super) type Finding = TestCaseError;
 
 /// The write that is looked at.
@@ -47,14 +47,14 @@ enum Operation {
     Delete,
 }
 
-/// What happens while the service waits, or afterwards.
+/// An action while the service waits, or afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Another client writes the record, or revokes the token, and is told that it has.
+    /// Another client writes the record, or revokes the token, and gets the response that it has.
     RivalPuts,
     RivalPatches,
     RivalDeletes,
-    /// What is late arrives.
+    /// Everything that is late arrives.
     Late,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Case {
     pub(super) afterwards: Vec<Action>,
 }
 
-/// What there is before a case.
+/// The state before a case.
 pub(super) struct World {
     collection: String,
     key: String,
@@ -210,12 +210,12 @@ impl World {
             let fates = network.cease();
             for path in self.rivals_paths(caller, case).await {
                 let data = json!({"data": {"by": "B"}});
-                let answer = match action {
+                let response = match action {
                     Action::RivalPuts if path.starts_with("/collections") => caller.put(&path, &data).await,
                     Action::RivalPatches if path.starts_with("/collections") => caller.patch(&path, &data).await,
                     _ => caller.delete(&path).await,
                 };
-                assert!(answer.status < 500, "{answer:?}");
+                assert!(response.status < 500, "{response:?}");
             }
             network.resume(fates);
         }
@@ -264,29 +264,29 @@ impl Case {
         world
     }
 
-    /// Compares what was told, and after how many arrivals, with what happened.
-    pub(super) fn judge(&self, told: &[(Answer, usize)], arrivals: &[Arrival]) -> Result<(), Finding> {
-        for (call, (answer, at)) in told.iter().enumerate() {
+    /// Compares the responses, and the number of arrivals before each, with what happened.
+    pub(super) fn judge(&self, responses: &[(Response, usize)], arrivals: &[Arrival]) -> Result<(), Finding> {
+        for (call, (response, at)) in responses.iter().enumerate() {
             let of_write = |arrival: &&Arrival| arrival.changed && (self.keyed || arrival.call == call);
             let before: Vec<_> = arrivals.iter().take(*at).filter(of_write).collect();
             let after: Vec<_> = arrivals.iter().skip(*at).filter(of_write).collect();
-            prop_assert!(before.len() + after.len() <= 1, "it had two effects; {answer:?}");
-            match answer.status {
+            prop_assert!(before.len() + after.len() <= 1, "it had two effects; {response:?}");
+            match response.status {
                 // Whoever ended the token, it is not there any more.
                 204 if self.write == Write::RevokeToken => {}
                 200..300 => {
-                    prop_assert!(after.is_empty(), "it had an effect after it was told as done: {answer:?}");
+                    prop_assert!(after.is_empty(), "it had an effect after it was reported as done: {response:?}");
                     let Some(arrival) = before.first() else {
-                        return Err(TestCaseError::fail(format!("it is told as done and was not: {answer:?}")));
+                        return Err(TestCaseError::fail(format!("it is reported as done and was not: {response:?}")));
                     };
-                    self.check_version(answer, arrival)?;
+                    self.check_version(response, arrival)?;
                 }
                 400..500 => {
                     let own = arrivals.iter().filter(|arrival| arrival.changed && arrival.call == call).count();
-                    prop_assert_eq!(own, 0, "it was done, and is told as refused: {:?}", answer);
+                    prop_assert_eq!(own, 0, "it was done, and is reported as rejected: {:?}", response);
                 }
-                503 => prop_assert!(!self.is_certain(), "all that failed did nothing: {answer:?}"),
-                _ => return Err(TestCaseError::fail(format!("{answer:?}"))),
+                503 => prop_assert!(!self.is_certain(), "all that failed did nothing: {response:?}"),
+                _ => return Err(TestCaseError::fail(format!("{response:?}"))),
             }
         }
         Ok(())
@@ -297,18 +297,18 @@ impl Case {
         self.fates.iter().all(|fate| matches!(fate, Fate::Arrive | Fate::Throttle | Fate::Conflict))
     }
 
-    /// The record that is told is the one that was written.
-    fn check_version(&self, answer: &Answer, arrival: &Arrival) -> Result<(), Finding> {
+    /// The record in the response is the one that was written.
+    fn check_version(&self, response: &Response, arrival: &Arrival) -> Result<(), Finding> {
         if !matches!(self.write, Write::Create | Write::Put(_) | Write::Patch(_)) {
             return Ok(());
         }
-        let told = answer.json();
-        let is_it = |item: &&Value| item["sk"]["S"] == told["id"] && item["version"].is_object();
-        let partition = format!("#R#{}", told["collection"].as_str().unwrap_or_default());
+        let record = response.json();
+        let is_it = |item: &&Value| item["sk"]["S"] == record["id"] && item["version"].is_object();
+        let partition = format!("#R#{}", record["collection"].as_str().unwrap_or_default());
         let in_collection = |item: &&Value| item["pk"]["S"].as_str().unwrap().ends_with(&partition);
         let item = arrival.stored.iter().filter(in_collection).find(is_it);
         let version = item.map(|item| item["version"]["N"].as_str().unwrap_or_default().to_owned());
-        prop_assert_eq!(version, Some(told["version"].to_string()), "{:?}", answer);
+        prop_assert_eq!(version, Some(record["version"].to_string()), "{:?}", response);
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ const VARIABLES: [(&str, &str); 5] = [
 const BODY: &str = "body-to-look-for";
 const IDEMPOTENCY_KEY: &str = "idempotency-key-of-32-letters-to-look-for";
 
-/// What no line may have, in lower case: headers of requests, signatures, and what DynamoDB is sent and answers.
+/// Texts that no line may contain, in lower case: headers of requests, signatures, and requests and responses of DynamoDB.
 const NEVER: [&str; 14] = [
     "bearer",
     "authorization:",
@@ -52,8 +52,8 @@ async fn use_everything(api: &Api) -> Vec<String> {
     globex.post("/transactions", &operations).await.expect(200);
     globex.get("/usage").await.expect(200);
     let made = globex.post("/tokens", &json!({"name": BODY, "scopes": ["records:read"]})).await.expect(201).json();
-    let machine = made["token"].as_str().unwrap().to_owned();
-    api.caller_of(Some(&machine)).get(NOTE).await.expect(200);
+    let machine_token = made["token"].as_str().unwrap().to_owned();
+    api.caller_of(Some(&machine_token)).get(NOTE).await.expect(200);
     globex.delete(&format!("/tokens/{}", made["id"].as_str().unwrap())).await.expect(204);
 
     let operator = api.caller(local::seed::OPERATOR).await;
@@ -65,9 +65,9 @@ async fn use_everything(api: &Api) -> Vec<String> {
     let expired = api.caller_with("globex", &[("expires_in", "-60")]).await;
     expired.get(NOTE).await.expect_problem(401, "unauthorized");
     assert!(serde_json::from_slice::<Value>(&invoke(api, "claims", "claims-user.json").await).is_ok());
-    assert!(serde_json::from_slice::<Value>(&invoke(api, "claims", "claims-machine.json").await).is_ok());
+    assert!(serde_json::from_slice::<Value>(&invoke(api, "claims", "claims-machine_token.json").await).is_ok());
 
-    let mut secrets = vec![BODY.to_owned(), IDEMPOTENCY_KEY.to_owned(), machine, key];
+    let mut secrets = vec![BODY.to_owned(), IDEMPOTENCY_KEY.to_owned(), machine_token, key];
     for caller in [&globex, &operator, &expired] {
         let token = caller.token.clone().unwrap();
         // A part of a token is a secret as well: its claims, and least of all its signature.

@@ -1,4 +1,4 @@
-//! The end of an environment that holds units of many tenants.
+//! The end of an execution environment that holds units of many tenants.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,13 +40,13 @@ async fn serve(api: &Api, tenant: &str, requests: usize) {
     event["requestContext"]["authorizer"]["tenant"] = tenant.into();
     event["requestContext"]["authorizer"]["plan"] = "pro".into();
     for _ in 0..requests {
-        let answer = api.local.functions().invoke("records", event.to_string().into_bytes()).await.unwrap();
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
-        assert_eq!(answer["statusCode"], 404, "{answer}");
+        let response = api.local.functions().invoke("records", event.to_string().into_bytes()).await.unwrap();
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        assert_eq!(response["statusCode"], 404, "{response}");
     }
 }
 
-/// How often the table was asked for units and with which operation.
+/// The number of updates of usage for each operation.
 fn operations(table: &DynamoDb) -> BTreeMap<String, usize> {
     let mut operations = BTreeMap::new();
     for update in table.take_updates() {
@@ -60,7 +60,7 @@ fn counts(row: &Row) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn an_environment_with_forty_tenants_settles_all_of_them_in_time() {
+async fn an_execution_environment_with_forty_tenants_settles_all_of_them_in_time() {
     let (table, api) = start(&[]).await;
     let tenants = tenants(40);
     for (n, tenant) in tenants.iter().enumerate() {
@@ -87,7 +87,7 @@ async fn an_environment_with_forty_tenants_settles_all_of_them_in_time() {
 }
 
 #[tokio::test]
-async fn what_an_environment_cannot_return_is_in_its_log_with_figures() {
+async fn what_an_execution_environment_cannot_return_is_in_its_log_with_figures() {
     let (table, api) = start(&[]).await;
     let mut records = Attached::start(&api, "records", LogFormat::Json).await;
     // Each has one unit left, and one request to report.

@@ -1,4 +1,4 @@
-//! What is metered is what a proxy before the table counts, and what the client sees.
+//! The metered figures are those that a proxy before the table counts, and those that the client sees.
 
 use std::collections::HashSet;
 
@@ -24,13 +24,13 @@ impl Counting<'_> {
         let call = self.caller.call(method, path);
         let text = body.map(ToString::to_string).unwrap_or_default();
         let call = if body.is_some() { call.body("application/json", text.clone()) } else { call };
-        let answer = call.send().await;
-        assert!(![429, 500, 502, 503].contains(&answer.status), "{answer:?}");
+        let response = call.send().await;
+        assert!(![429, 500, 502, 503].contains(&response.status), "{response:?}");
         self.usage.requests += 1;
-        self.usage.errors += u64::from(answer.status >= 400);
+        self.usage.errors += u64::from(response.status >= 400);
         self.usage.bytes_in += u64::try_from(text.len()).unwrap();
-        self.usage.bytes_out += u64::try_from(answer.text.len()).unwrap();
-        if answer.text.is_empty() { Value::Null } else { answer.json() }
+        self.usage.bytes_out += u64::try_from(response.text.len()).unwrap();
+        if response.text.is_empty() { Value::Null } else { response.json() }
     }
 
     /// 20 requests of all kinds.
@@ -62,7 +62,7 @@ impl Counting<'_> {
     }
 }
 
-/// What the proxy has seen that was taken for a tenant: what names one of its partitions, or the grant of a token that was
+/// The requests of a tenant that the proxy has seen: those that name one of its partitions, or the grant of a token that was
 /// made together with an item of the tenant's.
 fn taken(seen: &[Seen], tenant: &str) -> Units {
     let texts: Vec<_> = seen.iter().map(|one| one.body.to_string()).collect();

@@ -1,4 +1,4 @@
-//! The ledger of an environment over the end of a month, with a clock of the test's.
+//! The ledger of an execution environment over the end of a month, at times that the test chooses.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn spend(ledger: &Ledger, caller: &Caller, now: Timestamp) -> Result<Admis
     ledger.spend(caller, now, Instant::now() + Duration::from_secs(5)).await
 }
 
-/// Serves requests until one is refused.
+/// Serves requests until one is rejected.
 async fn use_up(ledger: &Ledger, now: Timestamp) -> u64 {
     let caller = tenant_caller(GLOBEX);
     for served in 0.. {
@@ -44,14 +44,14 @@ async fn use_up(ledger: &Ledger, now: Timestamp) -> u64 {
                 assert_eq!((window.limit, window.remaining), (5, 0));
                 return served;
             }
-            Err(refusal) => panic!("{refusal}"),
+            Err(error) => panic!("{error}"),
         }
     }
     0
 }
 
 #[tokio::test]
-async fn a_quota_is_whole_again_when_the_month_ends_and_what_was_held_goes_back_to_its_own() {
+async fn a_quota_is_whole_again_when_the_month_ends_and_held_units_go_back_to_their_month() {
     let (_table, api) = start(&[]).await;
     let month = Month::parse("2031-02").unwrap();
     let last = month.end().minus(Duration::from_millis(1));
@@ -71,12 +71,12 @@ async fn a_quota_is_whole_again_when_the_month_ends_and_what_was_held_goes_back_
     assert_eq!(use_up(&one, month.end()).await, 5);
     one.record(under_way, ONE).await;
     assert_eq!(rows().await, ((1, 0), (5, 5)));
-    // The next time that the table is asked, the old month is settled on the way: here, by the month after.
+    // The next update also settles the old month: here, that of the month after.
     let later = month.next().end();
     spend(&one, &caller, later).await.unwrap();
     assert_eq!(rows().await, ((1, 1), (5, 5)));
 
-    // The clock of another environment is late.
+    // The clock of another execution environment is late.
     assert_eq!(use_up(&ledger(&api), last).await, 4);
     assert_eq!(use_up(&ledger(&api), month.end()).await, 0);
     api.shutdown().await;

@@ -77,24 +77,24 @@ async fn every_rule_has_its_problem_and_nothing_reaches_the_table() {
         (globex.call("POST", LIST).json(&json!({"id": "x", "data": {}})), 400, "invalid_body"),
     ];
     for (call, status, code) in cases {
-        let answer = call.send().await.expect_problem(status, code);
-        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        let response = call.send().await.expect_problem(status, code);
+        let detail = response.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.len() > 10 && detail.len() < 400, "{detail}");
     }
     let seen = table.take();
     assert!(seen.is_empty(), "{seen:?}");
-    // A patch of null as data is told when the record is known: it must be read first.
+    // A patch of null as data is rejected once the record is known, which must be read first.
     globex.put(NOTE, &json!({"data": {}})).await.expect(201);
     globex.patch(NOTE, &json!({"data": null})).await.expect_problem(400, "invalid_data");
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn broken_json_is_told_with_its_place() {
+async fn malformed_json_is_reported_with_its_position() {
     let api = Api::start().await;
     let globex = globex(&api).await;
-    let answer = put(&globex, "{\n  \"data\": {\"a\": tru}\n}").send().await.expect_problem(400, "malformed_json");
-    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    let response = put(&globex, "{\n  \"data\": {\"a\": tru}\n}").send().await.expect_problem(400, "malformed_json");
+    let detail = response.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("line 2, column"), "{detail}");
     api.shutdown().await;
 }

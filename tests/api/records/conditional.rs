@@ -7,14 +7,14 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::{NOTE, globex};
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
-async fn put(caller: &Caller<'_>, name: &str, value: &str) -> Answer {
+async fn put(caller: &Caller<'_>, name: &str, value: &str) -> Response {
     caller.call("PUT", NOTE).json(&json!({"data": {}})).header(name, value).send().await
 }
 
 #[tokio::test]
-async fn an_unchanged_record_is_not_sent_again() {
+async fn the_data_of_an_unchanged_record_is_not_transferred_again() {
     let api = Api::start().await;
     let globex = globex(&api).await;
     let etag = globex.put(NOTE, &json!({"data": {}})).await.expect(201).header("etag").to_owned();
@@ -41,7 +41,7 @@ async fn writes_are_held_to_their_preconditions() {
         put(&globex, "if-match", value).await.expect_problem(412, "precondition_failed");
     }
     globex.get(NOTE).await.expect(404);
-    assert_eq!(globex.get("/collections").await.json()["items"], json!([]), "a refused write leaves nothing");
+    assert_eq!(globex.get("/collections").await.json()["items"], json!([]), "a rejected write leaves nothing");
     let etag = put(&globex, "if-none-match", "*").await.expect(201).header("etag").to_owned();
     put(&globex, "if-none-match", "*").await.expect_problem(412, "precondition_failed");
     put(&globex, "if-none-match", &etag).await.expect_problem(412, "precondition_failed");
@@ -63,7 +63,7 @@ async fn writes_are_held_to_their_preconditions() {
     delete(etag).await.expect_problem(412, "precondition_failed");
     globex.get(NOTE).await.expect(200);
     delete(&etag_after).await.expect(204);
-    // Without the record, the answer is the one without a precondition (RFC 9110, section 13.2.1).
+    // Without the record, the response is the one without a precondition (RFC 9110, section 13.2.1).
     delete("*").await.expect_problem(404, "record_not_found");
     patch("*").await.expect_problem(404, "record_not_found");
     api.shutdown().await;
@@ -84,7 +84,7 @@ async fn a_precondition_may_take_several_lines() {
     api.shutdown().await;
 }
 
-/// Sends the same request many times at once, and answers the statuses.
+/// Sends the same request many times at once, and returns the statuses.
 async fn at_once(api: &Api, times: usize, method: &str, headers: &[(&str, &str)]) -> Vec<u16> {
     let globex = globex(api).await;
     let start = Arc::new(Barrier::new(times));
@@ -150,7 +150,7 @@ async fn concurrent_merges_lose_nothing() {
     let statuses = at_once(&api, 8, "PATCH", &[]).await;
     let merged = globex.get(&format!("{NOTE}?consistent=true")).await.json();
     let members: BTreeSet<_> = merged["data"].as_object().unwrap().keys().cloned().collect();
-    // Those that were told of too many changes, and only they, are not in it.
+    // Those that got the conflict, and only they, are not in it.
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), members.len(), "{statuses:?} {members:?}");
     assert!(statuses.iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
     assert!(!members.is_empty());

@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{GLOBEX_ID, globex};
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const LIST: &str = "/collections/notes/records";
 
-fn ids(page: &Answer) -> Vec<String> {
+fn ids(page: &Response) -> Vec<String> {
     let page = page.json();
     page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The pages from this one on, by their links.
-async fn follow(caller: &Caller<'_>, first: Answer) -> Vec<Answer> {
+async fn follow(caller: &Caller<'_>, first: Response) -> Vec<Response> {
     let mut pages = vec![first];
     loop {
         let last = pages.last().unwrap();
@@ -88,7 +88,7 @@ async fn a_cursor_is_good_for_its_list_only() {
     let cursor = globex.get(&format!("{LIST}?limit=1")).await.json()["next"].as_str().unwrap().to_owned();
     globex.get(&format!("{LIST}?limit=2&cursor={cursor}")).await.expect(200);
     let acme = api.caller("acme").await;
-    for answer in [
+    for response in [
         acme.get(&format!("{LIST}?cursor={cursor}")).await,
         globex.get(&format!("{LIST}?cursor={cursor}&order=desc")).await,
         globex.get(&format!("/collections/other/records?cursor={cursor}")).await,
@@ -96,7 +96,7 @@ async fn a_cursor_is_good_for_its_list_only() {
         globex.get(&format!("{LIST}?cursor={}", &cursor[1..])).await,
         globex.get(&format!("{LIST}?cursor={cursor}A")).await,
     ] {
-        answer.expect_problem(400, "invalid_cursor");
+        response.expect_problem(400, "invalid_cursor");
     }
     api.shutdown().await;
 }
@@ -111,9 +111,9 @@ fn forged(partition: &str, last: &str) -> String {
     URL_SAFE_NO_PAD.encode([&hash.finalize()[..9], last.as_bytes()].concat())
 }
 
-/// DynamoDB refuses a key that is empty or too long as malformed, which is no fault of the service.
+/// DynamoDB rejects a primary key that is empty or too long as malformed, which is not a fault of the service.
 #[tokio::test]
-async fn a_forged_cursor_is_none_unless_its_key_can_be_one() {
+async fn a_forged_cursor_is_rejected_unless_its_primary_key_can_exist() {
     let api = Api::start().await;
     let (globex, operator) = (globex(&api).await, api.caller("operator").await);
     let mine = |rest: &str| format!("T#{GLOBEX_ID}#{rest}");

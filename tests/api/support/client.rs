@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use super::{Answer, Api, contract};
+use super::{Api, Response, contract};
 
 /// A client with a token, or without one.
 pub(crate) struct Caller<'a> {
@@ -36,28 +36,28 @@ impl<'a> Caller<'a> {
         Call { method, path: path.to_owned(), request, body: None }
     }
 
-    /// A request of a path as answers give it, with the stage.
-    pub(crate) async fn follow(&self, location: &str) -> Answer {
+    /// Requests a path as a response contains it, with the stage.
+    pub(crate) async fn follow(&self, location: &str) -> Response {
         self.get(location.strip_prefix("/v1").unwrap_or_else(|| panic!("{location} is not below the stage"))).await
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.call("GET", path).send().await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Response {
         self.call("DELETE", path).send().await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.call("POST", path).json(body).send().await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Response {
         self.call("PUT", path).json(body).send().await
     }
 
-    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Response {
         self.call("PATCH", path).json(body).header("content-type", "application/merge-patch+json").send().await
     }
 }
@@ -94,20 +94,20 @@ impl Call {
     }
 
     /// Sends it, as a client that is prepared for a broken connection.
-    pub(crate) async fn try_send(self) -> Result<Answer, reqwest::Error> {
+    pub(crate) async fn try_send(self) -> Result<Response, reqwest::Error> {
         let response = self.request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { status, headers, text: response.text().await? })
+        Ok(Response { status, headers, text: response.text().await? })
     }
 
     /// Sends it, and holds the response to the contract, and the request if it was accepted.
-    pub(crate) async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> Response {
         let (method, path, body) = (self.method.clone(), self.path.clone(), self.body.clone());
-        let answer = self.try_send().await.unwrap();
-        contract::check(method.as_str(), &path, &answer);
-        if let (200..300, Some((media_type, body))) = (answer.status, body) {
+        let response = self.try_send().await.unwrap();
+        contract::check(method.as_str(), &path, &response);
+        if let (200..300, Some((media_type, body))) = (response.status, body) {
             contract::check_request(method.as_str(), &path, &media_type, &body);
         }
-        answer
+        response
     }
 }

@@ -1,4 +1,4 @@
-//! `openapi.yaml`, and whether an answer is as it says.
+//! `openapi.yaml`, and whether requests and responses conform to it.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::{Answer, read};
+use super::{Response, read};
 
 /// The contract, as JSON.
 pub(crate) static CONTRACT: LazyLock<Value> =
@@ -56,53 +56,54 @@ pub(crate) fn check_schema(schema: &'static Value, instance: &Value) {
     assert!(errors.is_empty(), "{instance} does not fit {schema}: {errors:?}");
 }
 
-/// Panics if an answer is not as the contract says: status, media type, schema and headers.
-pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
+/// Panics unless a response conforms to the contract in status, media type, schema and headers.
+pub(crate) fn check(method: &str, path: &str, response: &Response) {
     let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
     let operation = operations().into_iter().find(|one| one.method == method && matches(one.path, path));
     let Some(operation) = operation else {
         if method != "OPTIONS" {
-            assert!((400..500).contains(&answer.status), "{method} {path} is not in the contract: {answer:?}");
-            // The problem of a HEAD is what a GET answers.
+            assert!((400..500).contains(&response.status), "{method} {path} is not in the contract: {response:?}");
+            // The response to a HEAD has no body to check.
             if method != "HEAD" {
-                check_problem(answer);
+                check_problem(response);
             }
         }
         return;
     };
     let responses = &operation.definition["responses"];
-    let response = responses.get(answer.status.to_string());
+    let promised = responses.get(response.status.to_string());
     assert!(
-        response.is_some() || answer.status >= 400,
-        "the contract does not know a {} of {method} {path}: {answer:?}",
-        answer.status
+        promised.is_some() || response.status >= 400,
+        "the contract does not know a {} of {method} {path}: {response:?}",
+        response.status
     );
-    let response = resolve(response.unwrap_or(&responses["default"]));
-    for (name, header) in response["headers"].as_object().into_iter().flatten() {
+    let promised = resolve(promised.unwrap_or(&responses["default"]));
+    for (name, header) in promised["headers"].as_object().into_iter().flatten() {
         let header = resolve(header);
-        match answer.headers.get(name) {
+        match response.headers.get(name) {
             Some(value) => check_schema(&header["schema"], &json!(value.to_str().unwrap())),
-            None => assert_ne!(header["required"], true, "{method} {path} lacks the header {name}: {answer:?}"),
+            None => assert_ne!(header["required"], true, "{method} {path} lacks the header {name}: {response:?}"),
         }
     }
-    match response.get("content").and_then(Value::as_object) {
-        None => assert_eq!(answer.text, "", "{answer:?}"),
+    match promised.get("content").and_then(Value::as_object) {
+        None => assert_eq!(response.text, "", "{response:?}"),
         Some(content) => {
-            let media_type = answer.header("content-type").split(';').next().unwrap_or_default();
+            let media_type = response.header("content-type").split(';').next().unwrap_or_default();
             let media = content.get(media_type);
-            let media = media.unwrap_or_else(|| panic!("{method} {path} may not answer {media_type}: {answer:?}"));
+            let media =
+                media.unwrap_or_else(|| panic!("{method} {path} may not respond with {media_type}: {response:?}"));
             // Lines of JSON are JSON each.
             let is_text = matches!(media_type, "text/plain" | "application/jsonl" | "text/csv");
-            let body = if is_text { json!(answer.text) } else { answer.json() };
+            let body = if is_text { json!(response.text) } else { response.json() };
             check_schema(&media["schema"], &body);
         }
     }
-    if answer.status >= 400 && method != "HEAD" {
-        check_problem(answer);
+    if response.status >= 400 && method != "HEAD" {
+        check_problem(response);
     }
 }
 
-/// Panics if the body of a request that was accepted is not as the contract says: the contract forgets something then.
+/// Panics if the body of an accepted request does not conform to the contract, which is incomplete then.
 pub(crate) fn check_request(method: &str, path: &str, media_type: &str, body: &[u8]) {
     let path = path.split('?').next().unwrap_or_default();
     let operation = operations().into_iter().find(|one| one.method == method && matches(one.path, path));
@@ -114,15 +115,15 @@ pub(crate) fn check_request(method: &str, path: &str, media_type: &str, body: &[
     check_schema(&media["schema"], &serde_json::from_slice(body).unwrap());
 }
 
-fn check_problem(answer: &Answer) {
-    check_schema(&CONTRACT["components"]["schemas"]["Problem"], &answer.json());
-    assert_eq!(answer.header("content-type"), "application/problem+json", "{answer:?}");
-    let problem = answer.json();
+fn check_problem(response: &Response) {
+    check_schema(&CONTRACT["components"]["schemas"]["Problem"], &response.json());
+    assert_eq!(response.header("content-type"), "application/problem+json", "{response:?}");
+    let problem = response.json();
     let code = problem["code"].as_str().unwrap();
     assert_eq!(problem["type"], format!("urn:tenantry:problem:{code}"));
-    assert_eq!(problem["requestId"], answer.header("x-amzn-requestid"), "{answer:?}");
+    assert_eq!(problem["requestId"], response.header("x-amzn-requestid"), "{response:?}");
     if let Some(status) = problem.get("status") {
-        assert_eq!(*status, answer.status);
+        assert_eq!(*status, response.status);
     }
     let row = format!("| `{code}` | ");
     assert!(read("docs/reference/problems.md").contains(&row), "docs/reference/problems.md lacks {code}");

@@ -6,7 +6,7 @@ use testkit::dynamodb::DynamoDb;
 use super::{GLOBEX, transact};
 use crate::support::Api;
 
-/// The operation, the code, and what the detail has to say.
+/// The operation, the code, and the text that the detail has to contain.
 fn cases() -> Vec<(Value, &'static str, &'static str)> {
     let base = |op: &str| json!({"op": op, "collection": "notes", "id": "a"});
     let with = |op: &str, more: Value| {
@@ -61,9 +61,9 @@ async fn every_rule_has_its_problem_with_the_operations_place() {
 
     let good = json!({"op": "check", "collection": "notes", "id": "good"});
     for (operation, code, words) in cases() {
-        let answer = transact(&globex, json!([good, operation])).await;
+        let response = transact(&globex, json!([good, operation])).await;
         let status = if code == "data_too_large" { 413 } else { 400 };
-        let detail = answer.expect_problem(status, code).json()["detail"].as_str().unwrap().to_owned();
+        let detail = response.expect_problem(status, code).json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.starts_with("`operations[1]`: ") && detail.contains(words), "{detail}");
     }
     let good = good.to_string();
@@ -77,8 +77,8 @@ async fn every_rule_has_its_problem_with_the_operations_place() {
         (format!(r#"{{"operations": [{good}, {good}]}}"#), "`operations[1]`"),
         (r#"{"operations": [{"op": "check", "op": "delete"}]}"#.to_owned(), "twice"),
     ] {
-        let answer = globex.call("POST", "/transactions").body("application/json", body).send().await;
-        let detail = answer.expect_problem(400, "invalid_body").json()["detail"].as_str().unwrap().to_owned();
+        let response = globex.call("POST", "/transactions").body("application/json", body).send().await;
+        let detail = response.expect_problem(400, "invalid_body").json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(words), "{detail}");
     }
     let call = || globex.call("POST", "/transactions");

@@ -1,4 +1,4 @@
-//! Conflicts, lost answers and deaths: a transaction happens once or not at all, and what is answered is what happened.
+//! Conflicts, lost responses and deaths: a transaction happens once or not at all, and the response reports what happened.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use testkit::dynamodb::{DynamoDb, Fault};
 use tokio::task::JoinHandle;
 
 use super::{GLOBEX, failures, read, transact, version};
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const LIMIT: Duration = Duration::from_secs(6);
 
@@ -35,7 +35,7 @@ impl<'a> Case<'a> {
         json!({"op": op, "collection": self.collection, "id": id})
     }
 
-    /// Several kinds of operations, and one that needs to read where `reading` says so.
+    /// Several kinds of operations, and one that needs a read if `reading` is set.
     fn operations(&self, reading: bool) -> Value {
         let mut create = self.operation("create", "new");
         create["data"] = json!({});
@@ -43,12 +43,12 @@ impl<'a> Case<'a> {
         json!([create, self.operation("delete", "b"), third])
     }
 
-    async fn transact(&self, operations: Value) -> Answer {
+    async fn transact(&self, operations: Value) -> Response {
         transact(&self.globex, operations).await
     }
 
     /// Sends it, and goes on.
-    fn spawn(&self, operations: &Value) -> JoinHandle<Answer> {
+    fn spawn(&self, operations: &Value) -> JoinHandle<Response> {
         tokio::spawn(self.globex.call("POST", "/transactions").json(&json!({ "operations": operations })).send())
     }
 
@@ -63,12 +63,12 @@ impl<'a> Case<'a> {
         happened
     }
 
-    /// Holds the answer to [`Case::operations`] to what is there.
-    async fn check_done(&self, answer: Answer) {
-        let answer = answer.expect(200);
+    /// Holds the response to [`Case::operations`] to what is there.
+    async fn check_done(&self, response: Response) {
+        let response = response.expect(200);
         assert!(self.happened().await);
-        assert_eq!(self.read("new").await.unwrap()["version"], version(&answer, 0));
-        let patched = &answer.json()["operations"][2]["version"];
+        assert_eq!(self.read("new").await.unwrap()["version"], version(&response, 0));
+        let patched = &response.json()["operations"][2]["version"];
         if !patched.is_null() {
             assert_eq!(self.read("a").await.unwrap()["version"], *patched);
         }
@@ -93,15 +93,15 @@ async fn a_conflict_that_passes_is_not_noticed() {
 }
 
 #[tokio::test]
-async fn a_conflict_that_stays_is_told_in_time() {
+async fn a_conflict_that_remains_is_reported_in_time() {
     let (table, api) = start().await;
     let case = Case::of(&api, "notes").await;
     table.take();
     table.fail_always(Some(Fault::Conflict));
     let started = Instant::now();
-    let answer = case.transact(case.operations(false)).await.expect_problem(409, "conflict");
+    let response = case.transact(case.operations(false)).await.expect_problem(409, "conflict");
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
-    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(response.header("retry-after"), "1");
     table.fail_always(None);
     let tries: Vec<_> = table.take().into_iter().map(|seen| seen.operation).collect();
     assert!(tries.len() > 5 && tries.iter().all(|operation| operation == "TransactWriteItems"), "{tries:?}");
@@ -110,28 +110,28 @@ async fn a_conflict_that_stays_is_told_in_time() {
 }
 
 #[tokio::test]
-async fn a_table_that_fails_is_told_as_unavailable_in_time() {
+async fn a_table_that_fails_is_reported_as_unavailable_in_time() {
     let (table, api) = start().await;
     for (fault, reading) in [(Fault::Throttle, true), (Fault::Fail, false), (Fault::Stall, false), (Fault::Stall, true)]
     {
         let case = Case::of(&api, &format!("{fault:?}-{reading}").to_lowercase()).await;
         table.fail_always(Some(fault));
         let started = Instant::now();
-        let answer = case.transact(case.operations(reading)).await.expect_problem(503, "unavailable");
+        let response = case.transact(case.operations(reading)).await.expect_problem(503, "unavailable");
         assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
-        assert_eq!(answer.header("retry-after"), "1");
+        assert_eq!(response.header("retry-after"), "1");
         table.fail_always(None);
         assert!(!case.happened().await);
     }
     api.shutdown().await;
 }
 
-/// How an answer is lost: as an error, as silence, and as a conflict, because a try that failed before arrived late.
+/// How a response is lost: as an error, as silence, and as a conflict, because a try that failed before arrived late.
 const LOST: [&[Option<Fault>]; 3] =
     [&[Some(Fault::LoseResponse)], &[Some(Fault::StallDone)], &[Some(Fault::Fail), Some(Fault::ConflictDone)]];
 
 #[tokio::test]
-async fn a_transaction_whose_answer_is_lost_happens_once_and_is_told_as_done() {
+async fn a_transaction_whose_response_is_lost_happens_once_and_is_reported_as_done() {
     let (table, api) = start().await;
     // And once more by its marks alone: as if DynamoDB had forgotten the token.
     let ways = LOST.into_iter().chain([&[Some(Fault::LoseResponseAndToken)][..]]);
@@ -166,7 +166,8 @@ async fn deletes_and_checks_alone_are_known_again_too() {
 async fn what_was_read_is_read_again_when_somebody_else_was_faster() {
     let (table, api) = start().await;
     let case = Case::of(&api, "notes").await;
-    // Of a record that is there, and of one that is not. Each alone, so that no other one's condition guards it.
+    // One operation is on a record that exists, one on a record that does not. Each is sent alone, so that the condition of
+    // no other one protects it.
     for (op, id, merged) in [
         ("patch", "a", json!({"n": 0, "theirs": 1, "ours": 1})),
         ("put", "b", json!({"ours": 1})),
@@ -183,9 +184,9 @@ async fn what_was_read_is_read_again_when_somebody_else_was_faster() {
         let theirs =
             if op == "patch" { case.globex.patch(&path, &body).await } else { case.globex.put(&path, &body).await };
         table.release();
-        let answer = call.await.unwrap().expect(200);
+        let response = call.await.unwrap().expect(200);
         assert_eq!(case.read(id).await.unwrap()["data"], merged, "{op} {id}");
-        assert_eq!(Some(version(&answer, 0) - 1), theirs.json()["version"].as_u64(), "{op} {id}");
+        assert_eq!(Some(version(&response, 0) - 1), theirs.json()["version"].as_u64(), "{op} {id}");
     }
     api.shutdown().await;
 }
@@ -224,7 +225,7 @@ async fn a_function_that_dies_leaves_all_of_a_transaction_or_nothing() {
             api.local.functions().kill("transactions");
             call.await.unwrap().expect(502);
             assert_eq!(case.happened().await, done);
-            // The same again: it happens now, or it is told that it has.
+            // The same again: it happens now, or is reported to have happened.
             let again = case.transact(case.operations(reading)).await;
             if done {
                 let failed = failures(again);

@@ -37,7 +37,7 @@ async fn a_hundred_operations_happen_together() {
 async fn four_megabytes_are_written_and_no_more() {
     let api = Api::start().await;
     let globex = api.caller(GLOBEX).await;
-    // Of 333,000 bytes each: twelve are within the limit, thirteen are not.
+    // Each has 333,000 bytes: twelve are within the limit, thirteen are not.
     for id in 'a'..='m' {
         let body = json!({"data": {"text": "x".repeat(333_000)}});
         globex.put(&format!("/collections/large/records/{id}"), &body).await.expect(201);

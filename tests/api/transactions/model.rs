@@ -24,7 +24,7 @@ enum Kind {
     Check,
 }
 
-/// What an operation says of the record's version.
+/// The condition of an operation on the record's version.
 #[derive(Debug, Clone, Copy)]
 enum If {
     Anything,
@@ -154,7 +154,7 @@ impl Op {
     }
 
     /// Why it fails, if it does.
-    fn refusal(&self, model: &Model) -> Option<&'static str> {
+    fn failure(&self, model: &Model) -> Option<&'static str> {
         let current = model.records.get(&self.target).map(|known| known.version);
         match (self.kind, current, self.if_version(model)) {
             (Kind::Create, Some(_), _) => Some("record_exists"),
@@ -223,33 +223,33 @@ impl Model {
 async fn run(api: &Api, case: u32, steps: Vec<Step>) {
     let globex = api.caller(GLOBEX).await;
     let mut model = Model::default();
-    // Of this case alone.
+    // The collection belongs to this case alone.
     let collection = move |n: u8| format!("case{case}-{n}");
     let path = |(in_collection, id): Target| format!("/collections/{}/records/r{id}", collection(in_collection));
     for step in steps {
         match step {
             Step::Transact(ops) => {
                 let body: Vec<Value> = ops.iter().map(|op| op.body(&model, &collection)).collect();
-                let refused = |only: &dyn Fn(&Op) -> bool| -> Vec<(u64, String)> {
+                let rejected = |only: &dyn Fn(&Op) -> bool| -> Vec<(u64, String)> {
                     let places = (0..).zip(&ops).filter(|(_, op)| only(op));
-                    places.filter_map(|(place, op)| Some((place, op.refusal(&model)?.to_owned()))).collect()
+                    places.filter_map(|(place, op)| Some((place, op.failure(&model)?.to_owned()))).collect()
                 };
                 // Those that read are looked at first.
-                let early = refused(&|op| matches!(op.kind, Kind::Patch));
-                let expected = if early.is_empty() { refused(&|_| true) } else { early };
-                let answer = transact(&globex, json!(body)).await;
+                let early = rejected(&|op| matches!(op.kind, Kind::Patch));
+                let expected = if early.is_empty() { rejected(&|_| true) } else { early };
+                let response = transact(&globex, json!(body)).await;
                 if expected.is_empty() {
-                    let done = answer.expect(200).json();
+                    let done = response.expect(200).json();
                     for (op, done) in ops.iter().zip(done["operations"].as_array().unwrap()) {
                         model.apply(op, done["version"].as_u64());
                     }
                 } else {
-                    assert_eq!(failures(answer), expected);
+                    assert_eq!(failures(response), expected);
                 }
             }
             Step::Put(target, value) => {
-                let answer = globex.put(&path(target), &json!({"data": data(value)})).await;
-                model.write(target, answer.json()["version"].as_u64().unwrap(), data(value), false);
+                let response = globex.put(&path(target), &json!({"data": data(value)})).await;
+                model.write(target, response.json()["version"].as_u64().unwrap(), data(value), false);
             }
             Step::Delete(target) => {
                 let status = if model.records.remove(&target).is_some() { 204 } else { 404 };
@@ -266,7 +266,7 @@ async fn run(api: &Api, case: u32, steps: Vec<Step>) {
 }
 
 #[test]
-fn random_transactions_do_what_the_model_says() {
+fn random_transactions_behave_as_the_model() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let api = runtime.block_on(Api::start());
     let case = Cell::new(0);

@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 use testkit::dynamodb::{DynamoDb, Fault};
 
 use super::{GLOBEX, read, transact};
-use crate::support::{Answer, Api, Call, Caller};
+use crate::support::{Api, Call, Caller, Response};
 
 fn keyed(caller: &Caller<'_>, key: &str, operations: &Value) -> Call {
     caller.call("POST", "/transactions").json(&json!({ "operations": operations })).header("idempotency-key", key)
 }
 
-/// What a repeat has to have in common with the first answer.
-fn content(answer: &Answer) -> (u16, &str, &str) {
-    (answer.status, answer.header("content-type"), &answer.text)
+/// The parts of a response that a retry has to have in common with the first one.
+fn content(response: &Response) -> (u16, &str, &str) {
+    (response.status, response.header("content-type"), &response.text)
 }
 
 /// Creates and changes whose repeat would fail, or be another write.
@@ -43,7 +43,7 @@ async fn state(caller: &Caller<'_>, collection: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_repeat_gets_the_first_answer_and_does_nothing() {
+async fn a_retry_gets_the_first_response_and_does_nothing() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = warm(&api).await;
@@ -76,7 +76,7 @@ async fn a_repeat_gets_the_first_answer_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_kept() {
+async fn a_rejection_is_not_stored() {
     let api = Api::start().await;
     let globex = warm(&api).await;
     let create = json!([{"op": "create", "collection": "notes", "id": "a", "data": {}}]);
@@ -88,13 +88,13 @@ async fn a_refusal_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_key_takes_the_place_of_one_operation() {
+async fn an_idempotency_key_takes_the_place_of_one_operation() {
     let api = Api::start().await;
     let globex = api.caller(GLOBEX).await;
     let put = |n: usize| json!({"op": "put", "collection": "notes", "id": n.to_string(), "data": {}});
     let puts: Vec<Value> = (0..100).map(put).collect();
-    let refused = keyed(&globex, "key", &json!(puts)).send().await.expect_problem(400, "invalid_body").json();
-    assert!(refused["detail"].as_str().unwrap().contains("at most 99"), "{refused}");
+    let rejected = keyed(&globex, "key", &json!(puts)).send().await.expect_problem(400, "invalid_body").json();
+    assert!(rejected["detail"].as_str().unwrap().contains("at most 99"), "{rejected}");
     let first = keyed(&globex, "key", &json!(puts[..99])).send().await.expect(200);
     let again = keyed(&globex, "key", &json!(puts[..99])).send().await;
     assert_eq!((content(&again), again.header("idempotent-replayed")), (content(&first), "true"));
@@ -103,7 +103,7 @@ async fn a_key_takes_the_place_of_one_operation() {
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_the_answer_it_happens_once() {
+async fn it_happens_once_whatever_becomes_of_the_response() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller(GLOBEX).await;
@@ -132,7 +132,7 @@ async fn whatever_becomes_of_the_answer_it_happens_once() {
 }
 
 #[tokio::test]
-async fn a_client_whose_function_died_sends_it_again() {
+async fn a_client_whose_function_died_retries() {
     for (fault, done) in [(Fault::Stall, false), (Fault::StallDone, true)] {
         let table = DynamoDb::start().await;
         let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
@@ -157,10 +157,10 @@ async fn of_many_at_once_one_happens() {
     let calls: Vec<_> = (0..12).map(|_| tokio::spawn(keyed(&globex, "key", &operations("notes")).send())).collect();
     let mut bodies = Vec::new();
     for call in calls {
-        let answer = call.await.unwrap();
-        match answer.status {
-            200 => bodies.push(answer.text),
-            _ => drop(answer.expect_problem(409, "conflict")),
+        let response = call.await.unwrap();
+        match response.status {
+            200 => bodies.push(response.text),
+            _ => drop(response.expect_problem(409, "conflict")),
         }
     }
     bodies.dedup();

@@ -21,11 +21,11 @@ async fn transfer(caller: &Caller<'_>, from: &str, to: &str, entry: &str) -> u32
             let op = if lost % 2 == 0 { "patch" } else { "put" };
             operations.push(json!({"op": op, "collection": "accounts", "id": id, "data": data, "ifVersion": version}));
         }
-        let answer = transact(caller, json!(operations)).await;
-        match answer.status {
+        let response = transact(caller, json!(operations)).await;
+        match response.status {
             200 => return lost,
             409 | 412 => lost += 1,
-            _ => panic!("{answer:?}"),
+            _ => panic!("{response:?}"),
         }
     }
 }
@@ -49,7 +49,7 @@ async fn concurrent_transfers_keep_the_sum() {
     });
     let lost: u32 = futures_util::future::join_all(clients).await.into_iter().sum();
     assert!(lost > 0, "nobody met anybody");
-    // Of eight clients three go one way and five the other.
+    // Three of the eight clients go one way, and five the other.
     let mut balances = Vec::new();
     for id in ["a", "b"] {
         balances.push(read(&globex, "accounts", id).await.unwrap()["data"]["balance"].as_i64().unwrap());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::dynamodb::{DynamoDb, Fault};
 
-use crate::support::{Answer, Api, Caller};
+use crate::support::{Api, Caller, Response};
 
 const NOTE: &str = "/collections/notes/records/welcome";
 
@@ -12,13 +12,13 @@ async fn issue(creator: &Caller<'_>, scopes: Value) -> (String, String) {
     (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned())
 }
 
-fn names(page: &Answer) -> Vec<String> {
+fn names(page: &Response) -> Vec<String> {
     let page = page.json();
     page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn a_token_is_told_once_works_at_once_and_ends() {
+async fn a_token_is_shown_once_works_at_once_and_ends() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let body = json!({"name": "build", "scopes": ["records:read"], "expiresAt": "2999-01-01T01:00:00+01:00"});
@@ -36,10 +36,10 @@ async fn a_token_is_told_once_works_at_once_and_ends() {
     assert_eq!(listed.json(), json!({"items": [shown], "next": null}));
     assert!(!listed.text.contains("tnt_"));
 
-    let machine = api.caller_of(Some(secret));
-    machine.get(NOTE).await.expect_problem(404, "record_not_found");
-    machine.put(NOTE, &json!({"data": {}})).await.expect_problem(403, "insufficient_scope");
-    machine.get("/tokens").await.expect_problem(403, "insufficient_scope");
+    let machine_token = api.caller_of(Some(secret));
+    machine_token.get(NOTE).await.expect_problem(404, "record_not_found");
+    machine_token.put(NOTE, &json!({"data": {}})).await.expect_problem(403, "insufficient_scope");
+    machine_token.get("/tokens").await.expect_problem(403, "insufficient_scope");
     let used = globex.get("/tokens").await.expect(200).json();
     assert!(used["items"][0]["lastUsedAt"].as_str() >= shown["createdAt"].as_str(), "{used}");
 
@@ -49,9 +49,9 @@ async fn a_token_is_told_once_works_at_once_and_ends() {
     api.shutdown().await;
 }
 
-/// One that was never let in, so that no answer about it is kept.
+/// The token was never let in, so that no result about it is cached.
 #[tokio::test]
-async fn a_revoked_token_is_refused() {
+async fn a_revoked_token_is_rejected() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let (id, secret) = issue(&globex, json!(["records:read"])).await;
@@ -66,8 +66,8 @@ async fn a_token_acts_for_its_tenant_and_is_managed_by_it_only() {
     let api = Api::start().await;
     let (acme, globex) = (api.caller("acme").await, api.caller("globex").await);
     let (id, secret) = issue(&globex, json!(["records:read", "records:write", "tokens:manage"])).await;
-    let machine = api.caller_of(Some(&secret));
-    machine.put(NOTE, &json!({"data": {"of": "globex"}})).await.expect(201);
+    let machine_token = api.caller_of(Some(&secret));
+    machine_token.put(NOTE, &json!({"data": {"of": "globex"}})).await.expect(201);
     globex.get(NOTE).await.expect(200);
     acme.get(NOTE).await.expect(404);
 
@@ -76,9 +76,9 @@ async fn a_token_acts_for_its_tenant_and_is_managed_by_it_only() {
     let missing = acme.delete("/tokens/01K0T0KEN00000000000000000").await;
     assert_eq!(foreign.anonymous(), missing.anonymous());
     // A token that may, makes another, and ends itself.
-    let (_, other) = issue(&machine, json!(["records:read"])).await;
+    let (_, other) = issue(&machine_token, json!(["records:read"])).await;
     api.caller_of(Some(&other)).get(NOTE).await.expect(200);
-    machine.delete(&format!("/tokens/{id}")).await.expect(204);
+    machine_token.delete(&format!("/tokens/{id}")).await.expect(204);
     assert_eq!(names(&globex.get("/tokens?consistent=true").await).len(), 1);
     api.shutdown().await;
 }
@@ -101,7 +101,7 @@ async fn a_token_never_has_more_scopes_than_its_creator() {
 }
 
 #[tokio::test]
-async fn bad_input_is_refused_and_makes_no_token() {
+async fn bad_input_is_rejected_and_creates_no_token() {
     let api = Api::start().await;
     let globex = api.caller("globex").await;
     let scopes = json!(["records:read"]);
@@ -151,7 +151,7 @@ async fn tokens_are_listed_by_page_in_the_order_of_their_creation() {
 }
 
 #[tokio::test]
-async fn a_mistyped_token_is_refused_without_a_look_at_the_table() {
+async fn a_mistyped_token_is_rejected_without_a_read_of_the_table() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let (_, secret) = issue(&api.caller("globex").await, json!(["records:read"])).await;
@@ -160,21 +160,21 @@ async fn a_mistyped_token_is_refused_without_a_look_at_the_table() {
     let mistyped = format!("{}{flipped}", &secret[..secret.len() - 1]);
     api.caller_of(Some(&mistyped)).get(NOTE).await.expect_problem(401, "unauthorized");
     assert_eq!(table.take().len(), 0);
-    let asked = api.invocations("authorizer").await;
-    // Not of the shape at all: API Gateway refuses it by itself.
+    let invoked = api.invocations("authorizer").await;
+    // API Gateway itself rejects a token of another shape.
     api.caller_of(Some(&secret[..52])).get(NOTE).await.expect_problem(401, "unauthorized");
-    assert_eq!(api.invocations("authorizer").await, asked);
+    assert_eq!(api.invocations("authorizer").await, invoked);
     api.shutdown().await;
 }
 
 #[tokio::test]
-async fn only_the_digest_is_kept_and_a_use_is_written_once() {
+async fn only_the_digest_is_stored_and_a_use_is_written_once() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let (_, secret) = issue(&api.caller("globex").await, json!(["records:read"])).await;
-    let machine = api.caller_of(Some(&secret));
+    let machine_token = api.caller_of(Some(&secret));
     for _ in 0..3 {
-        machine.get(NOTE).await.expect(404);
+        machine_token.get(NOTE).await.expect(404);
     }
     let seen = table.take();
     assert!(seen.iter().all(|request| !request.body.to_string().contains(&secret)));
@@ -184,7 +184,7 @@ async fn only_the_digest_is_kept_and_a_use_is_written_once() {
 }
 
 #[tokio::test]
-async fn a_table_that_fails_is_told_as_unavailable_and_a_conflict_that_passes_is_not_noticed() {
+async fn a_table_that_fails_is_reported_as_unavailable_and_a_brief_conflict_is_not_noticed() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller("globex").await;
@@ -192,8 +192,8 @@ async fn a_table_that_fails_is_told_as_unavailable_and_a_conflict_that_passes_is
     let body = json!({"name": "x", "scopes": ["records:read"]});
     table.fail_always(Some(Fault::Conflict));
     // Nothing was written, so there is no token to find.
-    let refused = globex.post("/tokens", &body).await.expect_problem(409, "conflict");
-    assert_eq!((refused.header("retry-after"), refused.header("location")), ("1", ""));
+    let rejected = globex.post("/tokens", &body).await.expect_problem(409, "conflict");
+    assert_eq!((rejected.header("retry-after"), rejected.header("location")), ("1", ""));
     table.fail_always(Some(Fault::Fail));
     let unknown = globex.post("/tokens", &body).await.expect_problem(503, "unavailable");
     assert!(unknown.header("location").starts_with("/v1/tokens/"));
@@ -204,7 +204,7 @@ async fn a_table_that_fails_is_told_as_unavailable_and_a_conflict_that_passes_is
 
     table.next([Some(Fault::Conflict)]);
     globex.post("/tokens", &body).await.expect(201);
-    // The read, and then the transaction, whose first answer is lost.
+    // The read, and then the transaction, whose first response is lost.
     table.next([None, Some(Fault::Conflict), Some(Fault::LoseResponse)]);
     globex.delete(&format!("/tokens/{id}")).await.expect(204);
     assert_eq!(names(&globex.get("/tokens?consistent=true").await), ["x"]);
@@ -212,7 +212,7 @@ async fn a_table_that_fails_is_told_as_unavailable_and_a_conflict_that_passes_is
 }
 
 #[tokio::test]
-async fn a_use_that_cannot_be_recorded_stops_nobody() {
+async fn a_use_that_cannot_be_recorded_denies_nobody() {
     let table = DynamoDb::start().await;
     let api = Api::start_with(|options| options.dynamodb_endpoint = Some(table.endpoint.clone())).await;
     let globex = api.caller("globex").await;
@@ -227,13 +227,13 @@ async fn a_use_that_cannot_be_recorded_stops_nobody() {
 }
 
 #[tokio::test]
-async fn a_disabled_key_cuts_machine_tokens_off_at_once() {
+async fn a_disabled_api_key_cuts_machine_tokens_off_at_once() {
     let api = Api::start().await;
     let (_, secret) = issue(&api.caller("globex").await, json!(["records:read"])).await;
-    let machine = api.caller_of(Some(&secret));
-    machine.get(NOTE).await.expect(404);
+    let machine_token = api.caller_of(Some(&secret));
+    machine_token.get(NOTE).await.expect(404);
     api.local.keys().set_enabled(local::seed::DEMO[1].id, false);
-    machine.get(NOTE).await.expect_problem(403, "plan_missing");
+    machine_token.get(NOTE).await.expect_problem(403, "plan_missing");
     api.shutdown().await;
 }
 
@@ -245,7 +245,7 @@ async fn a_token_needs_no_issuer_but_a_tenant_that_is_let_in() {
     let path = format!("/admin/tenants/{id}");
     let tenant = json!({"id": id, "name": "Umbrella", "plan": "pro"});
     operator.post("/admin/tenants", &tenant).await.expect(201);
-    // Two, because the gateway keeps what the authorizer says of each.
+    // There are two tokens, because the gateway caches the authorizer's result for each.
     let umbrella = api.caller(id).await;
     let (_, first) = issue(&umbrella, json!(["records:read"])).await;
     let (_, second) = issue(&umbrella, json!(["records:read"])).await;
@@ -253,7 +253,7 @@ async fn a_token_needs_no_issuer_but_a_tenant_that_is_let_in() {
     // The issuer that its people signed in with is its issuer no more.
     let issuers = json!([{"issuer": "https://elsewhere.example", "audiences": ["api"]}]);
     operator.patch(&path, &json!({"issuers": issuers})).await.expect(200);
-    // What it keeps of rows goes with it.
+    // Its cache of rows ends with it.
     api.local.functions().kill("authorizer");
     let other_token = api.caller_with(id, &[("scope", "records:read")]).await;
     other_token.get(NOTE).await.expect_problem(403, "tenant_unknown");

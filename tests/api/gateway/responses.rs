@@ -1,4 +1,4 @@
-//! What a function gets of a request, and a client of an answer.
+//! The parts of a request that a function gets, and the parts of a response that a client gets.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -56,13 +56,13 @@ async fn bytes_travel_as_base64_both_ways() {
 
     let request = probe.request(Method::GET, "/open?do=binary").header("accept", "application/octet-stream");
     assert_eq!(request.send().await.unwrap().bytes().await.unwrap().as_ref(), [0, 1, 254, 255]);
-    // As on AWS, who does not ask for it gets the base64.
+    // As on AWS, a client that does not accept the type gets the base64.
     assert_eq!(probe.get("/open?do=binary").await.text().await.unwrap(), "AAH+/w==");
     probe.shutdown().await;
 }
 
 #[tokio::test]
-async fn every_answer_names_its_request() {
+async fn every_response_names_its_request() {
     let probe = Probe::start().await;
     let mut ids = Vec::new();
 
@@ -91,7 +91,7 @@ async fn every_answer_names_its_request() {
 }
 
 #[tokio::test]
-async fn what_is_not_routed_is_answered_as_the_template_says() {
+async fn a_request_without_a_route_gets_the_gateway_response_of_the_template() {
     let probe = Probe::start().await;
     for (method, path) in
         [(Method::GET, "/nothing"), (Method::PUT, "/open"), (Method::GET, "/guarded"), (Method::GET, "/guarded/a/b")]

@@ -1,16 +1,16 @@
-//! An answer, read to its end and held to the contract.
+//! A response, read to its end and held to the contract.
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -37,7 +37,8 @@ impl Answer {
         self
     }
 
-    /// What must not differ between a thing of somebody else's and none: all but the request's own marks.
+    /// The parts that must not differ between a resource of another tenant and one that does not exist: all but the ids of the
+    /// request.
     pub(crate) fn anonymous(&self) -> (u16, Vec<(String, String)>, Value) {
         let own = ["x-amzn-requestid", "x-amz-apigw-id", "date", "x-amzn-trace-id", "ratelimit"];
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));

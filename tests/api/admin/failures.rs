@@ -1,5 +1,5 @@
-//! API Gateway refuses a call of a change, with every error that it documents: the operator reads why, the tenant is not
-//! busy for it, and the change is done once the cause is gone.
+//! API Gateway rejects a call of a change, with every error that it documents. The operator reads the reason, the tenant is
+//! not busy, and the change is completed once the cause is gone.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use testkit::api_gateway::{ErrorKind, Fault, Operation};
 
 use super::{NOTE, TENANTS, act, offboard, onboard, operator};
 use crate::support::contract::CONTRACT;
-use crate::support::{Answer, Api, Caller, read};
+use crate::support::{Api, Caller, Response, read};
 
-/// The errors that the SDK meets with another try, which takes seconds.
-const REPEATED: [Fault; 3] =
+/// The errors after which the SDK retries, which takes seconds.
+const RETRIED: [Fault; 3] =
     [Fault::Throttle, Fault::Error(ErrorKind::LimitExceeded), Fault::Error(ErrorKind::ServiceUnavailable)];
 
 /// The code of the failure where an operation meets an error.
 fn code(operation: Operation, error: Fault) -> &'static str {
     use Operation::{CreateApiKey, CreateUsagePlanKey, DeleteUsagePlanKey, GetApiKey, GetUsagePlanKey};
-    let Fault::Error(refusal) = error else { return "unavailable" };
-    match (operation, refusal) {
+    let Fault::Error(kind) = error else { return "unavailable" };
+    match (operation, kind) {
         (CreateApiKey, ErrorKind::Conflict) => "api_key_conflict",
         (CreateApiKey, ErrorKind::LimitExceeded) => "api_key_limit_reached",
         (CreateUsagePlanKey | GetUsagePlanKey, ErrorKind::LimitExceeded) => "usage_plan_limit_reached",
@@ -45,7 +45,7 @@ enum Change {
 }
 
 impl Change {
-    async fn ask(self, operator: &Caller<'_>, id: &str) -> Answer {
+    async fn request(self, operator: &Caller<'_>, id: &str) -> Response {
         let path = format!("{TENANTS}/{id}");
         match self {
             Self::Onboard => operator.post(TENANTS, &json!({"id": id, "name": id, "plan": "free"})).await,
@@ -56,10 +56,10 @@ impl Change {
     }
 
     /// Asks for the same once more.
-    async fn ask_again(self, operator: &Caller<'_>, id: &str) -> Answer {
+    async fn ask_again(self, operator: &Caller<'_>, id: &str) -> Response {
         match self {
             Self::Onboard => operator.patch(&format!("{TENANTS}/{id}"), &json!({"plan": "free"})).await,
-            Self::Move | Self::Suspend | Self::Offboard => self.ask(operator, id).await,
+            Self::Move | Self::Suspend | Self::Offboard => self.request(operator, id).await,
         }
     }
 
@@ -75,9 +75,9 @@ impl Change {
     }
 }
 
-/// The failure that an answer tells of.
-fn failure(answer: &Value) -> &str {
-    answer["failure"]["code"].as_str().unwrap_or_else(|| panic!("{answer} has no failure"))
+/// The failure that a response tells of.
+fn failure(response: &Value) -> &str {
+    response["failure"]["code"].as_str().unwrap_or_else(|| panic!("{response} has no failure"))
 }
 
 async fn get(operator: &Caller<'_>, id: &str) -> Value {
@@ -92,10 +92,11 @@ async fn unseen<'a>(api: &'a Api, id: &str) -> Caller<'a> {
 /// Lets a call fail with every error, each on the way of a change of another tenant. The call may be made only where others
 /// fail as well.
 async fn every_error_ends_well(operation: Operation, change: Change, others: &[(Operation, ErrorKind)]) {
-    let told: Vec<_> = ErrorKind::ALL.into_iter().map(Fault::Error).filter(|error| !REPEATED.contains(error)).collect();
+    let immediate: Vec<_> =
+        ErrorKind::ALL.into_iter().map(Fault::Error).filter(|error| !RETRIED.contains(error)).collect();
     let end_well = |errors| Box::pin(errors_end_well(errors, operation, change, others));
-    let [first, second, third] = REPEATED.map(|error| end_well(vec![error]));
-    tokio::join!(end_well(told), first, second, third);
+    let [first, second, third] = RETRIED.map(|error| end_well(vec![error]));
+    tokio::join!(end_well(immediate), first, second, third);
 }
 
 async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Change, others: &[(Operation, ErrorKind)]) {
@@ -106,30 +107,30 @@ async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Chang
         let case = format!("{operation} {error:?}");
         let id = TenantId::generate().to_string();
         if !matches!(change, Change::Onboard) {
-            Change::Onboard.ask(&operator, &id).await.expect(201);
+            Change::Onboard.request(&operator, &id).await.expect(201);
         } else if operation == Operation::GetApiKeys {
             let name = Some(format!("local-{id}"));
             api.local.keys().create(NewKey { value: Some(id.clone()), name, ..NewKey::default() }).unwrap();
         }
         if operation == Operation::GetUsagePlans {
-            // The function remembers what it was told.
+            // The function caches the list.
             api.local.functions().kill("tenants");
         }
         api_gateway.fail_always(operation, Some(error));
-        for (other, refusal) in others {
-            api_gateway.fail_always(*other, Some(Fault::Error(*refusal)));
+        for (other, kind) in others {
+            api_gateway.fail_always(*other, Some(Fault::Error(*kind)));
         }
 
         let (pending, done, key) = change.outcome();
-        let answer = change.ask(&operator, &id).await.expect(202).json();
-        assert_eq!((failure(&answer), &answer["status"]), (code(operation, error), &json!(pending)), "{case}");
-        assert_eq!(get(&operator, &id).await, answer, "{case}");
+        let response = change.request(&operator, &id).await.expect(202).json();
+        assert_eq!((failure(&response), &response["status"]), (code(operation, error), &json!(pending)), "{case}");
+        assert_eq!(get(&operator, &id).await, response, "{case}");
         if pending != "active" {
             unseen(&api, &id).await.get(NOTE).await.expect(403);
         }
-        if !REPEATED.contains(&error) {
+        if !RETRIED.contains(&error) {
             let again = change.ask_again(&operator, &id).await.expect(202).json();
-            assert_eq!((failure(&again), &again["change"]), (failure(&answer), &answer["change"]), "{case}");
+            assert_eq!((failure(&again), &again["change"]), (failure(&response), &response["change"]), "{case}");
         }
 
         api_gateway.fail_always(operation, None);
@@ -155,28 +156,28 @@ async fn usage_plans_that_cannot_be_listed() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_created() {
+async fn an_api_key_that_cannot_be_created() {
     every_error_ends_well(Operation::CreateApiKey, Change::Onboard, &[]).await;
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_found() {
+async fn an_api_key_that_cannot_be_found() {
     every_error_ends_well(Operation::GetApiKeys, Change::Onboard, &[]).await;
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_disabled() {
+async fn an_api_key_that_cannot_be_disabled() {
     every_error_ends_well(Operation::UpdateApiKey, Change::Suspend, &[]).await;
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_looked_at() {
+async fn an_api_key_that_cannot_be_read() {
     let denied = [(Operation::UpdateApiKey, ErrorKind::AccessDenied)];
     every_error_ends_well(Operation::GetApiKey, Change::Suspend, &denied).await;
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_placed() {
+async fn an_api_key_that_cannot_be_placed() {
     every_error_ends_well(Operation::CreateUsagePlanKey, Change::Move, &[]).await;
 }
 
@@ -192,14 +193,14 @@ async fn a_place_that_cannot_be_removed() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_deleted() {
+async fn an_api_key_that_cannot_be_deleted() {
     every_error_ends_well(Operation::DeleteApiKey, Change::Offboard, &[]).await;
 }
 
 const DENIED: Option<Fault> = Some(Fault::Error(ErrorKind::AccessDenied));
 
 #[tokio::test]
-async fn a_tenant_is_cut_off_and_never_let_in_while_its_key_cannot_be_changed() {
+async fn a_tenant_is_cut_off_and_never_let_in_while_its_api_key_cannot_be_changed() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
@@ -207,17 +208,17 @@ async fn a_tenant_is_cut_off_and_never_let_in_while_its_key_cannot_be_changed() 
     api.api_gateway.fail_always(Operation::UpdateApiKey, DENIED);
     let is_cut_off = async || unseen(&api, &id).await.get(NOTE).await.expect_problem(403, "tenant_suspended");
     for (action, change) in [("suspend", "suspend"), ("resume", "resume"), ("suspend", "suspend")] {
-        let answer = act(&operator, &id, action).await.expect(202).json();
-        assert_eq!((&answer["status"], &answer["change"]), (&json!("suspended"), &json!(change)));
+        let response = act(&operator, &id, action).await.expect(202).json();
+        assert_eq!((&response["status"], &response["change"]), (&json!("suspended"), &json!(change)));
         is_cut_off().await;
         // A move goes along with what is not done.
         for plan in ["pro", "free"] {
-            let answer = operator.patch(&path, &json!({"plan": plan})).await.expect(202).json();
-            assert_eq!((&answer["plan"], &answer["change"]), (&json!(plan), &json!(change)));
-            assert_eq!((failure(&answer), &answer["status"]), ("access_denied", &json!("suspended")));
+            let response = operator.patch(&path, &json!({"plan": plan})).await.expect(202).json();
+            assert_eq!((&response["plan"], &response["change"]), (&json!(plan), &json!(change)));
+            assert_eq!((failure(&response), &response["status"]), ("access_denied", &json!("suspended")));
         }
         is_cut_off().await;
-        // What needs no key is done meanwhile, and leaves the change as it is.
+        // A change that needs no API key is made meanwhile, and leaves the pending one as it is.
         let renamed = operator.patch(&path, &json!({"name": format!("{action}ed")})).await.expect(202).json();
         assert_eq!((failure(&renamed), &renamed["change"]), ("access_denied", &json!(change)));
         operator.post(&format!("{path}/keys"), &json!({"overlap": 0})).await.expect(201);
@@ -272,7 +273,7 @@ async fn an_onboarding_that_failed_is_left_by_any_change() {
 }
 
 #[tokio::test]
-async fn an_offboarding_that_failed_goes_on_when_it_is_asked_for_again_and_cannot_be_left() {
+async fn an_offboarding_that_failed_continues_when_it_is_requested_again_and_cannot_be_left() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
@@ -289,14 +290,14 @@ async fn an_offboarding_that_failed_goes_on_when_it_is_asked_for_again_and_canno
 }
 
 #[tokio::test]
-async fn a_key_that_is_somebody_elses_is_told_and_not_taken() {
+async fn an_api_key_that_belongs_to_another_is_reported_and_not_taken() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let id = TenantId::generate().to_string();
     let theirs = NewKey { value: Some(id.clone()), name: Some("theirs".into()), ..NewKey::default() };
     let theirs = api.local.keys().create(theirs).unwrap();
-    let answer = Change::Onboard.ask(&operator, &id).await.expect(202).json();
-    assert_eq!(failure(&answer), "api_key_conflict");
+    let response = Change::Onboard.request(&operator, &id).await.expect(202).json();
+    assert_eq!(failure(&response), "api_key_conflict");
     assert_eq!(api.local.keys().get(&theirs.id).unwrap(), theirs);
     api.local.keys().delete(&theirs.id).unwrap();
     assert_eq!(Change::Onboard.ask_again(&operator, &id).await.expect(200).json()["status"], "active");
@@ -305,7 +306,7 @@ async fn a_key_that_is_somebody_elses_is_told_and_not_taken() {
 
 /// IAM compares the tags of a key before API Gateway looks for it, so it denies calls for one that is gone.
 #[tokio::test]
-async fn a_key_that_is_gone_is_made_again_where_its_tags_cannot_be_compared() {
+async fn an_api_key_that_is_gone_is_created_again_where_its_tags_cannot_be_compared() {
     let api = Api::start().await;
     let operator = operator(&api).await;
     let id = onboard(&operator, &json!({"name": "Initech", "plan": "free"})).await;
@@ -335,19 +336,19 @@ async fn usage_plans_that_were_replaced_are_listed_again() {
 }
 
 #[tokio::test]
-async fn changes_that_fail_again_and_again_keep_the_sweep_from_no_other() {
+async fn changes_that_fail_repeatedly_keep_the_sweep_from_no_other() {
     let api = Api::start_with(|options| options.seed = false).await;
     let operator = operator(&api).await;
     let api_gateway = &api.api_gateway;
     api_gateway.fail_always(Operation::CreateApiKey, DENIED);
     // More than one sweep goes on with. After the second failure each of them waits for a minute.
     for _ in 0..30 {
-        Change::Onboard.ask(&operator, &TenantId::generate().to_string()).await.expect(202);
+        Change::Onboard.request(&operator, &TenantId::generate().to_string()).await.expect(202);
     }
     api.sweep().await;
     api.sweep().await;
     let last = TenantId::generate().to_string();
-    Change::Onboard.ask(&operator, &last).await.expect(202);
+    Change::Onboard.request(&operator, &last).await.expect(202);
     api_gateway.fail_always(Operation::CreateApiKey, None);
     let calls = api_gateway.calls().len();
     api.sweep().await;
