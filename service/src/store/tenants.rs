@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_comes_back() {
+    fn a_row_can_be_stored_and_read() {
         for tenant in [tenant(), Tenant { quota: None, ..tenant() }] {
             assert_eq!(from_item(tenant.id.clone(), to_item(&tenant)).unwrap(), tenant);
         }
