@@ -24,7 +24,6 @@
 //! The name of a method of [`Store`] begins with the resource, and the verb follows (`record_get`, `token_touch`,
 //! `tenant_list`), so that the methods of one kind of item stand together. Only `table` calls DynamoDB.
 
-mod collections;
 mod cursor;
 mod error;
 mod expression;
@@ -33,21 +32,21 @@ mod item;
 mod keys;
 mod query;
 mod quota;
-pub mod records;
+mod records;
 mod stored_replies;
 mod table;
 mod tenants;
 mod tokens;
-mod transactions;
 
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 
 pub use error::{CommitError, Fault, ListError, ReadError, RevokeError, TransactError, WriteError};
+pub use records::Put;
 pub use tenants::{Export, Purged, SaveError, TenantFilter};
 
-use collections::KnownCollections;
+use records::KnownCollections;
 use table::Table;
 
 /// The domain's items in the table.

@@ -6,8 +6,7 @@ use lambda_http::http::StatusCode;
 use service::domain::caller::{Access, RecordsRead, RecordsWrite};
 use service::domain::record::{CollectionName, Record, RecordId, RecordKey};
 use service::http::{Handler, IdempotentWrite, Inbound, Problem, Query, Reply};
-use service::store::Store;
-use service::store::records::Put;
+use service::store::{Put, Store};
 
 use draft::{Change, draft};
 

@@ -55,7 +55,7 @@ pub(super) async fn respond<H: Handler>(
     response
 }
 
-/// The result of a handler, or of what kept the request from the handler.
+/// The result of a handler, or of what prevented the request from reaching it.
 struct Handled {
     result: Result<Reply, Problem>,
     units: Units,

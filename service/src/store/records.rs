@@ -9,6 +9,9 @@
 //!
 //! An item whose `expiresAt` has passed counts as absent, whether DynamoDB has removed it yet or not.
 
+pub(super) mod collections;
+mod transactions;
+
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -31,6 +34,8 @@ use crate::domain::precondition::Precondition;
 use crate::domain::record::{CollectionName, Draft, ExpiryChange, Record, RecordId, RecordKey, Version};
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
+
+pub(super) use collections::KnownCollections;
 
 /// The maximum number of rounds of a change that finds the record changed by others. The deadline of the request ends it as
 /// well.

@@ -6,7 +6,8 @@ use crate::domain::record::Record;
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
 use crate::store::query::{Partition, query};
-use crate::store::{ListError, Store, collections, keys, records};
+use crate::store::records::{self, collections};
+use crate::store::{ListError, Store, keys};
 
 /// The separator between the two cursors in an export's cursor. No cursor contains it.
 const SEPARATOR: char = '.';

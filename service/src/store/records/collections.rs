@@ -5,22 +5,22 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::expression::Condition;
-use super::item::{Item, attribute, number, read_number, take_string};
-use super::keys::{self, Key, SK};
-use super::query::{Partition, query};
-use super::table::{Failure, ItemWrite};
-use super::{CommitError, Fault, ListError, Store};
 use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::record::{Collection, CollectionName};
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
+use crate::store::expression::Condition;
+use crate::store::item::{Item, attribute, number, read_number, take_string};
+use crate::store::keys::{self, Key, SK};
+use crate::store::query::{Partition, query};
+use crate::store::table::{Failure, ItemWrite};
+use crate::store::{CommitError, Fault, ListError, Store};
 
 /// A cache of the collections that are known to have a row. A row is not deleted before its tenant is offboarded, so an entry
 /// never expires, and only the first write of an execution environment to a collection makes a request for the row.
 #[derive(Debug, Default)]
-pub(super) struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
+pub(in crate::store) struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
 
 /// The most entries, which take about 1 MB. A full cache is emptied.
 const MAX_KNOWN: usize = 10_000;
@@ -54,7 +54,7 @@ impl Store {
     }
 
     /// Makes sure that collections have their rows.
-    pub(super) async fn collection_ensure_all(
+    pub(in crate::store) async fn collection_ensure_all(
         &self,
         access: &Access<RecordsWrite>,
         collections: HashSet<&CollectionName>,
@@ -67,7 +67,7 @@ impl Store {
     }
 
     /// Makes sure that a collection has its row.
-    pub(super) async fn collection_ensure(
+    pub(in crate::store) async fn collection_ensure(
         &self,
         access: &Access<RecordsWrite>,
         collection: &CollectionName,
@@ -97,6 +97,6 @@ fn from_item(mut item: Item) -> Result<Collection, Fault> {
 }
 
 /// Takes the name out of a collection's row. It is all that is needed to find the collection's records.
-pub(super) fn take_name(item: &mut Item) -> Result<CollectionName, Fault> {
+pub(in crate::store) fn take_name(item: &mut Item) -> Result<CollectionName, Fault> {
     CollectionName::parse(&take_string(item, SK)?).map_err(|_| Fault::corrupt(SK))
 }

@@ -14,15 +14,15 @@ mod plan;
 use std::collections::HashMap;
 
 use self::plan::Plan;
-use super::item::Item;
-use super::keys::Key;
-use super::stored_replies::{PendingReply, replay};
-use super::table::{Attempt, Attempts, Backoff, Consistency, Token, Verdict};
-use super::{Store, TransactError};
 use crate::domain::caller::{Access, RecordsWrite};
 use crate::domain::idempotency::{Applied, ReplyTo};
 use crate::domain::record::Version;
 use crate::domain::transaction::Transaction;
+use crate::store::item::Item;
+use crate::store::keys::Key;
+use crate::store::stored_replies::{PendingReply, replay};
+use crate::store::table::{Attempt, Attempts, Backoff, Consistency, Token, Verdict};
+use crate::store::{Store, TransactError};
 
 /// The items that were read, by their primary keys. An item that does not exist has no entry.
 type Found = HashMap<Key, Item>;
@@ -58,7 +58,7 @@ impl Store {
                     {
                         return Ok(Applied::Before(replay(request, plan.mark(), item)?));
                     }
-                    if plan.made_one_of(&verdicts) {
+                    if plan.wrote_one_of(&verdicts) {
                         return Ok(Applied::Now(plan.versions()));
                     }
                     // An earlier attempt may still arrive, and find that the conditions hold.
@@ -82,7 +82,7 @@ impl Store {
 
     /// Reads the items that the plan for a transaction depends on, strongly consistent.
     async fn read(&self, access: &Access<RecordsWrite>, transaction: &Transaction<'_>) -> Result<Found, TransactError> {
-        let operations = transaction.operations().iter().filter(|operation| plan::needs_to_know(operation));
+        let operations = transaction.operations().iter().filter(|operation| plan::needs_item(operation));
         let keys = operations.map(|operation| plan::key(access, operation)).collect();
         let items = self.table.get_many(keys, Consistency::Strong, &[]).await?;
         items.into_iter().map(|item| Ok((Key::of(&item)?, item))).collect()

@@ -1,55 +1,55 @@
-//! The writes that make a transaction happen, and what it means when the table refuses them.
+//! The writes of a transaction, and the interpretation of their failed conditions.
 
 use std::collections::HashSet;
 
 use ulid::Ulid;
 
-use super::super::expression::{Condition, EXISTS};
-use super::super::item::{Item, attribute};
-use super::super::keys::{self, Key};
-use super::super::records::{Before, Write, in_version, is_expired, live_from_item};
-use super::super::table::{ItemWrite, Verdict};
-use super::super::{Fault, TransactError};
 use super::{Found, Versions};
 use crate::domain::caller::{Access, RecordsWrite};
 use crate::domain::data::DataError;
 use crate::domain::record::{CollectionName, Draft, Version};
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::{Action, FailedOperation, MAX_BYTES, Operation, OperationError, Transaction};
+use crate::store::expression::{Condition, EXISTS};
+use crate::store::item::{Item, attribute};
+use crate::store::keys::{self, Key};
+use crate::store::records::{Before, Write, in_version, is_expired, live_from_item};
+use crate::store::table::{ItemWrite, Verdict};
+use crate::store::{Fault, TransactError};
 
-/// More than an item has beside its key and its data: the names of its attributes, four numbers and a mark.
+/// An upper bound of the bytes of an item without its primary key and its data: the names of its attributes, four numbers and a mark.
 const BESIDE_DATA: usize = 150;
 
-/// One way to make a transaction happen, on what was read before.
+/// A set of writes that applies a transaction to the items that were read before.
 pub(super) struct Plan {
-    /// Unique to it, and with all that it writes.
+    /// A value that is unique to the plan, and that every item contains which the plan writes.
     mark: String,
     now: Timestamp,
     steps: Vec<Step>,
 }
 
-/// An operation's part of a plan.
+/// The part of a plan that applies one operation.
 struct Step {
     change: ItemWrite,
     guards: Guards,
-    /// The version of the record afterwards, if it is written.
+    /// The version of the record afterwards, if the operation writes it.
     version: Option<Version>,
-    /// How many bytes are written.
+    /// The number of bytes that are written.
     bytes: usize,
 }
 
-/// What the condition of a step guards.
+/// What the condition of a step ensures.
 #[derive(Clone, Copy)]
 enum Guards {
-    /// That what was read is still there. It is ours.
+    /// The item is unchanged since it was read. This condition is our own.
     Read,
-    /// That there is no record. It is the tenant's.
+    /// The record is absent. This condition is the tenant's.
     Absence,
-    /// That there is a record, perhaps in a certain version. It is the tenant's.
+    /// The record exists, possibly in a certain version. This condition is the tenant's.
     Presence,
 }
 
-/// Why an operation has no part in any plan.
+/// Why no plan can apply an operation.
 enum Impossible {
     Rejected(OperationError),
     Data(DataError),
@@ -62,30 +62,30 @@ impl From<Fault> for Impossible {
     }
 }
 
-/// The key of an operation's record.
+/// Returns the primary key of the record that an operation concerns.
 pub(super) fn key(access: &Access<RecordsWrite>, operation: &Operation<'_>) -> Key {
     Key { pk: keys::records(access.tenant(), &operation.collection), sk: operation.id.as_str().to_owned() }
 }
 
-/// Whether an operation's part depends on what is there. A put of a version that the tenant names does not: the next
-/// version is known, and the rest stays.
-pub(super) fn needs_to_know(operation: &Operation<'_>) -> bool {
+/// Returns whether the step of an operation depends on the current item. A put over a version that the tenant names does not: its next
+/// version is known, and the update leaves the other attributes as they are.
+pub(super) fn needs_item(operation: &Operation<'_>) -> bool {
     matches!(operation.action, Action::Put(_, None) | Action::Patch(..))
 }
 
-/// Whether any operation's part depends on what is there.
+/// Returns whether the step of any operation depends on the current item.
 pub(super) fn reads(transaction: &Transaction<'_>) -> bool {
-    transaction.operations().iter().any(needs_to_know)
+    transaction.operations().iter().any(needs_item)
 }
 
-/// The collections of records that may be new.
+/// Returns the collections of the records that a transaction may create.
 pub(super) fn new_collections<'a>(transaction: &'a Transaction<'_>) -> HashSet<&'a CollectionName> {
     let may_be_new = |operation: &&Operation<'_>| matches!(operation.action, Action::Create(_) | Action::Put(_, None));
     transaction.operations().iter().filter(may_be_new).map(|operation| &operation.collection).collect()
 }
 
 impl Plan {
-    /// Plans a transaction. Fails where what was read shows already that a condition does not hold.
+    /// Plans a transaction. Fails if the items that were read already show that a condition does not hold.
     pub(super) fn new(
         access: &Access<RecordsWrite>,
         transaction: &Transaction<'_>,
@@ -108,8 +108,8 @@ impl Plan {
         if bytes > MAX_BYTES { Err(TransactError::TooLarge(bytes)) } else { Ok(plan) }
     }
 
-    /// Whether this plan was carried out: an item on which a condition did not hold is what it left.
-    pub(super) fn made_one_of(&self, verdicts: &[Verdict]) -> bool {
+    /// Returns whether this plan was applied: one of the items on which a condition failed has the mark of the plan.
+    pub(super) fn wrote_one_of(&self, verdicts: &[Verdict]) -> bool {
         let mark = |item: &Item| item.get(attribute::WRITE).and_then(|mark| mark.as_s().ok()) == Some(&self.mark);
         verdicts.iter().any(|verdict| matches!(verdict, Verdict::Failed(Some(item)) if mark(item)))
     }
@@ -130,7 +130,7 @@ impl Plan {
         self.steps.iter().map(|step| step.version).collect()
     }
 
-    /// Fails where a condition of the tenant's does not hold. Where only ours do not, another plan may do better.
+    /// Fails if a condition of the tenant does not hold. If only our own conditions fail, another plan may succeed.
     pub(super) fn check(&self, verdicts: &[Verdict]) -> Result<(), TransactError> {
         let mut failures = Vec::new();
         for (operation, (step, verdict)) in self.steps.iter().zip(verdicts).enumerate() {
@@ -200,7 +200,7 @@ impl Plan {
         Ok(Step { change, guards, version, bytes })
     }
 
-    /// There is a record, in this version if one is given.
+    /// Returns the condition that a record exists, in this version if there is one.
     fn presence(&self, version: Option<Version>) -> Condition {
         version.map_or_else(Condition::default, in_version).and(EXISTS).not_expired(self.now)
     }
