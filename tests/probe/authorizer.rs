@@ -1,4 +1,4 @@
-//! An authorizer that does what the token tells it to: `Bearer <what>.<key>`, with the API key to answer.
+//! An authorizer that does what the token tells it to: `Bearer <what>.<key>`, with the API key to return.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn authorize(event: LambdaEvent<Value>) -> Result<Value, Error> {
         let resource = format!("{stage}/{resource}");
         json!({ "Action": "execute-api:Invoke", "Effect": effect, "Resource": resource })
     };
-    let answer = |statements: Value| {
+    let policy = |statements: Value| {
         json!({
             "principalId": what,
             "policyDocument": { "Version": "2012-10-17", "Statement": statements },
@@ -26,23 +26,23 @@ async fn authorize(event: LambdaEvent<Value>) -> Result<Value, Error> {
             "usageIdentifierKey": key,
         })
     };
-    let allow = || answer(json!([statement("Allow", "*")]));
+    let allow = || policy(json!([statement("Allow", "*")]));
     let with = |member: &str, value: Value| {
-        let mut answer = allow();
-        answer[member] = value;
-        answer
+        let mut response = allow();
+        response[member] = value;
+        response
     };
     match what {
         "allow" => Ok(allow()),
-        "allow-get" => Ok(answer(json!([statement("Allow", "GET/guarded/*")]))),
-        "deny-delete" => Ok(answer(json!([statement("Allow", "*"), statement("Deny", "DELETE/*")]))),
+        "allow-get" => Ok(policy(json!([statement("Allow", "GET/guarded/*")]))),
+        "deny-delete" => Ok(policy(json!([statement("Allow", "*"), statement("Deny", "DELETE/*")]))),
         "no-key" => Ok(with("usageIdentifierKey", Value::Null)),
         "context" => Ok(with("context", json!({ "text": "a", "number": 1.5, "truth": true }))),
         "nested-context" => Ok(with("context", json!({ "nested": { "a": 1 } }))),
         "condition" => {
             let mut conditional = statement("Allow", "*");
             conditional["Condition"] = json!({});
-            Ok(answer(json!([conditional])))
+            Ok(policy(json!([conditional])))
         }
         "nonsense" => Ok(json!("yes")),
         "unauthorized" => Err("Unauthorized".into()),

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    lambda_runtime::run(service_fn(answer)).await
+    lambda_runtime::run(service_fn(respond)).await
 }
 
-async fn answer(event: LambdaEvent<Value>) -> Result<Value, Error> {
+async fn respond(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let event = event.payload;
     match event["queryStringParameters"]["do"].as_str().unwrap_or("echo") {
         "echo" => Ok(json!({ "statusCode": 200, "body": event.to_string() })),

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_cleared_and_kept() {
+    fn labels_are_cleared_or_unchanged() {
         let before = Labels::from([("a".to_owned(), "x".to_owned())]);
         let mut labels = before.clone();
         LabelsPatch::Keep.apply(&mut labels).unwrap();
