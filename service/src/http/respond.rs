@@ -7,7 +7,7 @@ use http::{HeaderMap, Response};
 use lambda_http::{Body, Request};
 use tokio::time::{Instant, timeout_at};
 
-use super::serve::Handler;
+use super::handler::Handler;
 use super::{Code, Inbound, Problem, Reply, outgoing, quota};
 use crate::domain::caller::Caller;
 use crate::domain::time::Timestamp;
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::domain::certificate::Thumbprint;
     use crate::domain::quota::WhenUnavailable;
-    use crate::http::serve::DEADLINE;
+    use crate::http::handler::DEADLINE;
     use crate::runtime::aws;
     use crate::runtime::config::{AwsConfig, MeterConfig};
     use crate::store::Store;

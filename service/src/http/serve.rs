@@ -1,7 +1,6 @@
 //! The loop of a function behind API Gateway: it turns every event into an explicit response.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::HeaderValue;
 use lambda_http::lambda_runtime::run;
@@ -11,29 +10,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use super::handler::{Handler, Scheduled};
 use super::outgoing::Outgoing;
 use super::respond::respond;
-use super::{Inbound, Problem, Reply};
 use crate::ledger::Ledger;
 use crate::runtime::capacity::measured;
 use crate::runtime::config::MeterConfig;
 use crate::runtime::log::{self, Entry, Measured};
 use crate::runtime::{self, Started, lifecycle};
 use crate::store::Store;
-
-/// The time limit of a request whose handler needs only the table. It is longer than a call of the table with its retries
-/// (`aws`), and longer than the wait for a unit of the quota (`ledger`).
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
-
-/// A function that handles requests.
-pub trait Handler: Sync {
-    /// The time limit of a request from its arrival, including the wait for a unit of the quota. It is shorter than the
-    /// function's timeout (`template.yaml`), so that the function itself sends the response.
-    const DEADLINE: Duration = DEADLINE;
-
-    /// Handles one request.
-    fn handle(&self, request: &Inbound<'_>) -> impl Future<Output = Result<Reply, Problem>> + Send;
-}
 
 /// Serves requests until Lambda ends the execution environment.
 pub async fn serve(handler: impl Handler, cors_allowed_origin: Option<&str>) -> Result<(), Error> {
@@ -62,12 +47,6 @@ async fn serve_with(
         Ok::<_, Error>(respond_to(handler, ledger, cors, event.payload).await)
     }))
     .await
-}
-
-/// A function that also runs on a schedule.
-pub trait Scheduled: Handler {
-    /// Does the work of one scheduled run.
-    fn run(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Serves requests and scheduled events until Lambda ends the execution environment.
