@@ -1,4 +1,5 @@
-//! The accounts of an execution environment: the units of tenants' quotas that it holds, and the usage that it has to report.
+//! The accounts of an execution environment: the units of tenants' quotas that it holds, and the usage that it has to
+//! report.
 
 mod closing;
 
@@ -18,10 +19,11 @@ use crate::domain::usage::Usage;
 use crate::runtime::config::MeterConfig;
 use crate::store::{Fault, Store};
 
-/// The longest time that a request waits for a unit: two attempts of a write (`runtime::aws`). It is a part of the request's
-/// time (`http::serve`), and leaves the rest to the handler.
+/// The longest time that a request waits for a unit: two attempts of a write (`runtime::aws`). It is a part of the
+/// request's time (`http::serve`), and leaves the rest to the handler.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The most updates that a request makes to get a unit. Each outcome shows the row as it is, and each further lease is smaller.
+/// The most updates that a request makes to get a unit. Each outcome shows the row as it is, and each further lease is
+/// smaller.
 const ROUNDS: usize = 8;
 /// The number of accounts above which accounts are settled before they are overdue, one for each account that is opened.
 const ACCOUNTS: usize = 256;
@@ -86,8 +88,8 @@ impl Ledger {
         Self { store, config, environment, sequence, accounts: Mutex::default() }
     }
 
-    /// Spends a unit of the caller's quota for a request. Most requests find a unit in memory. Others lease a block, and wait
-    /// for it until `deadline`, or 3 seconds, whichever is sooner. `now` decides from which month the unit is taken.
+    /// Spends a unit of the caller's quota for a request. Most requests find a unit in memory. Others lease a block, and
+    /// wait for it until `deadline`, or 3 seconds, whichever is sooner. `now` decides from which month the unit is taken.
     pub async fn spend(&self, caller: &Caller, now: Timestamp, deadline: Instant) -> Result<Admission, SpendError> {
         let until = deadline.min(Instant::now() + PATIENCE);
         let month = Month::of(now);

@@ -1,5 +1,5 @@
-//! What every function needs before its first event: configuration, AWS clients, the log, the counter of capacity units, and
-//! the shutdown of its execution environment.
+//! What every function needs before its first event: configuration, AWS clients, the log, the counter of capacity units,
+//! and the shutdown of its execution environment.
 
 pub mod aws;
 pub mod capacity;
@@ -23,8 +23,8 @@ pub struct Started {
     pub connector: SharedHttpConnector,
 }
 
-/// Starts a function: initializes the log, reads the configuration, and builds the client for `DynamoDB`. `function` is the name
-/// that stands in every log line.
+/// Starts a function: initializes the log, reads the configuration, and builds the client for `DynamoDB`. `function` is the
+/// name that stands in every log line.
 pub fn start(function: &'static str) -> Result<Started, MissingVariable> {
     log::init(function);
     let (config, connector) = (Config::from_env()?, aws::connector());

@@ -17,9 +17,10 @@
 //!
 //! The index `Tenants` lists the tenants' rows, and the index `Changes` those with a change in progress.
 //!
-//! The partition keys of a tenant's items start with `T#<tenant>#`, so that IAM can enforce it (`dynamodb:LeadingKeys`). The
-//! tenant's row does not belong to the tenant but to the operator, as do the rows of machine clients and of the issuers and
-//! opaque keys of tenants. A machine token's grant is read before its tenant is known, so it has a partition of its own.
+//! The partition keys of a tenant's items start with `T#<tenant>#`, so that IAM can enforce it (`dynamodb:LeadingKeys`).
+//! The tenant's row does not belong to the tenant but to the operator, as do the rows of machine clients and of the issuers
+//! and opaque keys of tenants. A machine token's grant is read before its tenant is known, so it has a partition of its
+//! own.
 //!
 //! The name of a method of [`Store`] begins with the resource, and the verb follows (`record_get`, `token_touch`,
 //! `tenant_list`), so that the methods of one kind of item stand together. Only `table` calls DynamoDB.

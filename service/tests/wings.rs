@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// The wings, lowest first. Each may import itself and those before it.
 const WINGS: [&str; 5] = ["domain", "runtime", "store", "ledger", "http"];
 
-/// The crates that the domain must not use: those of AWS, of Lambda, and of HTTP. `aws_lc_rs` is a library for cryptography, and
-/// allowed despite its name.
+/// The crates that the domain must not use: those of AWS, of Lambda, and of HTTP. `aws_lc_rs` is a library for
+/// cryptography, and allowed despite its name.
 const OUTSIDE: [&str; 5] = ["aws_s", "aws_credential_types", "lambda_", "http::", "hyper"];
 
 fn source() -> PathBuf {

@@ -153,8 +153,8 @@ impl Caller {
         self.scopes.split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// Returns the right to act under a scope. API Gateway has already checked it, by the authorizer's policy. With this second
-    /// check, a route that requires the wrong scope, or none, does not compile or denies all requests.
+    /// Returns the right to act under a scope. API Gateway has already checked it, by the authorizer's policy. With this
+    /// second check, a route that requires the wrong scope, or none, does not compile or denies all requests.
     pub fn access<S: Scope>(&self) -> Result<Access<S>, MissingScope> {
         if self.scopes().any(|scope| scope == S::NAME) {
             Ok(Access { tenant: self.tenant.clone(), scope: PhantomData })
@@ -164,8 +164,8 @@ impl Caller {
     }
 }
 
-/// The right to spend a tenant's quota and to report its usage, whatever its scopes. Only a [`Caller`] gives it. It outlives the
-/// request, because what is left of a lease is given back later.
+/// The right to spend a tenant's quota and to report its usage, whatever its scopes. Only a [`Caller`] gives it. It
+/// outlives the request, because what is left of a lease is given back later.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Payer(TenantId);
 

@@ -1,7 +1,7 @@
 //! The data of a record: a JSON object, stored as text in canonical form.
 //!
-//! Numbers keep their digits and strings their characters. So nothing here parses numbers or builds a tree: `canonical` copies
-//! the text, and `merge` combines pieces of two texts, each in one pass.
+//! Numbers keep their digits and strings their characters. So nothing here parses numbers or builds a tree: `canonical`
+//! copies the text, and `merge` combines pieces of two texts, each in one pass.
 
 mod canonical;
 mod merge;
@@ -16,8 +16,8 @@ use serde_json::value::RawValue;
 use canonical::{canonical, escape_replacements};
 use merge::merge;
 
-/// The most bytes of a record's data, as canonical JSON in UTF-8. A DynamoDB item can have 400 KB, including the names of its
-/// attributes.
+/// The most bytes of a record's data, as canonical JSON in UTF-8. A DynamoDB item can have 400 KB, including the names of
+/// its attributes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 pub const MAX_BYTES: usize = 350 * 1024;
 
@@ -82,8 +82,8 @@ impl Data {
         Self::of_canonical(merge(&canonical_object(&self.0)?, &patch))
     }
 
-    /// Checks a merge patch as far as is possible without the data to which it is applied. A patch that fails here fails for
-    /// any data.
+    /// Checks a merge patch as far as is possible without the data to which it is applied. A patch that fails here fails
+    /// for any data.
     pub fn check_patch(patch: &RawValue) -> Result<(), DataError> {
         Self::of_canonical(merge("{}", &canonical_object(patch)?)).map(drop)
     }

@@ -1,7 +1,7 @@
 //! The issuers whose tokens are accepted (`docs/reference/issuers.md`).
 //!
-//! The issuers of the stack are in the environment variables `ISSUERS`, which the operator configures, and `USER_POOL_ISSUERS`,
-//! for the stack's user pool. The issuers that an operator adds for single tenants are in the table.
+//! The issuers of the stack are in the environment variables `ISSUERS`, which the operator configures, and
+//! `USER_POOL_ISSUERS`, for the stack's user pool. The issuers that an operator adds for single tenants are in the table.
 
 mod address;
 mod algorithm;
@@ -38,12 +38,12 @@ pub struct Issuer {
     /// The JWKS itself (RFC 7517), which is then never fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Value>,
-    /// The algorithms with which its tokens may be signed. If there are none, a JWKS key verifies the algorithm that it names,
-    /// or the usual one for its type.
+    /// The algorithms with which its tokens may be signed. If there are none, a JWKS key verifies the algorithm that it
+    /// names, or the usual one for its type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub algorithms: Vec<Algorithm>,
-    /// The accepted values of the header `typ` of its access tokens. If there are none, an absent `typ` and the usual values are
-    /// accepted.
+    /// The accepted values of the header `typ` of its access tokens. If there are none, an absent `typ` and the usual
+    /// values are accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_types: Vec<String>,
     /// Whether its ID tokens are accepted in place of access tokens.
@@ -52,7 +52,8 @@ pub struct Issuer {
     /// The values of `aud` that stand for this API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
-    /// The clients whose tokens are accepted. If there are none, those of all clients are, provided that they have an audience.
+    /// The clients whose tokens are accepted. If there are none, those of all clients are, provided that they have an
+    /// audience.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_ids: Vec<String>,
     /// The clients whose tokens are an operator's if they have no tenant claim.
@@ -157,8 +158,8 @@ impl Issuer {
         Ok(issuer)
     }
 
-    /// Reads a stored issuer of one tenant. Its addresses are not checked: rules that were added later must not make a tenant's
-    /// row unreadable, and the authorizer checks every address before it uses it.
+    /// Reads a stored issuer of one tenant. Its addresses are not checked: rules that were added later must not make a
+    /// tenant's row unreadable, and the authorizer checks every address before it uses it.
     pub fn stored(mut members: Map<String, Value>) -> Result<Self, IssuersError> {
         members.entry("tenantClaim").or_insert(Value::Null);
         let issuer: Self = serde_json::from_value(Value::Object(members))?;

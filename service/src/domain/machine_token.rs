@@ -1,8 +1,8 @@
 //! Machine tokens: credentials that a tenant makes for its programs, without an identity provider.
 //!
 //! A machine token is `tnt_`, 43 random characters of base62, and a checksum of 6 characters. Secret scanners recognize its
-//! format, and a mistyped one is rejected without a read. Only its SHA-256 is stored. A search through 256 random bits is not
-//! feasible, so a slow, salted hash would add no protection.
+//! format, and a mistyped one is rejected without a read. Only its SHA-256 is stored. A search through 256 random bits is
+//! not feasible, so a slow, salted hash would add no protection.
 
 use std::fmt;
 
@@ -121,8 +121,8 @@ impl fmt::Display for Digest {
     }
 }
 
-/// A machine token's id, which is not secret. It is a [ULID](https://github.com/ulid/spec), so lists of machine tokens are in the
-/// order of their creation.
+/// A machine token's id, which is not secret. It is a [ULID](https://github.com/ulid/spec), so lists of machine tokens are
+/// in the order of their creation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TokenId(String);
 
@@ -184,8 +184,8 @@ pub enum ScopesError {
     /// No scopes were requested.
     #[error("`scopes` must name at least one scope.")]
     None,
-    /// The creator lacks one of the scopes. The authorizer's context has only scopes of the contract, so this covers unknown
-    /// scopes as well.
+    /// The creator lacks one of the scopes. The authorizer's context has only scopes of the contract, so this covers
+    /// unknown scopes as well.
     #[error("A machine token cannot have scopes that the token that creates it lacks.")]
     Beyond,
 }

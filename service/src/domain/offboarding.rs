@@ -27,8 +27,8 @@ const AUTHORIZER_TTL: Duration = Duration::from_mins(5);
 /// The timeout of a function that serves tenants (`Timeout` in `template.yaml`).
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time between the end of one look and the start of the next. It allows for the clock skew twice: a write may be signed
-/// by a clock that is ahead of AWS's, and the two looks may be timed by different clocks.
+/// The time between the end of one look and the start of the next. It allows for the clock skew twice: a write may be
+/// signed by a clock that is ahead of AWS's, and the two looks may be timed by different clocks.
 const APART: Duration = SIGNATURE_LIFETIME.saturating_add(CLOCK_SKEW).saturating_add(CLOCK_SKEW);
 
 /// Returns how long after the closing of the usage rows requests may still be in progress.
@@ -37,8 +37,8 @@ pub const fn drain(when_unavailable: WhenUnavailable) -> Duration {
     let admitted = match when_unavailable {
         // A request spends a unit that its execution environment holds.
         WhenUnavailable::Refuse => quota::LEASE,
-        // While the table does not respond, a request needs only a policy. The authorizer makes it from a cached row that it
-        // cannot read again, and API Gateway then caches the policy.
+        // While the table does not respond, a request needs only a policy. The authorizer makes it from a cached row that
+        // it cannot read again, and API Gateway then caches the policy.
         WhenUnavailable::Allow => tenant::STALE.saturating_add(AUTHORIZER_TTL),
     };
     admitted.saturating_add(FUNCTION_TIMEOUT).saturating_add(CLOCK_SKEW)
@@ -88,8 +88,8 @@ impl Offboarding {
         }
     }
 
-    /// Ends a look that has been through everything. Returns whether it was the last one, which is one that found nothing and
-    /// is not the first.
+    /// Ends a look that has been through everything. Returns whether it was the last one, which is one that found nothing
+    /// and is not the first.
     #[must_use]
     pub fn end_look(&mut self, now: Timestamp) -> bool {
         let Look { found, after: _ } = std::mem::take(&mut self.look);

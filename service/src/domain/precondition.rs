@@ -7,7 +7,7 @@ use crate::domain::record::Version;
 pub enum Versions {
     /// `*`: any version, provided that the record exists.
     Any,
-    /// One of these versions. Entity tags that are not a version are left out, so the list may be empty and match nothing.
+    /// Any of these versions. Entity tags that are not a version are left out, so the list may be empty and match nothing.
     OneOf(Vec<Version>),
 }
 

@@ -13,8 +13,8 @@
 //!
 //! # An example
 //!
-//! Two execution environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes. `update n > m` is the
-//! update with the sequence number n that comes after the mark m.
+//! Two execution environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes. `update n >
+//! m` is the update with the sequence number n that comes after the mark m.
 //!
 //! ```text
 //!        environment A            the row: leased, marks          environment B
@@ -65,15 +65,15 @@ use crate::domain::time::{CLOCK_SKEW, SIGNATURE_LIFETIME, Timestamp};
 pub const LEASE: Duration = Duration::from_mins(1);
 /// The time after which a quota that was found used up is checked again.
 const RECHECK: Duration = Duration::from_secs(5);
-/// The time for which an execution environment retries its first update of a row. Later updates name the mark that they come
-/// after, so they may be retried at any time.
+/// The time for which an execution environment retries its first update of a row. Later updates name the mark that they
+/// come after, so they may be retried at any time.
 const RETRY: Duration = Duration::from_mins(5);
 /// The age at which other execution environments may remove a mark: no update that comes after it can arrive any more.
 const SILENT: Duration = RETRY.saturating_add(SIGNATURE_LIFETIME).saturating_add(CLOCK_SKEW);
 /// The most marks that one update removes.
 const MAX_FORGOTTEN: usize = 4;
-/// The units in the first block of an account, which has not seen the row yet. Each block is twice the one before, as long as
-/// blocks are used up before they are as old as a [`LEASE`].
+/// The units in the first block of an account, which has not seen the row yet. Each block is twice the one before, as long
+/// as blocks are used up before they are as old as a [`LEASE`].
 const FIRST_BLOCK: u64 = 1;
 /// The units in the largest block.
 const LARGEST_BLOCK: u64 = 500;
@@ -104,8 +104,8 @@ pub struct Quotas(BTreeMap<String, u64>);
 pub struct UnknownPlan(String);
 
 impl Quotas {
-    /// Returns a tenant's limit, in requests a month: by the terms of the usage row, or else by the plan and the quota of the
-    /// caller.
+    /// Returns a tenant's limit, in requests a month: by the terms of the usage row, or else by the plan and the quota of
+    /// the caller.
     pub fn limit(&self, row: &Terms, plan: &str, quota: Option<u64>) -> Result<u64, UnknownPlan> {
         let of_plan = |plan: &str| self.0.get(plan).copied().ok_or_else(|| UnknownPlan(plan.to_owned()));
         match (row, quota) {
@@ -132,9 +132,9 @@ pub enum WhenUnavailable {
 pub struct Environment(String);
 
 impl Environment {
-    /// Generates an id of 8 letters and digits. It is short, because a row has one for each execution environment that serves
-    /// the tenant, and the cost of an update grows with the row's size. Among 62 to the power of 8 ids, no two execution
-    /// environments of a row get the same one.
+    /// Generates an id of 8 letters and digits. It is short, because a row has one for each execution environment that
+    /// serves the tenant, and the cost of an update grows with the row's size. Among 62 to the power of 8 ids, no two
+    /// execution environments of a row get the same one.
     #[must_use]
     pub fn generate() -> Self {
         Self(Alphanumeric.sample_string(&mut rand::rng(), 8))
@@ -153,8 +153,8 @@ impl fmt::Display for Environment {
     }
 }
 
-/// The sequence numbers of an execution environment's updates: milliseconds since 1970, but strictly increasing whatever the
-/// clock does.
+/// The sequence numbers of an execution environment's updates: milliseconds since 1970, but strictly increasing whatever
+/// the clock does.
 #[derive(Debug, Default)]
 pub struct Sequence(AtomicI64);
 

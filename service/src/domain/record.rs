@@ -95,9 +95,9 @@ pub struct RecordKey {
 
 /// A version of a record.
 ///
-/// The first version is the time of the record's creation in microseconds since 1970, and each write increments it. No record
-/// is written once per microsecond, so a record that is deleted and created again never has a version that it had before: an
-/// old `If-Match` cannot match a new record.
+/// The first version is the time of the record's creation in microseconds since 1970, and each write increments it. No
+/// record is written once per microsecond, so a record that is deleted and created again never has a version that it had
+/// before: an old `If-Match` cannot match a new record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Version(u64);
 

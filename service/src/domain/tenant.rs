@@ -95,7 +95,8 @@ pub struct Tenant {
     pub plan: String,
     /// The state.
     pub status: Status,
-    /// The only issuers (`iss`) whose tokens are accepted for the tenant. If there are none, those of the stack are accepted.
+    /// The only issuers (`iss`) whose tokens are accepted for the tenant. If there are none, those of the stack are
+    /// accepted.
     pub issuers: Vec<String>,
     /// The value of the API key in API Gateway, whose usage plan applies to the tenant's requests.
     pub api_key: String,

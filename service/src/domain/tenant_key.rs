@@ -1,7 +1,8 @@
 //! Opaque keys of tenants, for tokens that must not reveal to their readers to which tenant they belong.
 //!
-//! An issuer with `tenantKeys` puts an opaque key where other issuers put the tenant's id. It is random, so it reveals nothing
-//! and cannot be guessed, and only its SHA-256 is stored. It is not a credential: the token's signature is what authenticates.
+//! An issuer with `tenantKeys` puts an opaque key where other issuers put the tenant's id. It is random, so it reveals
+//! nothing and cannot be guessed, and only its SHA-256 is stored. It is not a credential: the token's signature is what
+//! authenticates.
 
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Serialize;

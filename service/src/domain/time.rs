@@ -31,8 +31,8 @@ pub const SIGNATURE_LIFETIME: Duration = Duration::from_mins(15);
 
 /// A moment, in milliseconds since 1970 (UTC). In JSON: RFC 3339 with three digits, `2026-11-21T09:30:00.000Z`.
 ///
-/// A year in RFC 3339 has four digits. So every moment lies in the years 0000 to 9999, and computations saturate at their ends:
-/// every moment can be written.
+/// A year in RFC 3339 has four digits. So every moment lies in the years 0000 to 9999, and computations saturate at their
+/// ends: every moment can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
@@ -89,8 +89,8 @@ impl Serialize for Timestamp {
     }
 }
 
-/// The time at which a record or a machine token expires, in seconds since 1970 (UTC), the unit of DynamoDB's TTL. In JSON: RFC
-/// 3339, `2026-11-21T09:30:00Z`.
+/// The time at which a record or a machine token expires, in seconds since 1970 (UTC), the unit of DynamoDB's TTL. In JSON:
+/// RFC 3339, `2026-11-21T09:30:00Z`.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-before-you-start.html>
 ///
 /// Like a [`Timestamp`], it lies in the years 0000 to 9999.
@@ -121,8 +121,8 @@ impl Expiry {
         if (Self::FIRST..=Self::LAST).contains(&secs) { Ok(Self(secs)) } else { Err(InvalidExpiry::Range) }
     }
 
-    /// Returns the expiry this number of seconds after 1970 began (UTC). Outside of the years 0000 to 9999, it is their first
-    /// or last moment: earlier versions of this service stored expiries of up to a day after the year 9999.
+    /// Returns the expiry this number of seconds after 1970 began (UTC). Outside of the years 0000 to 9999, it is their
+    /// first or last moment: earlier versions of this service stored expiries of up to a day after the year 9999.
     #[must_use]
     pub const fn from_secs(secs: i64) -> Self {
         Self(bounded(secs, Self::FIRST, Self::LAST))

@@ -2,10 +2,10 @@
 //!
 //! Lambda leaves half a second for it, and a function with 256 MB has a seventh of a processor. With a request for each
 //! account at once, each on a connection that has to be opened first, none of many would end in time. So a few requests are
-//! in progress at a time, and the accounts with most at stake come first. The largest get an update each, which depends on no
-//! other row. The others share transactions, which take two write capacity units for each row instead of one, but one round
-//! trip for many rows. A transaction is cancelled for all its rows if another request writes one of them at the same moment,
-//! so accounts that a transaction does not settle get an update of their own afterwards.
+//! in progress at a time, and the accounts with most at stake come first. The largest get an update each, which depends on
+//! no other row. The others share transactions, which take two write capacity units for each row instead of one, but one
+//! round trip for many rows. A transaction is cancelled for all its rows if another request writes one of them at the same
+//! moment, so accounts that a transaction does not settle get an update of their own afterwards.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 
 use std::cmp::Reverse;

@@ -1,8 +1,8 @@
 //! AWS clients, built once in the init phase.
 //!
-//! They are built without `aws-config`: Lambda passes the region and the credentials in environment variables, and replaces the
-//! execution environment before the credentials expire. The chain of other sources (profiles, SSO, STS, IMDS) would be linked
-//! and queried for nothing.
+//! They are built without `aws-config`: Lambda passes the region and the credentials in environment variables, and replaces
+//! the execution environment before the credentials expire. The chain of other sources (profiles, SSO, STS, IMDS) would be
+//! linked and queried for nothing.
 
 mod connector;
 mod failure;
@@ -27,7 +27,8 @@ use meter::Meter;
 
 /// The timeout of a new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The timeout of one attempt of a request. `DynamoDB` responds in milliseconds, so an attempt that takes this long is lost.
+/// The timeout of one attempt of a request. `DynamoDB` responds in milliseconds, so an attempt that takes this long is
+/// lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1200);
 /// The timeout of a read with its retries, which is less than that of a request (`http::serve`).
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);

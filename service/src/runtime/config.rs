@@ -142,8 +142,8 @@ pub fn quotas() -> Result<Quotas, ConfigError> {
 pub struct IssuersConfig {
     /// `ISSUERS`, which the operator configures, and `USER_POOL_ISSUERS`, the stack's user pool.
     pub issuers: Issuers,
-    /// `AWS_SAM_LOCAL`: whether the function runs on a developer's machine. SAM CLI sets it to `true` in its containers, and
-    /// `local` in its processes. Lambda does not set it.
+    /// `AWS_SAM_LOCAL`: whether the function runs on a developer's machine. SAM CLI sets it to `true` in its containers,
+    /// and `local` in its processes. Lambda does not set it.
     pub plain_http: PlainHttp,
 }
 

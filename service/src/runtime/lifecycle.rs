@@ -1,7 +1,7 @@
 //! The shutdown of an execution environment, which Lambda announces with a `SIGTERM`.
 //!
-//! Lambda sends the signal only to functions with a registered extension, and kills them 500 ms later. Without an extension it
-//! kills them at once. So this module registers an internal extension that subscribes to no events.
+//! Lambda sends the signal only to functions with a registered extension, and kills them 500 ms later. Without an extension
+//! it kills them at once. So this module registers an internal extension that subscribes to no events.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 //!
 //! The feature `graceful-shutdown` of `lambda_runtime` does the same, but it panics if it cannot register, writes log lines
@@ -22,9 +22,9 @@ const NAME: &str = "tenantry-last-words";
 const NAME_HEADER: &str = "lambda-extension-name";
 const IDENTIFIER: &str = "lambda-extension-identifier";
 
-/// Runs `shutdown` when Lambda shuts the execution environment down. It has to be called in the init phase, before the first
-/// event is requested. If the registration fails, the execution environment ends without `shutdown`, with the consequences of
-/// a crash.
+/// Runs `shutdown` when Lambda shuts the execution environment down. It has to be called in the init phase, before the
+/// first event is requested. If the registration fails, the execution environment ends without `shutdown`, with the
+/// consequences of a crash.
 pub async fn on_shutdown<F>(shutdown: impl FnOnce() -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,

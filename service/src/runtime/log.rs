@@ -1,7 +1,7 @@
 //! The line that each event writes to standard output: its log entry, and its metrics.
 //!
-//! In Lambda's JSON format the line is a document in the embedded metric format, from which CloudWatch extracts metrics. In the
-//! text format, which `local` sets, the line is for people. `docs/reference/operations.md` describes its members.
+//! In Lambda's JSON format the line is a document in the embedded metric format, from which CloudWatch extracts metrics. In
+//! the text format, which `local` sets, the line is for people. `docs/reference/operations.md` describes its members.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 mod lines;
@@ -75,8 +75,8 @@ impl Measured {
 /// The contents of an event's log entry. They never include a token, an unverified claim or a body.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Entry<'a> {
-    /// The method and the route as the contract writes them, or the name of an event that has none. It must be low-cardinality:
-    /// every value becomes a CloudWatch metric.
+    /// The method and the route as the contract writes them, or the name of an event that has none. It must be
+    /// low-cardinality: every value becomes a CloudWatch metric.
     pub route: &'a str,
     /// API Gateway's id of the request.
     pub request_id: Option<&'a str>,
@@ -96,8 +96,8 @@ pub struct Entry<'a> {
 
 /// Starts logging, before anything else. `function` is the package's name.
 ///
-/// The format and the level are in Lambda's own environment variables `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`, and
-/// the namespace of the metrics is in `METRICS_NAMESPACE`.
+/// The format and the level are in Lambda's own environment variables `AWS_LAMBDA_LOG_FORMAT` and `AWS_LAMBDA_LOG_LEVEL`,
+/// and the namespace of the metrics is in `METRICS_NAMESPACE`.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html>
 pub fn init(function: &'static str) {
     let json = optional("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
@@ -125,8 +125,8 @@ pub fn write(entry: &Entry<'_>, measured: &Measured) {
     }
 }
 
-/// Returns the directives by which CloudWatch extracts metrics. A dimension multiplies the number of metrics, and their price.
-/// So a tenant's attributes are members of the line, which Logs Insights finds, and never dimensions.
+/// Returns the directives by which CloudWatch extracts metrics. A dimension multiplies the number of metrics, and their
+/// price. So a tenant's attributes are members of the line, which Logs Insights finds, and never dimensions.
 fn directives(namespace: &str) -> Option<Box<RawValue>> {
     let directives = json!([
         {
@@ -147,8 +147,8 @@ fn directives(namespace: &str) -> Option<Box<RawValue>> {
     to_raw_value(&directives).ok()
 }
 
-/// A line in the embedded metric format. The members that a directive names begin with a capital letter, like CloudWatch's own
-/// metrics.
+/// A line in the embedded metric format. The members that a directive names begin with a capital letter, like CloudWatch's
+/// own metrics.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {

@@ -1,8 +1,8 @@
 //! Cursors: where a page ended, for the request of the next one.
 //!
-//! A hash binds a cursor to its list (tenant, collection) and its order. That catches mistakes: the cursor of another list is
-//! rejected and not misread. The hash is not a security measure, and need not be one: the partition that is read depends on the
-//! caller's tenant, whatever the cursor contains.
+//! A hash binds a cursor to its list (tenant, collection) and its order. That catches mistakes: the cursor of another list
+//! is rejected and not misread. The hash is not a security measure, and need not be one: the partition that is read depends
+//! on the caller's tenant, whatever the cursor contains.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

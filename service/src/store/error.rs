@@ -10,8 +10,8 @@ use crate::runtime::aws::describe;
 /// A failure of the table. The texts are for logs only.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// After retries, the table is still throttled, failing, out of reach or too slow. A later attempt may succeed. A write may
-    /// have taken effect.
+    /// After retries, the table is still throttled, failing, out of reach or too slow. A later attempt may succeed. A write
+    /// may have taken effect.
     #[error("the table is unavailable: {0}")]
     Unavailable(String),
     /// The table rejected the request, which is a defect of this service or of the deployment.

@@ -64,8 +64,8 @@ impl Condition {
         self.and("#version = :current").value(":current", number(version))
     }
 
-    /// Returns whether the condition holds in at most one version of the item. Then a write under it takes effect at most once,
-    /// however often it is sent, because it moves the item on from that version, and no version comes back.
+    /// Returns whether the condition holds in at most one version of the item. Then a write under it takes effect at most
+    /// once, however often it is sent, because it moves the item on from that version, and no version comes back.
     pub(super) fn pins_version(&self) -> bool {
         self.pins_version
     }

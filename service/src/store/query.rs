@@ -43,8 +43,9 @@ impl<'a> Partition<'a> {
 
 /// Reads one page with one request, in the order of the sort keys.
 ///
-/// The request reads one item more than the page has, to know whether there is another page. `from_item` returns `None` for an
-/// item that does not belong to the list. An item that it cannot read is listed as unreadable, and does not affect the others.
+/// The request reads one item more than the page has, to know whether there is another page. `from_item` returns `None` for
+/// an item that does not belong to the list. An item that it cannot read is listed as unreadable, and does not affect the
+/// others.
 pub(super) async fn query<T>(
     store: &Store,
     partition: &Partition<'_>,

@@ -102,8 +102,8 @@ impl Table {
     /// Reads up to 100 items by their primary keys, in any order, and without those that do not exist. An empty list of
     /// attributes stands for all.
     ///
-    /// A response has 16 MB at most, and less where the table is throttled, so it may leave out items, or all of them. Those are
-    /// read with further requests.
+    /// A response has 16 MB at most, and less where the table is throttled, so it may leave out items, or all of them.
+    /// Those are read with further requests.
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
     pub(super) async fn get_many(
         &self,
@@ -167,8 +167,8 @@ impl Table {
         Ok(Found { items: response.items.unwrap_or_default(), last: response.last_evaluated_key })
     }
 
-    /// Deletes up to 25 items by their primary keys. A throttled table leaves some of them over, which are deleted with further
-    /// requests.
+    /// Deletes up to 25 items by their primary keys. A throttled table leaves some of them over, which are deleted with
+    /// further requests.
     pub(super) async fn delete_all(&self, keys: Vec<Key>) -> Result<(), Fault> {
         let request = |key: Key| {
             let delete = DeleteRequest::builder().set_key(Some(key.into_map())).build().map_err(Fault::unbuilt)?;

@@ -1,9 +1,9 @@
 //! The canonical text of JSON, made in one pass.
 //!
-//! Each text has one spelling: no white space between tokens, and every character as itself, in UTF-8, except for those that
-//! are always escaped: `"`, `\`, the control characters below U+0020, and U+FFFD. A gateway replaces bytes that are not UTF-8
-//! by U+FFFD, so a request must not contain it unescaped (`http::body`). Escaped, a client that copies text can send it back.
-//! Numbers keep their digits, and members their order.
+//! Each text has one spelling: no white space between tokens, and every character as itself, in UTF-8, except for those
+//! that are always escaped: `"`, `\`, the control characters below U+0020, and U+FFFD. A gateway replaces bytes that are
+//! not UTF-8 by U+FFFD, so a request must not contain it unescaped (`http::body`). Escaped, a client that copies text can
+//! send it back. Numbers keep their digits, and members their order.
 
 use std::fmt::Write as _;
 use std::ops::Range;

@@ -12,9 +12,9 @@ use crate::domain::usage::Usage;
 
 /// The account of one tenant's month in one execution environment.
 ///
-/// An update is in doubt from when it is made until it is known whether it was applied. Until then no unit is spent, and the
-/// only further update is a report. A report can only be rejected because of the mark, so its outcome shows which update was
-/// applied. Therefore at most two updates are in doubt at a time.
+/// An update is in doubt from when it is made until it is known whether it was applied. Until then no unit is spent, and
+/// the only further update is a report. A report can only be rejected because of the mark, so its outcome shows which
+/// update was applied. Therefore at most two updates are in doubt at a time.
 #[derive(Debug, Clone)]
 pub struct Account {
     environment: Environment,
@@ -125,15 +125,15 @@ impl Account {
         &self.terms
     }
 
-    /// Returns what remains of a limit, as far as this execution environment can see: the units that were not handed out, and
-    /// those that it holds.
+    /// Returns what remains of a limit, as far as this execution environment can see: the units that were not handed out,
+    /// and those that it holds.
     #[must_use]
     pub fn remaining(&self, limit: u64) -> u64 {
         limit.saturating_sub(self.leased + self.owed).saturating_add(self.units).min(limit)
     }
 
-    /// Returns the next step of a request, under the limit that the [terms](Self::terms) lead to. After a [`Step::Send`] the
-    /// caller reports the outcome and calls this again.
+    /// Returns the next step of a request, under the limit that the [terms](Self::terms) lead to. After a [`Step::Send`]
+    /// the caller reports the outcome and calls this again.
     pub fn spend(&mut self, now: Timestamp, limit: u64, sequence: &Sequence) -> Step {
         if self.closed {
             return if self.is_settled() { Step::Closed } else { Step::Send(self.report(now, sequence)) };
@@ -202,9 +202,9 @@ impl Account {
 
     /// Makes an update that gives back all units, reports all usage and takes nothing.
     pub fn report(&mut self, now: Timestamp, sequence: &Sequence) -> UsageUpdate {
-        // Only the mark that the first update leaves shows that it was applied, and other execution environments remove that
-        // mark in the end. After that it cannot be known whether the update was applied. So it then counts as applied, except
-        // for the units that it took.
+        // Only the mark that the first update leaves shows that it was applied, and other execution environments remove
+        // that mark in the end. After that it cannot be known whether the update was applied. So it then counts as applied,
+        // except for the units that it took.
         if self.mark.is_none() {
             self.give_up(now);
         }
@@ -227,7 +227,8 @@ impl Account {
         self.update(Some(lease), now, sequence)
     }
 
-    /// Makes an update that reports everything. It is in doubt from now on, because the sender may be stopped at any moment.
+    /// Makes an update that reports everything. It is in doubt from now on, because the sender may be stopped at any
+    /// moment.
     fn update(&mut self, lease: Option<Lease>, now: Timestamp, sequence: &Sequence) -> UsageUpdate {
         let Self { units, owed, usage, mark, .. } = *self;
         let update = UsageUpdate { sequence: sequence.next(now), after: mark, give: units, owed, usage, lease };
@@ -235,7 +236,8 @@ impl Account {
         update
     }
 
-    /// Returns the size of the next block: twice the last one if that was used up within a [`LEASE`], and half of it otherwise.
+    /// Returns the size of the next block: twice the last one if that was used up within a [`LEASE`], and half of it
+    /// otherwise.
     fn next_block(&self, now: Timestamp) -> u64 {
         match self.leased_at {
             None => FIRST_BLOCK,
@@ -263,8 +265,9 @@ impl Account {
                 } else if mark == update.after {
                     self.rejected(update, &row, certain, now);
                 } else {
-                    // The mark was removed, or is older than this account. Either way no update can be applied any more that
-                    // comes after the mark that this account assumed. If the mark was removed, one may have been applied.
+                    // The mark was removed, or is older than this account. Either way no update can be applied any more
+                    // that comes after the mark that this account assumed. If the mark was removed, one may have been
+                    // applied.
                     if mark.is_none() {
                         self.give_up(now);
                     }

@@ -28,8 +28,8 @@ pub(crate) enum Weak {
     NoCeiling,
     /// An update is applied as often as it arrives.
     NoMark,
-    /// An update only has to be newer than the last one. This is not enough: an update that was rejected, and then replaced by
-    /// a new one, can still arrive.
+    /// An update only has to be newer than the last one. This is not enough: an update that was rejected, and then replaced
+    /// by a new one, can still arrive.
     NewerMark,
     /// The terms from which the limit was computed may have changed.
     NoTerms,
@@ -105,8 +105,8 @@ fn an_update_that_is_given_up_takes_the_report_after_it_along() {
     run(&History { plan: 100, skews: vec![0; ENVIRONMENTS], actions }, None).unwrap();
 }
 
-/// A case that is too rare for random histories: a mark is old when an execution environment reads it, and is renewed before
-/// it is removed.
+/// A case that is too rare for random histories: a mark is old when an execution environment reads it, and is renewed
+/// before it is removed.
 #[test]
 fn a_mark_is_removed_only_while_it_is_old() {
     let requests = |environment, count| Action::Requests { environment, count, fates: vec![], allow: false };

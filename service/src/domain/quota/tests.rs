@@ -72,7 +72,7 @@ fn blocks_double_while_they_are_used_up_in_time_and_shrink_with_what_remains() {
     }
     let taken: Vec<u64> = alone.updates.iter().map(UsageUpdate::take).collect();
     assert_eq!(taken, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500, 500]);
-    // What is left of an old lease is given back, and the next block is half as large.
+    // The rest of an old lease is given back, and the next block is half as large.
     assert!(alone.spend(at(60), 1_000_000));
     assert_eq!((alone.updates[12].give, alone.updates[12].take()), (11, 250));
     // The block is a 25th of the 1,000 units that remain.

@@ -7,9 +7,9 @@ use crate::domain::usage::Usage;
 
 /// One conditional update of the usage row of a tenant's month.
 ///
-/// It is applied if the mark of the execution environment in the row is [`after`](Self::after), and if the conditions of the
-/// [lease](Self::lease), where there is one, hold. It then adds [`change`](Self::change) to `leased` and the usage to the
-/// row's figures, and leaves its sequence number as the mark.
+/// It is applied if the mark of the execution environment in the row is [`after`](Self::after), and if the conditions of
+/// the [lease](Self::lease), where there is one, hold. It then adds [`change`](Self::change) to `leased` and the usage to
+/// the row's figures, and leaves its sequence number as the mark.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UsageUpdate {
     /// The sequence number: greater than that of any earlier update of this execution environment.
@@ -54,8 +54,8 @@ impl UsageUpdate {
         signed(self.take()) + signed(self.owed) - signed(self.give)
     }
 
-    /// Returns the greatest `leased` under which the limit is not exceeded after this update, or `None` without a lease. If it
-    /// is negative, no row qualifies, not even one that has no `leased` yet.
+    /// Returns the greatest `leased` under which the limit is not exceeded after this update, or `None` without a lease. If
+    /// it is negative, no row qualifies, not even one that has no `leased` yet.
     #[must_use]
     pub fn ceiling(&self) -> Option<i64> {
         self.lease.as_ref().map(|lease| signed(lease.limit) - self.change())
@@ -84,14 +84,15 @@ pub struct Row {
 pub enum UpdateOutcome {
     /// The update was applied. This is the row after it.
     Applied(Row),
-    /// The update was applied in a transaction with updates of other rows, whose response does not show the rows. Updates that
-    /// take units are not sent in this way.
+    /// The update was applied in a transaction with updates of other rows, whose response does not show the rows. Updates
+    /// that take units are not sent in this way.
     AppliedUnseen,
     /// The condition of the update does not hold on this row.
     Rejected {
         /// The row as it is.
         row: Row,
-        /// Whether no earlier attempt of the update can still arrive. If `false`, one may have been applied, or may still be.
+        /// Whether no earlier attempt of the update can still arrive. If `false`, one may have been applied, or may still
+        /// be.
         certain: bool,
     },
 }

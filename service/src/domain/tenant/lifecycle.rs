@@ -1,9 +1,10 @@
 //! The lifecycle of a tenant, as operators manage it.
 //!
 //! A tenant's row contains the desired state (status, plan) and what is known of the actual state in API Gateway (`key_id`,
-//! `placed_in`). A [`Change`] is a saga: it first writes the desired state, then brings it about, then records that it is done.
-//! Each step can be repeated, so a change that nothing works on can be finished by the schedule, or by an operator who retries
-//! it. A change that failed remains, with the reason. A new change may replace it, and then brings about the new desired state.
+//! `placed_in`). A [`Change`] is a saga: it first writes the desired state, then brings it about, then records that it is
+//! done. Each step can be repeated, so a change that nothing works on can be finished by the schedule, or by an operator
+//! who retries it. A change that failed remains, with the reason. A new change may replace it, and then brings about the
+//! new desired state.
 
 mod failure;
 
@@ -18,7 +19,8 @@ use crate::domain::tenant::{Status, Tenant, TenantId};
 use crate::domain::tenant_key::TenantKey;
 use crate::domain::time::{Expiry, Timestamp};
 
-/// The time for which a change is leased to the request or the run that works on it. It is longer than the function's timeout.
+/// The time for which a change is leased to the request or the run that works on it. It is longer than the function's
+/// timeout.
 pub const LEASE: Duration = Duration::from_secs(45);
 
 /// The most opaque keys of a tenant that have not expired.
@@ -30,7 +32,7 @@ pub enum KeyKind {
     /// An API key of its own, so its rate limit is its own as well.
     #[default]
     Own,
-    /// One of a fixed set of API keys for each plan. So a stack can have more tenants than the 10,000 API keys of an account.
+    /// An API key from the plan's fixed set. So a stack can have more tenants than the 10,000 API keys of an account.
     Pooled,
 }
 
@@ -253,8 +255,8 @@ impl ManagedTenant {
         Ok(())
     }
 
-    /// Moves the tenant to another plan. The authorizer applies the plan at once, and the API key follows. A change that is not
-    /// done continues with the new plan, because every kind of change also places the API key.
+    /// Moves the tenant to another plan. The authorizer applies the plan at once, and the API key follows. A change that is
+    /// not done continues with the new plan, because every kind of change also places the API key.
     pub fn move_to(&mut self, plan: &str, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         let kind = match self.change {
@@ -276,8 +278,8 @@ impl ManagedTenant {
         Ok(())
     }
 
-    /// Gives the tenant access again. The API key is enabled first, and the authorizer follows. A tenant whose onboarding failed
-    /// gets access for the first time.
+    /// Gives the tenant access again. The API key is enabled first, and the authorizer follows. A tenant whose onboarding
+    /// failed gets access for the first time.
     pub fn resume(&mut self, reason: &str, now: Timestamp) -> Result<(), ChangeError> {
         self.check_open(now)?;
         self.reason = Some(reason.to_owned());
@@ -285,8 +287,8 @@ impl ManagedTenant {
         Ok(())
     }
 
-    /// Offboards the tenant, from any status but [`Status::Offboarded`]. It replaces a change that is not leased, and continues
-    /// an offboarding that is not leased.
+    /// Offboards the tenant, from any status but [`Status::Offboarded`]. It replaces a change that is not leased, and
+    /// continues an offboarding that is not leased.
     pub fn offboard(&mut self, now: Timestamp) -> Result<(), ChangeError> {
         match self.tenant.status {
             status @ Status::Offboarded => Err(ChangeError::WrongStatus(status)),

@@ -10,9 +10,9 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConn
 
 use super::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT};
 
-/// The time after which an idle connection is not used any more. According to users, `DynamoDB` closes a connection after about
-/// 60 seconds (<https://github.com/aws/aws-sdk-java/issues/1365>), and an execution environment that Lambda has frozen
-/// meanwhile notices only when it sends the next request. A write that is lost in this way could not be retried
+/// The time after which an idle connection is not used any more. According to users, `DynamoDB` closes a connection after
+/// about 60 seconds (<https://github.com/aws/aws-sdk-java/issues/1365>), and an execution environment that Lambda has
+/// frozen meanwhile notices only when it sends the next request. A write that is lost in this way could not be retried
 /// (`store::table::attempts`), so such a connection is not used at all. The default is 90 seconds.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 

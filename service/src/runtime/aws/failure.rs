@@ -8,8 +8,8 @@ use hyper_util::client::legacy;
 
 /// Describes a failed request for the log: the service's code, message and request id, or how the connection failed.
 ///
-/// The SDK's own texts contain the response: its body, and the items of a cancelled transaction. Those are a tenant's data, or
-/// secrets, and must not reach a log.
+/// The SDK's own texts contain the response: its body, and the items of a cancelled transaction. Those are a tenant's data,
+/// or secrets, and must not reach a log.
 pub fn describe<E: ProvideErrorMetadata>(error: &SdkError<E>) -> String {
     let id = error.raw_response().and_then(|raw| raw.headers().get("x-amzn-requestid")).unwrap_or("none");
     match error {

@@ -63,8 +63,8 @@ fn writes(capacity: &ConsumedCapacity) -> Units {
     Units { read: 0.0, write: capacity.capacity_units.unwrap_or_default() }
 }
 
-/// Returns the units of a transaction. For one that is retried with the same token and was already done, `DynamoDB` only reads,
-/// and the response has read capacity units.
+/// Returns the units of a transaction. For one that is retried with the same token and was already done, `DynamoDB` only
+/// reads, and the response has read capacity units.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 fn transaction(capacity: &ConsumedCapacity) -> Units {
     match capacity.read_capacity_units {
@@ -73,8 +73,8 @@ fn transaction(capacity: &ConsumedCapacity) -> Units {
     }
 }
 
-/// Defines `request_capacity` and `count` for the operations that the store uses, or may come to use, each with the function
-/// that converts its units.
+/// Defines `request_capacity` and `count` for the operations that the store uses, or may come to use, each with the
+/// function that converts its units.
 macro_rules! metered {
     ($($input:ident, $output:ident => $units:ident,)*) => {
         fn request_capacity(input: &mut Input) {

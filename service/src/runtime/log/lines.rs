@@ -1,9 +1,9 @@
 //! The log lines other than those of `log::write`: which are written, and in which format.
 //!
-//! Below `INFO`, libraries log the data that passes through them: `lambda_runtime` the whole event with its token and body, the
-//! SDK the headers and signatures of its requests. No setting may put these into a log. So only the project's own crates follow
-//! the configured level, and every other one, known today or not, stops at `INFO`. The subscriber of `lambda_runtime` would not
-//! do that, and it takes directives from `RUST_LOG`.
+//! Below `INFO`, libraries log the data that passes through them: `lambda_runtime` the whole event with its token and body,
+//! the SDK the headers and signatures of its requests. No setting may put these into a log. So only the project's own
+//! crates follow the configured level, and every other one, known today or not, stops at `INFO`. The subscriber of
+//! `lambda_runtime` would not do that, and it takes directives from `RUST_LOG`.
 
 use lambda_http::tracing::Metadata;
 use lambda_http::tracing::subscriber::filter::{FilterFn, LevelFilter};

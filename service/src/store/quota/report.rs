@@ -13,8 +13,8 @@ use crate::store::table::Consistency;
 use crate::store::{Fault, Store};
 
 impl Store {
-    /// Reads the usage rows of some tenants in a month, eventually consistent. Tenants without a row are left out, and a row
-    /// that cannot be read is `None`. One request reads up to 100 rows, which is as many as a page of a list has.
+    /// Reads the usage rows of some tenants in a month, eventually consistent. Tenants without a row are left out, and a
+    /// row that cannot be read is `None`. One request reads up to 100 rows, which is as many as a page of a list has.
     pub async fn usage_get_many(
         &self,
         _: &Operator,

@@ -1,4 +1,5 @@
-//! The updates of usage rows, as expressions of DynamoDB. The protocol is described in [`domain::quota`](crate::domain::quota).
+//! The updates of usage rows, as expressions of DynamoDB. The protocol is described in
+//! [`domain::quota`](crate::domain::quota).
 
 use aws_sdk_dynamodb::types::AttributeValue;
 

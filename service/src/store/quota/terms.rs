@@ -1,7 +1,8 @@
 //! The terms of a usage row: the plan and the quota that an operator set, and whether the row is closed.
 //!
 //! Both are in the tenant's row as well. An execution environment reads them in the usage row with its next lease, whatever
-//! the authorizer and its caches return. A row is closed when the tenant is being offboarded: no more units are spent from it.
+//! the authorizer and its caches return. A row is closed when the tenant is being offboarded: no more units are spent from
+//! it.
 
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ pub(super) const QUOTA: &str = "quota";
 /// The time for which a usage row is retained after its month.
 const RETENTION: Duration = Duration::from_hours(400 * 24);
 
-/// Returns the writes that set the terms of a month, which need not have a row yet, and of the month after. By the end of that
-/// month no cache has the old plan and quota any more.
+/// Returns the writes that set the terms of a month, which need not have a row yet, and of the month after. By the end of
+/// that month no cache has the old plan and quota any more.
 pub(in crate::store) fn set(tenant: &Tenant, month: Month) -> [ItemWrite; 2] {
     [set_month(tenant, month), set_month(tenant, month.next())]
 }

@@ -70,8 +70,8 @@ pub(in crate::store) struct Attempts {
 }
 
 impl Attempts {
-    /// Starts the attempts of a write that takes effect at most once however often it is sent, or changes nothing when it is
-    /// repeated.
+    /// Starts the attempts of a write that takes effect at most once however often it is sent, or changes nothing when it
+    /// is repeated.
     pub(in crate::store) fn repeatable(backoff: Backoff) -> Self {
         Self { backoff, repeatable: true, doubt: None }
     }

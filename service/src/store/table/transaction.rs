@@ -22,9 +22,9 @@ impl Token {
         Self(Ulid::generate().to_string())
     }
 
-    /// Returns the token of the next attempt. It stays the same as long as an earlier attempt may still arrive, so that only one
-    /// of them takes effect. Otherwise it is a new one, because `DynamoDB`'s documentation does not specify whether a token also
-    /// stands for a cancellation.
+    /// Returns the token of the next attempt. It stays the same as long as an earlier attempt may still arrive, so that
+    /// only one of them takes effect. Otherwise it is a new one, because `DynamoDB`'s documentation does not specify
+    /// whether a token also stands for a cancellation.
     pub(in crate::store) fn after(self, attempts: &Attempts) -> Self {
         if attempts.in_doubt() { self } else { Self::generate() }
     }
@@ -38,7 +38,8 @@ pub(in crate::store) enum Outcome {
     Rejected {
         /// The verdict on the condition of each write, in their order.
         verdicts: Vec<Verdict>,
-        /// The doubt, if an earlier attempt may have taken effect or may still do so. Without it, nothing was or will be written.
+        /// The doubt, if an earlier attempt may have taken effect or may still do so. Without it, nothing was or will be
+        /// written.
         doubt: Option<Fault>,
     },
     /// Nothing was written, because too many other requests were writing the items.
@@ -76,8 +77,8 @@ pub(in crate::store) enum Attempt {
 }
 
 impl Table {
-    /// Makes these writes in one transaction. It is retried for a while if another request writes one of the items, or if the
-    /// table is throttled.
+    /// Makes these writes in one transaction. It is retried for a while if another request writes one of the items, or if
+    /// the table is throttled.
     pub(in crate::store) async fn transact(&self, writes: Vec<ItemWrite>) -> Result<Outcome, Fault> {
         let writes = self.items(writes)?;
         let mut attempts = Attempts::repeatable(Backoff::brief());
@@ -187,8 +188,8 @@ impl Cancellation {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
     fn of(reasons: &[CancellationReason]) -> Self {
         let codes = || reasons.iter().map(|reason| reason.code().unwrap_or(HELD));
-        // A conflict comes before the conditions: not all of them were evaluated, and the other write of the item may make one
-        // hold in a moment.
+        // A conflict comes before the conditions: not all of them were evaluated, and the other write of the item may make
+        // one hold in a moment.
         if reasons.is_empty() || codes().any(|code| code == CONFLICT) {
             return Self::Transient(Aftermath::Conflict);
         }

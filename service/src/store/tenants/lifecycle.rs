@@ -165,8 +165,8 @@ impl Store {
         query(self, &index, page, Some(condition), |item| from_item(item).map(Some)).await
     }
 
-    /// Lists all tenants with a change in progress, eventually consistent, in a random order. Many of the changes may have to
-    /// wait, so a caller that has no time for all of them gets to each one eventually.
+    /// Lists all tenants with a change in progress, eventually consistent, in a random order. Many of the changes may have
+    /// to wait, so a caller that has no time for all of them gets to each one eventually.
     pub async fn tenant_list_changing(&self, _: &Operator) -> Result<Vec<TenantId>, Fault> {
         let mut found = Vec::new();
         let mut start = None;
@@ -241,8 +241,8 @@ impl Store {
                     rejections.into_iter().zip(verdicts).find(|(_, verdict)| matches!(verdict, Verdict::Failed(_)));
                 Err(failed.map_or_else(|| unexpected_rejection().into(), |(rejection, _)| rejection))
             }
-            // The conflict is with an update of a usage row, which is soon over, or with another change of the tenant's row,
-            // which the next read will see.
+            // The conflict is with an update of a usage row, which is soon over, or with another change of the tenant's
+            // row, which the next read will see.
             Outcome::Conflict => Err(SaveError::Outdated),
         }
     }

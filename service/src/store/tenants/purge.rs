@@ -25,10 +25,11 @@ pub enum Purged {
 const BATCH: usize = 25;
 
 impl Store {
-    /// Removes up to 25 of a tenant's items. Records are removed from the collections after the one with the sort key `after`.
+    /// Removes up to 25 of a tenant's items. Records are removed from the collections after the one with the sort key
+    /// `after`.
     ///
-    /// An item that leads to other items is removed after them: a machine token after its grant, while the rows of collections
-    /// stay. So items that are not removed yet, or are written late, can always be found.
+    /// An item that leads to other items is removed after them: a machine token after its grant, while the rows of
+    /// collections stay. So items that are not removed yet, or are written late, can always be found.
     pub async fn tenant_purge(&self, _: &Operator, tenant: &TenantId, after: Option<&str>) -> Result<Purged, Fault> {
         let tokens = self.some_of(&keys::tokens(tenant), None, BATCH / 2).await?;
         if !tokens.is_empty() {
@@ -67,8 +68,8 @@ impl Store {
         Ok(Purged::Nothing)
     }
 
-    /// Returns the primary keys of some items of a partition, after a sort key, with the digest that leads from a machine token
-    /// to its grant.
+    /// Returns the primary keys of some items of a partition, after a sort key, with the digest that leads from a machine
+    /// token to its grant.
     async fn some_of(&self, partition: &str, after: Option<&str>, limit: usize) -> Result<Vec<Item>, Fault> {
         let query = Query {
             start: after.map(|sk| Key { pk: partition.to_owned(), sk: sk.to_owned() }.into_map()),

@@ -15,8 +15,8 @@ const TENANT: &str = "tenant";
 const DIGEST: &str = "digest";
 
 impl Store {
-    /// Returns the tenant of the opaque key with this digest, and its expiry, eventually consistent. The opaque key may have
-    /// expired.
+    /// Returns the tenant of the opaque key with this digest, and its expiry, eventually consistent. The opaque key may
+    /// have expired.
     pub async fn tenant_key_get(&self, digest: &Digest) -> Result<Option<(TenantId, Option<Expiry>)>, Fault> {
         let found = self.table.get(keys::tenant_key(digest), Consistency::Eventual).await?;
         let Some(mut item) = found else { return Ok(None) };

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{ENVIRONMENTS, SWEEPERS};
 
-/// What happens to a request to the table in transit.
+/// The fate of a request to the table in transit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
     Delivered,

@@ -5,7 +5,7 @@ use proptest::sample::Index;
 
 use super::{ENVIRONMENTS, LATE};
 
-/// What happens to an update in transit.
+/// The fate of an update in transit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fate {
     Delivered,

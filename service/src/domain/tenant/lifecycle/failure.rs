@@ -120,8 +120,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Returns when the schedule may retry the change: at once after the first failure, and then after pauses that double from
-    /// one minute up to an hour.
+    /// Returns when the schedule may retry the change: at once after the first failure, and then after pauses that double
+    /// from one minute up to an hour.
     #[must_use]
     pub fn retry_at(&self) -> Timestamp {
         let pause = match self.attempts {

@@ -106,8 +106,8 @@ fn suspended() -> ManagedTenant {
 #[test]
 fn any_change_replaces_one_that_failed_or_was_abandoned() {
     use Status::{Active, Onboarding, Suspended};
-    // Each row has a tenant with a change that is not done, and the next change. Then come the status and whether the API key
-    // should be enabled after its start, and the status when it is done.
+    // Each row has a tenant with a change that is not done, and the next change. Then come the status and whether the API
+    // key should be enabled after its start, and the status when it is done.
     for (pending, next, status, enabled, end) in [
         (onboarding(), MOVE, Onboarding, true, Active),
         (onboarding(), SUSPEND, Suspended, false, Suspended),
