@@ -65,7 +65,7 @@ async fn use_everything(api: &Api) -> Vec<String> {
     let expired = api.caller_with("globex", &[("expires_in", "-60")]).await;
     expired.get(NOTE).await.expect_problem(401, "unauthorized");
     assert!(serde_json::from_slice::<Value>(&invoke(api, "claims", "claims-user.json").await).is_ok());
-    assert!(serde_json::from_slice::<Value>(&invoke(api, "claims", "claims-machine_token.json").await).is_ok());
+    assert!(serde_json::from_slice::<Value>(&invoke(api, "claims", "claims-machine.json").await).is_ok());
 
     let mut secrets = vec![BODY.to_owned(), IDEMPOTENCY_KEY.to_owned(), machine_token, key];
     for caller in [&globex, &operator, &expired] {
