@@ -30,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The most cached JWKS of single tenants' issuers. Beyond it, the cache is cleared.
 const MAX_SETS: usize = 1000;
 
-/// The reason why there is no key.
+/// An error from the lookup of a JWKS key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyError {
     /// The issuer has no such key.

@@ -42,7 +42,7 @@ pub(crate) struct Judged<'a> {
     pub(crate) verdict: Verdict,
 }
 
-/// The reason why there is no verdict on a token. The details are for the log only.
+/// An error that prevents a decision about a token. Its details appear only in the log.
 #[derive(Debug)]
 pub(crate) struct VerdictError {
     pub(crate) error: AuthorizeError,

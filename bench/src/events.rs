@@ -28,7 +28,7 @@ const LISTED: usize = 40_000;
 const CREATED_AT_ONCE: usize = 2;
 const CHANGED_AT_ONCE: usize = 11;
 
-/// The collection of these records, which nobody lists.
+/// The collection of the large records. No measured list reads it.
 const LARGE: &str = "large";
 
 /// A plan whose quota outlasts a run.

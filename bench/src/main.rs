@@ -30,7 +30,7 @@ struct Cli {
     no_build: bool,
 }
 
-/// The reason why nothing was measured.
+/// An error that ended the benchmark.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]

@@ -67,13 +67,13 @@ impl Stage {
         self.runtime_on(&self.database.endpoint).await
     }
 
-    /// The same on a database of its own, which is empty.
+    /// Starts a runtime on an empty database of its own.
     pub(crate) async fn fresh_runtime(&self) -> Result<(Runtime, Engine), Error> {
         let database = Engine::start(&self.tables).await;
         Ok((self.runtime_on(&database.endpoint).await?, database))
     }
 
-    /// The same on the shared database, behind a proxy that counts requests. Nobody is timed through the proxy.
+    /// Starts a runtime on the shared database, behind a proxy that counts requests. Times are measured without the proxy.
     pub(crate) async fn counted_runtime(&self) -> Result<(Runtime, DynamoDb), Error> {
         let proxy = DynamoDb::before(&self.database.endpoint).await;
         Ok((self.runtime_on(&proxy.endpoint).await?, proxy))

@@ -17,7 +17,7 @@ pub enum Binaries {
     Directory(PathBuf),
 }
 
-/// The reason why there is no binary.
+/// An error from building or finding the binaries.
 #[derive(Debug, thiserror::Error)]
 pub enum BinariesError {
     /// The running executable is not in a target directory of cargo, so its profile is not known.

@@ -20,7 +20,7 @@ use service::store::{Fault, Store};
 
 use event::{AccessToken, AddedClaims, Event, OverrideDetails, Request, Response};
 
-/// The reason why no token is issued. Cognito shows the text to the client.
+/// An error that prevents Cognito from issuing a token. Cognito shows its text to the client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimsError {
     /// The event does not have the form of version 2 or 3.

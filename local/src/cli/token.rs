@@ -30,7 +30,7 @@ enum TokenResponse {
     Error { error: String, error_description: Option<String> },
 }
 
-/// The reason why there is no token.
+/// An error from the request for a token.
 #[derive(Debug, thiserror::Error)]
 enum NoToken {
     #[error("{error}: {description}")]

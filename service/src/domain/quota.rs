@@ -13,8 +13,8 @@
 //!
 //! # An example
 //!
-//! Two execution environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes. `update n >
-//! m` is the update with the sequence number n that comes after the mark m.
+//! Two execution environments, A and B, serve a tenant with a quota of 100. A response is lost, and B crashes.
+//! `update n > m` is the update with the sequence number n that comes after the mark m.
 //!
 //! ```text
 //!        environment A            the row: leased, marks          environment B
