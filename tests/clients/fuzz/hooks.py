@@ -42,7 +42,33 @@ def rejected(code: str, detail: str = "") -> Callable[[str, Any, dict[str, Any]]
     )
 
 
+RECORD = "/collections/{collection}/records/{id}"
+
+# The records that a PUT has created under an id of the client's choice, by collection and id.
+created_by_put: set[tuple[str, str]] = set()
+
+
+@schemathesis.hook
+def after_call(context, case, response) -> None:
+    """Notes which records a PUT creates, until they are deleted. A replayed response to a DELETE deletes nothing."""
+    if case.operation.path != RECORD:
+        return
+    record = (case.path_parameters["collection"], case.path_parameters["id"])
+    if case.method == "PUT" and response.status_code == 201:
+        created_by_put.add(record)
+    elif case.method == "DELETE" and response.status_code == 204 and "idempotent-replayed" not in response.headers:
+        created_by_put.discard(record)
+
+
 EXPLAINED = [
+    Explained(
+        "created again",
+        "A PUT may create a record again under the id of a deleted one. A retry of the DELETE with its idempotency key then "
+        "gets the first response, and the record remains.",
+        lambda finding, case, problem: (
+            finding == "UseAfterFree" and (problem.get("collection"), problem.get("id")) in created_by_put
+        ),
+    ),
     Explained(
         "cursor",
         "A cursor is opaque and of one list: only one that a page gave is accepted, which no pattern says.",
