@@ -73,24 +73,33 @@ impl Measured {
 }
 
 /// The contents of an event's log entry. They never include a token, an unverified claim or a body.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Entry<'a> {
     /// The method and the route as the contract writes them, or the name of an event that has none. It must be
     /// low-cardinality: every value becomes a CloudWatch metric.
+    #[serde(rename = "Route")]
     pub route: &'a str,
     /// API Gateway's id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<&'a str>,
     /// The tenant's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<&'a str>,
     /// The tenant's plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<&'a str>,
     /// The issuer of the token that was verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<&'a str>,
     /// The scopes that were granted to the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<&'a str>,
     /// The code of the problem in the response.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'a str>,
     /// The cause of the problem, which only the log has.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
 }
 
@@ -160,8 +169,6 @@ struct Line<'a> {
     level: Level,
     #[serde(rename = "Function")]
     function: &'a str,
-    #[serde(rename = "Route")]
-    route: &'a str,
     #[serde(rename = "StatusClass")]
     status_class: &'static str,
     status: u16,
@@ -175,20 +182,8 @@ struct Line<'a> {
     write_units: f64,
     bytes_in: usize,
     bytes_out: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plan: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scopes: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
+    #[serde(flatten)]
+    entry: &'a Entry<'a>,
 }
 
 #[derive(Serialize)]
@@ -221,8 +216,7 @@ impl Level {
 }
 
 impl<'a> Line<'a> {
-    fn of(function: &'a str, directives: &'a RawValue, cold: bool, entry: &Entry<'a>, measured: &Measured) -> Self {
-        let Entry { route, request_id, tenant, plan, issuer, scopes, code, cause } = *entry;
+    fn of(function: &'a str, directives: &'a RawValue, cold: bool, entry: &'a Entry<'a>, measured: &Measured) -> Self {
         let Measured { status, units, elapsed, bytes_in, bytes_out } = *measured;
         let timestamp = Timestamp::now();
         Self {
@@ -230,7 +224,6 @@ impl<'a> Line<'a> {
             timestamp,
             level: Level::of(status),
             function,
-            route,
             status_class: class(status),
             status,
             latency: milliseconds(elapsed),
@@ -239,13 +232,7 @@ impl<'a> Line<'a> {
             write_units: units.write,
             bytes_in,
             bytes_out,
-            request_id,
-            tenant,
-            plan,
-            issuer,
-            scopes,
-            code,
-            cause,
+            entry,
         }
     }
 }
