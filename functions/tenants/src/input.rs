@@ -78,8 +78,8 @@ impl NewTenant {
         };
         let key = body
             .optional::<String>("key", "a string")?
-            .map_or(Some(KeyKind::default()), |key| KeyKind::parse(&key))
-            .ok_or_else(|| Problem::invalid_body("`key` must be `own` or `pooled`."))?;
+            .map_or(Ok(KeyKind::default()), |key| key.parse())
+            .map_err(|_| Problem::invalid_body("`key` must be `own` or `pooled`."))?;
         let plan = known_plan(body.required("plan", "a string")?, plans)?;
         let quota = match quota(&body)? {
             QuotaChange::Keep | QuotaChange::Drop => None,

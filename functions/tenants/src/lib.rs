@@ -109,7 +109,7 @@ impl Tenants {
         let query = request.query(&["limit", "order", "cursor", "plan", "status"])?;
         let status = query.get("status").map(|text| {
             let detail = "`status` must be `onboarding`, `active`, `suspended`, `offboarding` or `offboarded`.";
-            Status::parse(text).ok_or_else(|| Problem::invalid_parameter(detail))
+            text.parse().map_err(|_| Problem::invalid_parameter(detail))
         });
         let plan = query.get("plan").map(|plan| input::known_plan(plan.to_owned(), self.saga.gateway.plans()));
         let filter = TenantFilter { plan: plan.transpose()?, status: status.transpose()? };

@@ -36,7 +36,7 @@ impl From<Failure> for ChangeFailure {
     fn from(failure: Failure) -> Self {
         let retry_at = failure.retry_at();
         let Failure { code, attempts: _, failed_at } = failure;
-        Self { code: code.as_str(), detail: code.detail(), failed_at, retry_at }
+        Self { code: code.into(), detail: code.detail(), failed_at, retry_at }
     }
 }
 
@@ -92,14 +92,14 @@ impl<'a> From<&'a ManagedTenant> for View<'a> {
             id: tenant.id.as_str(),
             name: &tenant.name,
             plan: &tenant.plan,
-            status: tenant.status.as_str(),
+            status: tenant.status.as_ref(),
             issuers: tenant.issuers.iter().map(bound).collect(),
             tenant_keys,
             labels,
-            key: key.as_str(),
+            key: key.as_ref(),
             quota: tenant.quota.map(|requests| Quota { requests }),
             reason: reason.as_deref(),
-            change: change.map(|change| change.kind.as_str()),
+            change: change.map(|change| change.kind.into()),
             failure: change.and_then(|change| change.failure).map(ChangeFailure::from),
             purged: *purged,
             created_at: *created_at,

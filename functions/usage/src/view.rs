@@ -84,7 +84,7 @@ impl<'a> OfTenant<'a> {
         Self {
             tenant: tenant.id.as_str(),
             name: &tenant.name,
-            status: tenant.status.as_str(),
+            status: tenant.status.as_ref(),
             plan: row.terms.plan.clone().unwrap_or_else(|| tenant.plan.clone()),
             period,
             counted: Counted::of(limit, row),

@@ -15,6 +15,8 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+use strum::{AsRefStr, EnumString};
+
 use serde::Serialize;
 
 use crate::domain::record::Version;
@@ -63,30 +65,14 @@ impl Default for Limit {
 }
 
 /// The direction of a list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, AsRefStr, EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum Order {
     /// Ascending.
     #[default]
     Asc,
     /// Descending.
     Desc,
-}
-
-impl Order {
-    /// Parses `asc` or `desc`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Asc, Self::Desc].into_iter().find(|order| order.as_str() == text)
-    }
-
-    /// Returns the name, as in a URL.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Asc => "asc",
-            Self::Desc => "desc",
-        }
-    }
 }
 
 /// A page of a list.

@@ -5,6 +5,7 @@ pub mod lifecycle;
 use std::fmt;
 use std::time::Duration;
 
+use strum::{AsRefStr, EnumString};
 use ulid::Ulid;
 
 /// The time for which the authorizer uses a cached row of a tenant or of a machine token that it cannot read again.
@@ -48,7 +49,8 @@ impl fmt::Display for TenantId {
 }
 
 /// The state of a tenant. Only an active tenant's tokens are accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// The tenant is being created, and its API key may not be in its usage plan yet.
     Onboarding,
@@ -60,28 +62,6 @@ pub enum Status {
     Offboarding,
     /// The tenant is removed. Its row remains, so that the id is not used again.
     Offboarded,
-}
-
-impl Status {
-    /// Returns the name, as it is stored in the table and shown in the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Onboarding => "onboarding",
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Offboarding => "offboarding",
-            Self::Offboarded => "offboarded",
-        }
-    }
-
-    /// Parses a name that [`Status::as_str`] returns.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Onboarding, Self::Active, Self::Suspended, Self::Offboarding, Self::Offboarded]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-    }
 }
 
 /// A tenant, as the authorizer reads it.

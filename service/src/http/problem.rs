@@ -144,7 +144,7 @@ impl Problem {
     /// The document as JSON text.
     #[must_use]
     pub fn document(&self, request_id: &str) -> String {
-        let (code, status, title) = self.code.parts();
+        let (code, (status, title)) = (self.code.as_ref(), self.code.parts());
         let document = Document {
             r#type: format!("urn:tenantry:problem:{code}"),
             title,

@@ -75,10 +75,10 @@ impl Query {
     pub fn page(&self) -> Result<PageRequest, Problem> {
         let invalid = |detail: &str| Problem::invalid_parameter(detail);
         let limit = self.get("limit").map_or(Some(Limit::default()), Limit::parse);
-        let order = self.get("order").map_or(Some(Order::default()), Order::parse);
+        let order = self.get("order").map_or(Ok(Order::default()), str::parse);
         Ok(PageRequest {
             limit: limit.ok_or_else(|| invalid("`limit` must be a whole number from 1 to 100."))?,
-            order: order.ok_or_else(|| invalid("`order` must be `asc` or `desc`."))?,
+            order: order.map_err(|_| invalid("`order` must be `asc` or `desc`."))?,
             cursor: self.get("cursor").map(ToOwned::to_owned),
             consistent: self.consistent()?,
         })

@@ -34,7 +34,7 @@ pub(super) fn decode(partition: &str, order: Order, cursor: &str) -> Option<Stri
 
 fn tag(partition: &str, order: Order, last: &str) -> [u8; TAG_BYTES] {
     let mut hash = Sha256::new();
-    for part in [partition, order.as_str(), last] {
+    for part in [partition, order.as_ref(), last] {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }

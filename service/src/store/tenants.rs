@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::item::{Item, number, optional_number, take_string};
 use super::table::Consistency;
 use super::{Fault, Store, keys};
-use crate::domain::tenant::{Status, Tenant, TenantId};
+use crate::domain::tenant::{Tenant, TenantId};
 pub use export::Export;
 pub use lifecycle::{SaveError, TenantFilter};
 pub use purge::Purged;
@@ -45,7 +45,7 @@ fn to_item(tenant: &Tenant) -> Item {
     let string = |text: &str| AttributeValue::S(text.to_owned());
     item.insert(NAME.into(), string(name));
     item.insert(PLAN.into(), string(plan));
-    item.insert(STATUS.into(), string(status.as_str()));
+    item.insert(STATUS.into(), string(status.as_ref()));
     // The issuers are a list, because a string set cannot be empty.
     item.insert(ISSUERS.into(), AttributeValue::L(issuers.iter().map(|issuer| string(issuer)).collect()));
     item.insert(API_KEY.into(), string(api_key));
@@ -57,7 +57,7 @@ fn to_item(tenant: &Tenant) -> Item {
 }
 
 fn from_item(id: TenantId, mut item: Item) -> Result<Tenant, Fault> {
-    let status = Status::parse(&take_string(&mut item, STATUS)?).ok_or_else(|| Fault::corrupt(STATUS))?;
+    let status = take_string(&mut item, STATUS)?.parse().map_err(|_| Fault::corrupt(STATUS))?;
     let Some(AttributeValue::L(issuers)) = item.remove(ISSUERS) else { return Err(Fault::corrupt(ISSUERS)) };
     let issuers = issuers
         .into_iter()
@@ -77,6 +77,7 @@ fn from_item(id: TenantId, mut item: Item) -> Result<Tenant, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::tenant::Status;
 
     fn tenant() -> Tenant {
         Tenant {

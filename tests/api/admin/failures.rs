@@ -361,7 +361,7 @@ async fn changes_that_fail_repeatedly_keep_the_sweep_from_no_other() {
 
 #[test]
 fn every_code_is_promised_and_documented() {
-    let codes: BTreeSet<_> = FailureCode::ALL.iter().map(|code| code.as_str()).collect();
+    let codes: BTreeSet<_> = FailureCode::ALL.iter().map(AsRef::as_ref).collect();
     let promised = &CONTRACT["components"]["schemas"]["TenantFailure"]["properties"]["code"];
     let listed = promised["enum"].as_array().unwrap().iter().map(|code| code.as_str().unwrap());
     assert_eq!(listed.collect::<BTreeSet<_>>(), codes);

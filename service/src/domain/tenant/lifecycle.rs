@@ -11,6 +11,8 @@ mod failure;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use strum::{AsRefStr, EnumString, IntoStaticStr};
+
 pub use self::failure::{Failure, FailureCode};
 use crate::domain::issuer::Issuer;
 use crate::domain::machine_token::Digest;
@@ -27,7 +29,8 @@ pub const LEASE: Duration = Duration::from_secs(45);
 pub const MAX_TENANT_KEYS: usize = 10;
 
 /// Whether a tenant has an API key of its own, or shares one with other tenants of its plan.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, AsRefStr, EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum KeyKind {
     /// An API key of its own, so its rate limit is its own as well.
     #[default]
@@ -36,25 +39,9 @@ pub enum KeyKind {
     Pooled,
 }
 
-impl KeyKind {
-    /// Returns the name, as in the API and in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Pooled => "pooled",
-        }
-    }
-
-    /// Parses a name that [`KeyKind::as_str`] returns.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Own, Self::Pooled].into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
 /// The kind of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ChangeKind {
     /// Creates the tenant and its API key.
     Onboard,
@@ -66,28 +53,6 @@ pub enum ChangeKind {
     Resume,
     /// Removes the API key, and then the tenant's data.
     Offboard,
-}
-
-impl ChangeKind {
-    /// Returns the name, as in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Onboard => "onboard",
-            Self::Move => "move",
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-            Self::Offboard => "offboard",
-        }
-    }
-
-    /// Parses a name that [`ChangeKind::as_str`] returns.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Onboard, Self::Move, Self::Suspend, Self::Resume, Self::Offboard]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-    }
 }
 
 /// A change in progress.
@@ -147,7 +112,7 @@ pub enum ChangeError {
     #[error("another change of the tenant is in progress")]
     Busy,
     /// The tenant's status does not allow the change.
-    #[error("the tenant is {}", .0.as_str())]
+    #[error("the tenant is {}", .0.as_ref())]
     WrongStatus(Status),
     /// The tenant has [`MAX_TENANT_KEYS`] opaque keys that have not expired.
     #[error("the tenant has too many opaque keys that have not expired")]

@@ -1,9 +1,11 @@
 //! The codes of problems, each with its status and its title.
 
 use http::StatusCode;
+use strum::{AsRefStr, VariantArray};
 
 /// The machine-readable name of a problem. A code never changes, and `docs/reference/problems.md` describes each one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Code {
     /// The body is not valid JSON.
     MalformedJson,
@@ -71,90 +73,44 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: &[Self] = &[
-        Self::MalformedJson,
-        Self::InvalidBody,
-        Self::InvalidData,
-        Self::InvalidParameter,
-        Self::InvalidCursor,
-        Self::CertificateMismatch,
-        Self::InsufficientScope,
-        Self::TenantOffboarded,
-        Self::RecordNotFound,
-        Self::TokenNotFound,
-        Self::RouteNotFound,
-        Self::TenantNotFound,
-        Self::TenantExists,
-        Self::TenantBusy,
-        Self::ChangeNotAllowed,
-        Self::UnknownPlan,
-        Self::InvalidIssuer,
-        Self::IssuerTaken,
-        Self::NotAcceptable,
-        Self::Conflict,
-        Self::PreconditionFailed,
-        Self::TransactionFailed,
-        Self::IdempotencyKeyReused,
-        Self::BodyTooLarge,
-        Self::DataTooLarge,
-        Self::UnsupportedMediaType,
-        Self::QuotaExceeded,
-        Self::RecordUnreadable,
-        Self::InternalError,
-        Self::NotDeployed,
-        Self::Unavailable,
-    ];
-
-    /// The code, as documents contain it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.parts().0
-    }
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The HTTP status of the code.
     #[must_use]
     pub fn status(self) -> StatusCode {
-        self.parts().1
+        self.parts().0
     }
 
-    /// The code, the status and the title.
-    pub(super) fn parts(self) -> (&'static str, StatusCode, &'static str) {
+    /// The status and the title.
+    pub(super) fn parts(self) -> (StatusCode, &'static str) {
         match self {
-            Self::MalformedJson => ("malformed_json", StatusCode::BAD_REQUEST, "Malformed JSON"),
-            Self::InvalidBody => ("invalid_body", StatusCode::BAD_REQUEST, "Invalid body"),
-            Self::InvalidData => ("invalid_data", StatusCode::BAD_REQUEST, "Invalid data"),
-            Self::InvalidParameter => ("invalid_parameter", StatusCode::BAD_REQUEST, "Invalid parameter"),
-            Self::InvalidCursor => ("invalid_cursor", StatusCode::BAD_REQUEST, "Invalid cursor"),
-            Self::CertificateMismatch => ("certificate_mismatch", StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Self::InsufficientScope => ("insufficient_scope", StatusCode::FORBIDDEN, "Forbidden"),
-            Self::TenantOffboarded => ("tenant_offboarded", StatusCode::FORBIDDEN, "Forbidden"),
-            Self::RecordNotFound => ("record_not_found", StatusCode::NOT_FOUND, "Not found"),
-            Self::TokenNotFound => ("token_not_found", StatusCode::NOT_FOUND, "Not found"),
-            Self::RouteNotFound => ("route_not_found", StatusCode::NOT_FOUND, "Not found"),
-            Self::TenantNotFound => ("tenant_not_found", StatusCode::NOT_FOUND, "Not found"),
-            Self::TenantExists => ("tenant_exists", StatusCode::CONFLICT, "Conflict"),
-            Self::TenantBusy => ("tenant_busy", StatusCode::CONFLICT, "Conflict"),
-            Self::ChangeNotAllowed => ("change_not_allowed", StatusCode::CONFLICT, "Change not allowed"),
-            Self::UnknownPlan => ("unknown_plan", StatusCode::BAD_REQUEST, "Unknown plan"),
-            Self::InvalidIssuer => ("invalid_issuer", StatusCode::BAD_REQUEST, "Invalid issuer"),
-            Self::IssuerTaken => ("issuer_taken", StatusCode::CONFLICT, "Conflict"),
-            Self::NotAcceptable => ("not_acceptable", StatusCode::NOT_ACCEPTABLE, "Not acceptable"),
-            Self::Conflict => ("conflict", StatusCode::CONFLICT, "Conflict"),
-            Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "Precondition failed"),
-            Self::TransactionFailed => ("transaction_failed", StatusCode::PRECONDITION_FAILED, "Transaction failed"),
-            Self::IdempotencyKeyReused => {
-                ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY, "Idempotency key reused")
+            Self::MalformedJson => (StatusCode::BAD_REQUEST, "Malformed JSON"),
+            Self::InvalidBody => (StatusCode::BAD_REQUEST, "Invalid body"),
+            Self::InvalidData => (StatusCode::BAD_REQUEST, "Invalid data"),
+            Self::InvalidParameter => (StatusCode::BAD_REQUEST, "Invalid parameter"),
+            Self::InvalidCursor => (StatusCode::BAD_REQUEST, "Invalid cursor"),
+            Self::CertificateMismatch => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::InsufficientScope | Self::TenantOffboarded => (StatusCode::FORBIDDEN, "Forbidden"),
+            Self::RecordNotFound | Self::TokenNotFound | Self::RouteNotFound | Self::TenantNotFound => {
+                (StatusCode::NOT_FOUND, "Not found")
             }
-            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
-            Self::DataTooLarge => ("data_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
-            Self::UnsupportedMediaType => {
-                ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type")
+            Self::TenantExists | Self::TenantBusy | Self::IssuerTaken | Self::Conflict => {
+                (StatusCode::CONFLICT, "Conflict")
             }
-            Self::QuotaExceeded => ("quota_exceeded", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
-            Self::RecordUnreadable => ("record_unreadable", StatusCode::INTERNAL_SERVER_ERROR, "Unreadable record"),
-            Self::InternalError => ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
-            Self::NotDeployed => ("not_deployed", StatusCode::NOT_IMPLEMENTED, "Not deployed"),
-            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
+            Self::ChangeNotAllowed => (StatusCode::CONFLICT, "Change not allowed"),
+            Self::UnknownPlan => (StatusCode::BAD_REQUEST, "Unknown plan"),
+            Self::InvalidIssuer => (StatusCode::BAD_REQUEST, "Invalid issuer"),
+            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "Not acceptable"),
+            Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "Precondition failed"),
+            Self::TransactionFailed => (StatusCode::PRECONDITION_FAILED, "Transaction failed"),
+            Self::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "Idempotency key reused"),
+            Self::BodyTooLarge | Self::DataTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Content too large"),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type"),
+            Self::QuotaExceeded => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Self::RecordUnreadable => (StatusCode::INTERNAL_SERVER_ERROR, "Unreadable record"),
+            Self::InternalError => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+            Self::NotDeployed => (StatusCode::NOT_IMPLEMENTED, "Not deployed"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable"),
         }
     }
 }
@@ -167,7 +123,7 @@ mod tests {
     fn every_code_is_documented() {
         let docs = include_str!("../../../../docs/reference/problems.md");
         for code in Code::ALL {
-            let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());
+            let row = format!("| `{}` | {} |", code.as_ref(), code.status().as_u16());
             assert!(docs.contains(&row), "docs/reference/problems.md lacks {row}");
         }
     }

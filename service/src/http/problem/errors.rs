@@ -27,29 +27,19 @@ impl From<MissingScope> for Problem {
     }
 }
 
-impl From<InvalidCollectionName> for Problem {
-    fn from(error: InvalidCollectionName) -> Self {
-        Self::invalid_parameter(error.to_string())
-    }
+/// The errors whose text is the detail of a problem.
+macro_rules! invalid {
+    ($problem:ident: $($error:ty),+) => {
+        $(impl From<$error> for Problem {
+            fn from(error: $error) -> Self {
+                Self::$problem(error.to_string())
+            }
+        })+
+    };
 }
 
-impl From<InvalidRecordId> for Problem {
-    fn from(error: InvalidRecordId) -> Self {
-        Self::invalid_parameter(error.to_string())
-    }
-}
-
-impl From<InvalidTokenId> for Problem {
-    fn from(error: InvalidTokenId) -> Self {
-        Self::invalid_parameter(error.to_string())
-    }
-}
-
-impl From<InvalidName> for Problem {
-    fn from(error: InvalidName) -> Self {
-        Self::invalid_body(error.to_string())
-    }
-}
+invalid!(invalid_parameter: InvalidCollectionName, InvalidRecordId, InvalidTokenId);
+invalid!(invalid_body: InvalidName, InvalidTransaction);
 
 impl From<ScopesError> for Problem {
     fn from(error: ScopesError) -> Self {
@@ -147,12 +137,6 @@ impl From<CommitError> for Problem {
     }
 }
 
-impl From<InvalidTransaction> for Problem {
-    fn from(error: InvalidTransaction) -> Self {
-        Self::invalid_body(error.to_string())
-    }
-}
-
 impl From<TransactError> for Problem {
     fn from(error: TransactError) -> Self {
         match error {
@@ -236,9 +220,9 @@ fn failure(failure: &FailedOperation) -> Value {
 
 fn operation_code(error: OperationError) -> &'static str {
     match error {
-        OperationError::NotFound => Code::RecordNotFound.as_str(),
+        OperationError::NotFound => Code::RecordNotFound.as_ref(),
         OperationError::Exists => "record_exists",
-        OperationError::OtherVersion => Code::PreconditionFailed.as_str(),
+        OperationError::OtherVersion => Code::PreconditionFailed.as_ref(),
     }
 }
 

@@ -159,7 +159,7 @@ impl Store {
             condition = condition.and("#plan = :plan").value(":plan", AttributeValue::S(plan.clone()));
         }
         if let Some(status) = filter.status {
-            condition = condition.and("#status = :status").value(":status", AttributeValue::S(status.as_str().into()));
+            condition = condition.and("#status = :status").value(":status", AttributeValue::S(status.as_ref().into()));
         }
         let index = Partition::of_index("Tenants", (LISTED, IN_INDEX), keys::TENANT_SK);
         query(self, &index, page, Some(condition), |item| from_item(item).map(Some)).await

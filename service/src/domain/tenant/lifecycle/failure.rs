@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
+
 use crate::domain::time::Timestamp;
 
 /// The longest pause between two attempts of the schedule.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// The reason why an attempt of a change failed. The meaning of a code never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureCode {
     /// API Gateway or the table fails, throttles, or does not respond.
     Unavailable,
@@ -32,39 +35,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes.
-    pub const ALL: [Self; 9] = [
-        Self::Unavailable,
-        Self::ApiKeyLimitReached,
-        Self::ApiKeyConflict,
-        Self::UsagePlanMissing,
-        Self::UsagePlanLimitReached,
-        Self::UsagePlanConflict,
-        Self::AccessDenied,
-        Self::RequestRejected,
-        Self::NotDeployed,
-    ];
-
-    /// Returns the code, as in the API and in the table.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unavailable => "unavailable",
-            Self::ApiKeyLimitReached => "api_key_limit_reached",
-            Self::ApiKeyConflict => "api_key_conflict",
-            Self::UsagePlanMissing => "usage_plan_missing",
-            Self::UsagePlanLimitReached => "usage_plan_limit_reached",
-            Self::UsagePlanConflict => "usage_plan_conflict",
-            Self::AccessDenied => "access_denied",
-            Self::RequestRejected => "request_rejected",
-            Self::NotDeployed => "not_deployed",
-        }
-    }
-
-    /// Parses a code that [`FailureCode::as_str`] returns.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|code| code.as_str() == text)
-    }
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// Returns what is wrong, and what an operator can do about it.
     #[must_use]

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::domain::issuer::Issuer;
 use crate::domain::offboarding::{Look, Offboarding};
 use crate::domain::tenant::TenantId;
-use crate::domain::tenant::lifecycle::{Change, ChangeKind, Failure, FailureCode, KeyKind, ManagedTenant};
+use crate::domain::tenant::lifecycle::{Change, Failure, KeyKind, ManagedTenant};
 use crate::domain::time::Timestamp;
 use crate::store::Fault;
 use crate::store::item::{Item, attribute, number, optional_number, read_number, take_string};
@@ -65,7 +65,7 @@ pub(super) fn to_item(managed: &ManagedTenant) -> Result<Item, Fault> {
     item.insert(TENANT_KEYS.into(), AttributeValue::L(tenant_keys.iter().map(tenant_keys::to_value).collect()));
     let labels = labels.iter().map(|(name, value)| (name.clone(), string(value))).collect();
     item.insert(LABELS.into(), AttributeValue::M(labels));
-    item.insert(KEY.into(), string(key.as_str()));
+    item.insert(KEY.into(), string(key.as_ref()));
     for (name, value) in [(KEY_ID, key_id), (PLACED_IN, placed_in), (REASON, reason)] {
         if let Some(value) = value {
             item.insert(name.into(), string(value));
@@ -82,11 +82,11 @@ pub(super) fn to_item(managed: &ManagedTenant) -> Result<Item, Fault> {
     }
     item.insert(REVISION.into(), number(revision));
     if let Some(Change { kind, leased_until, failure }) = change {
-        item.insert(CHANGE.into(), string(kind.as_str()));
+        item.insert(CHANGE.into(), string(kind.as_ref()));
         item.insert(LEASED_UNTIL.into(), number(leased_until.as_millis()));
         item.insert(PENDING.into(), string(IN_INDEX));
         if let Some(Failure { code, attempts, failed_at }) = failure {
-            item.insert(FAILURE.into(), string(code.as_str()));
+            item.insert(FAILURE.into(), string(code.as_ref()));
             item.insert(ATTEMPTS.into(), number(attempts));
             item.insert(FAILED_AT.into(), number(failed_at.as_millis()));
         }
@@ -99,7 +99,7 @@ pub(super) fn from_item(mut item: Item) -> Result<ManagedTenant, Fault> {
     let change = match optional_string(&mut item, CHANGE)? {
         None => None,
         Some(kind) => Some(Change {
-            kind: ChangeKind::parse(&kind).ok_or_else(|| Fault::corrupt(CHANGE))?,
+            kind: kind.parse().map_err(|_| Fault::corrupt(CHANGE))?,
             leased_until: Timestamp::from_millis(read_number(&item, LEASED_UNTIL)?),
             failure: failure(&mut item)?,
         }),
@@ -109,7 +109,7 @@ pub(super) fn from_item(mut item: Item) -> Result<ManagedTenant, Fault> {
     let (created_at, updated_at) = (millis(attribute::CREATED_AT)?, millis(attribute::UPDATED_AT)?);
     let key = match optional_string(&mut item, KEY)? {
         None => KeyKind::default(),
-        Some(key) => KeyKind::parse(&key).ok_or_else(|| Fault::corrupt(KEY))?,
+        Some(key) => key.parse().map_err(|_| Fault::corrupt(KEY))?,
     };
     Ok(ManagedTenant {
         own_issuers: own_issuers(&mut item)?,
@@ -136,7 +136,7 @@ pub(super) fn from_item(mut item: Item) -> Result<ManagedTenant, Fault> {
 fn failure(item: &mut Item) -> Result<Option<Failure>, Fault> {
     let Some(code) = optional_string(item, FAILURE)? else { return Ok(None) };
     Ok(Some(Failure {
-        code: FailureCode::parse(&code).ok_or_else(|| Fault::corrupt(FAILURE))?,
+        code: code.parse().map_err(|_| Fault::corrupt(FAILURE))?,
         attempts: read_number(item, ATTEMPTS)?,
         failed_at: Timestamp::from_millis(read_number(item, FAILED_AT)?),
     }))
@@ -187,6 +187,7 @@ fn labels(item: &mut Item) -> Result<BTreeMap<String, String>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::tenant::lifecycle::FailureCode;
     use crate::domain::tenant::{Status, Tenant};
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
         assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
         assert!(to_item(&managed).unwrap().contains_key(PENDING));
         for code in FailureCode::ALL {
-            managed.fail(code, Timestamp::from_millis(2));
+            managed.fail(*code, Timestamp::from_millis(2));
             assert_eq!(from_item(to_item(&managed).unwrap()).unwrap(), managed);
         }
         let mut unknown = to_item(&managed).unwrap();
