@@ -155,7 +155,7 @@ pub(crate) fn known_plan(plan: String, plans: &Plans) -> Result<String, Problem>
         return Ok(plan);
     }
     let names: Vec<&str> = plans.names().collect();
-    Err(Problem::new(Code::UnknownPlan, format!("There is no such plan. The plans are: {}.", names.join(", "))))
+    Err(Problem::new(Code::UNKNOWN_PLAN, format!("There is no such plan. The plans are: {}.", names.join(", "))))
 }
 
 /// The quota: an object with a number of requests, or null.
@@ -210,7 +210,7 @@ fn issuers(body: &Body<'_>, stack: &IssuersConfig) -> Result<Option<Bound>, Prob
                 let issuer = Issuer::of_tenant(members, stack.plain_http).map_err(|error| issuer_problem(&error))?;
                 if stack.issuers.has(&issuer.issuer) {
                     let detail = "This issuer belongs to the stack. Give its address as a string, not an object.";
-                    return Err(Problem::new(Code::IssuerTaken, detail));
+                    return Err(Problem::new(Code::ISSUER_TAKEN, detail));
                 }
                 let name = issuer.issuer.clone();
                 bound.own.push(issuer);
@@ -227,7 +227,7 @@ fn issuers(body: &Body<'_>, stack: &IssuersConfig) -> Result<Option<Bound>, Prob
 }
 
 fn invalid_issuer(detail: &str) -> Problem {
-    Problem::new(Code::InvalidIssuer, detail)
+    Problem::new(Code::INVALID_ISSUER, detail)
 }
 
 fn issuer_problem(error: &IssuersError) -> Problem {

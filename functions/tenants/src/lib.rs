@@ -155,7 +155,7 @@ impl Tenants {
             (QuotaChange::Keep, Some(requests)) if requests > plans.backstop(&managed.tenant.plan) => {
                 let detail =
                     "The tenant's own quota is too high for the plan. Send a lower `quota`, or null, with the plan.";
-                return Err(Problem::new(Code::ChangeNotAllowed, detail));
+                return Err(Problem::new(Code::CHANGE_NOT_ALLOWED, detail));
             }
             (QuotaChange::Keep, _) => {}
         }
@@ -219,7 +219,7 @@ impl Tenants {
     }
 
     async fn read(&self, request: &Inbound<'_>, operator: &Operator) -> Result<ManagedTenant, Problem> {
-        let not_found = || Problem::new(Code::TenantNotFound, "There is no tenant with this id.");
+        let not_found = || Problem::new(Code::TENANT_NOT_FOUND, "There is no tenant with this id.");
         let id = TenantId::parse(&request.path_parameter("tenant")?).map_err(|_| not_found())?;
         self.saga.store.tenant_get_managed(operator, &id).await?.ok_or_else(not_found)
     }
@@ -243,6 +243,6 @@ impl From<NotDeployed> for Problem {
             "Nothing was changed, because {error}. Without it, the function would manage real API keys in the account \
              whose credentials it has. Set the template parameter ApiGatewayEndpoint to the management API to use."
         );
-        Self::new(Code::NotDeployed, detail)
+        Self::new(Code::NOT_DEPLOYED, detail)
     }
 }

@@ -27,12 +27,12 @@ impl<'a> Body<'a> {
         encoding::check_coding(request.headers(), bytes)?;
         if bytes.len() > MAX_BYTES {
             let detail = format!("The body is {} bytes; the limit is {MAX_BYTES} bytes.", bytes.len());
-            return Err(Problem::new(Code::BodyTooLarge, detail));
+            return Err(Problem::new(Code::BODY_TOO_LARGE, detail));
         }
         let text = encoding::text(bytes)?;
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
-            Problem::new(Code::MalformedJson, format!("The body is not valid JSON ({place})."))
+            Problem::new(Code::MALFORMED_JSON, format!("The body is not valid JSON ({place})."))
         })?;
         if !raw.get().starts_with('{') {
             return Err(Problem::invalid_body("The body must be a JSON object."));
@@ -132,7 +132,7 @@ fn check_media_type(request: &lambda_http::Request, allowed: &[&str]) -> Result<
         return Ok(());
     }
     let detail = format!("The Content-Type must be {}, and the charset, if there is one, UTF-8.", allowed.join(" or "));
-    let problem = Problem::new(Code::UnsupportedMediaType, detail);
+    let problem = Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, detail);
     // RFC 5789, section 2.2, asks for this header in the response to a PATCH.
     match HeaderValue::from_str(&allowed.join(", ")) {
         Ok(value) if request.method() == Method::PATCH => Err(problem.with_header(ACCEPT_PATCH, value)),
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn other_media_types_are_rejected() {
         for content_type in [None, Some(""), Some("text/plain"), Some("application/json; charset=latin1")] {
-            assert_eq!(read(content_type, b"{}").unwrap_err().0, Code::UnsupportedMediaType, "{content_type:?}");
+            assert_eq!(read(content_type, b"{}").unwrap_err().0, Code::UNSUPPORTED_MEDIA_TYPE, "{content_type:?}");
         }
     }
 
@@ -207,7 +207,7 @@ mod tests {
             (b"{\"data\": 01}", "line 1, column 11"),
         ] {
             let (code, document) = read(Some("application/json"), body).unwrap_err();
-            assert_eq!(code, Code::MalformedJson);
+            assert_eq!(code, Code::MALFORMED_JSON);
             assert!(document.contains(place), "{document}");
         }
     }
@@ -215,9 +215,9 @@ mod tests {
     #[test]
     fn bodies_of_another_form_are_rejected() {
         for body in [&b"[]"[..], b"null", b"{\"x\":1}", b"{\"data\":{},\"data\":{}}", b"{\"\\ud800\":1}"] {
-            assert_eq!(read(Some("application/json"), body).unwrap_err().0, Code::InvalidBody);
+            assert_eq!(read(Some("application/json"), body).unwrap_err().0, Code::INVALID_BODY);
         }
         let long = format!("{{{}}}", " ".repeat(MAX_BYTES));
-        assert_eq!(read(Some("application/json"), long.as_bytes()).unwrap_err().0, Code::BodyTooLarge);
+        assert_eq!(read(Some("application/json"), long.as_bytes()).unwrap_err().0, Code::BODY_TOO_LARGE);
     }
 }

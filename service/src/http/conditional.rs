@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_malformed_list_of_tags_is_rejected() {
         for line in ["", "7", "\"7", "\"7\" \"8\"", "*, \"7\"", "w/\"7\"", ",", &vec!["\"1\""; 33].join(",")] {
-            assert_eq!(read(&[line]), [Err(Code::InvalidParameter), Err(Code::InvalidParameter)], "{line}");
+            assert_eq!(read(&[line]), [Err(Code::INVALID_PARAMETER), Err(Code::INVALID_PARAMETER)], "{line}");
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn check_coding(headers: &HeaderMap, body: &[u8]) -> Result<(), Probl
         }
         _ => "The Content-Encoding is not supported. Use gzip or deflate, or send the body uncompressed.",
     };
-    Err(Problem::new(Code::UnsupportedMediaType, detail).with_header(ACCEPT_ENCODING, ACCEPTED))
+    Err(Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, detail).with_header(ACCEPT_ENCODING, ACCEPTED))
 }
 
 /// Whether a body begins as gzip does (RFC 1952, section 2.3.1), or as deflate's usual frame (RFC 1950, section 2.2).
@@ -47,11 +47,11 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let detail =
             format!("The body is not valid JSON: byte {} is not UTF-8. Encode it in UTF-8.", error.valid_up_to() + 1);
-        Problem::new(Code::MalformedJson, detail)
+        Problem::new(Code::MALFORMED_JSON, detail)
     })?;
     if text.starts_with('\u{feff}') {
         let detail = "The body begins with a byte order mark. Send JSON without one (RFC 8259, section 8.1).";
-        return Err(Problem::new(Code::MalformedJson, detail));
+        return Err(Problem::new(Code::MALFORMED_JSON, detail));
     }
     match text.find(char::REPLACEMENT_CHARACTER) {
         None => Ok(text),
@@ -61,7 +61,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
                  Encode the body in UTF-8. To send the character itself, write it as \\ufffd.",
                 before + 1
             );
-            Err(Problem::new(Code::InvalidData, detail))
+            Err(Problem::new(Code::INVALID_DATA, detail))
         }
     }
 }
@@ -102,7 +102,7 @@ mod tests {
             ("deflate", "x\u{fffd}".as_bytes()),
         ] {
             let (code, document) = coding(&[line], body).unwrap();
-            assert_eq!(code, Code::UnsupportedMediaType);
+            assert_eq!(code, Code::UNSUPPORTED_MEDIA_TYPE);
             assert!(document.contains("Content-Encoding"), "{document}");
         }
     }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn other_codings_are_rejected() {
         for lines in [&["br"][..], &["zstd"], &["gzip, gzip"], &["gzip", "br"], &["gzip;q=1"], &["compress"]] {
-            assert_eq!(coding(lines, b"{}").unwrap().0, Code::UnsupportedMediaType, "{lines:?}");
+            assert_eq!(coding(lines, b"{}").unwrap().0, Code::UNSUPPORTED_MEDIA_TYPE, "{lines:?}");
         }
     }
 
@@ -118,10 +118,10 @@ mod tests {
     fn text_is_utf_8() {
         assert_eq!(text("{\"é\":\"\\ufffd😀\"}".as_bytes()).ok(), Some("{\"é\":\"\\ufffd😀\"}"));
         for (body, code, part) in [
-            (&b"{\"a\":\"\xff\"}"[..], Code::MalformedJson, "byte 7 is not UTF-8"),
-            (b"\xef\xbb\xbf{}", Code::MalformedJson, "byte order mark"),
-            ("{\"é\":\"\u{fffd}\u{fffd}\"}".as_bytes(), Code::InvalidData, "at byte 8 it contains U+FFFD"),
-            ("\u{fffd}\u{fffd}{\0}\0".as_bytes(), Code::InvalidData, "probably not sent in UTF-8"),
+            (&b"{\"a\":\"\xff\"}"[..], Code::MALFORMED_JSON, "byte 7 is not UTF-8"),
+            (b"\xef\xbb\xbf{}", Code::MALFORMED_JSON, "byte order mark"),
+            ("{\"é\":\"\u{fffd}\u{fffd}\"}".as_bytes(), Code::INVALID_DATA, "at byte 8 it contains U+FFFD"),
+            ("\u{fffd}\u{fffd}{\0}\0".as_bytes(), Code::INVALID_DATA, "probably not sent in UTF-8"),
         ] {
             let problem = text(body).unwrap_err();
             assert_eq!(problem.code(), code);

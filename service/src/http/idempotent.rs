@@ -218,15 +218,15 @@ mod tests {
     #[test]
     fn a_stored_reply_is_looked_up_only_if_it_can_change_the_response() {
         for (code, looked_up) in [
-            (Code::RecordNotFound, true),
-            (Code::PreconditionFailed, true),
-            (Code::InvalidBody, true),
-            (Code::Conflict, true),
-            (Code::InsufficientScope, false),
-            (Code::CertificateMismatch, false),
-            (Code::IdempotencyKeyReused, false),
-            (Code::Unavailable, false),
-            (Code::InternalError, false),
+            (Code::RECORD_NOT_FOUND, true),
+            (Code::PRECONDITION_FAILED, true),
+            (Code::INVALID_BODY, true),
+            (Code::CONFLICT, true),
+            (Code::INSUFFICIENT_SCOPE, false),
+            (Code::CERTIFICATE_MISMATCH, false),
+            (Code::IDEMPOTENCY_KEY_REUSED, false),
+            (Code::UNAVAILABLE, false),
+            (Code::INTERNAL_ERROR, false),
         ] {
             assert_eq!(depends_on_state(&Problem::new(code, "")), looked_up, "{code:?}");
         }

@@ -12,14 +12,16 @@ use serde_json::Value;
 pub use code::Code;
 
 /// An error as the caller sees it, with a cause that only the log contains.
+///
+/// Its texts are boxed because every handler returns it, and clippy limits the size of an error.
 #[derive(Debug)]
 pub struct Problem {
     code: Code,
-    detail: String,
+    detail: Box<str>,
     /// Extension members (RFC 9457, section 3.2).
     extensions: BTreeMap<&'static str, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 /// The members of the document.
@@ -39,44 +41,44 @@ struct Document<'a> {
 impl Problem {
     /// A problem with a detail for the caller.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), extensions: BTreeMap::new(), headers: Vec::new(), cause: None }
+        Self { code, detail: detail.into().into(), extensions: BTreeMap::new(), headers: Vec::new(), cause: None }
     }
 
     /// A body that is valid JSON, but not valid for the operation.
     pub fn invalid_body(detail: impl Into<String>) -> Self {
-        Self::new(Code::InvalidBody, detail)
+        Self::new(Code::INVALID_BODY, detail)
     }
 
     /// A path parameter, query parameter or header field that is not valid for the operation.
     pub fn invalid_parameter(detail: impl Into<String>) -> Self {
-        Self::new(Code::InvalidParameter, detail)
+        Self::new(Code::INVALID_PARAMETER, detail)
     }
 
     /// A backend service that does not respond; `cause` is for the log.
     pub fn unavailable(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(
-            Code::Unavailable,
+            Code::UNAVAILABLE,
             "A backend service is unavailable. Retry after the time in Retry-After. A write may or may not have been \
              applied: retry it with the same Idempotency-Key, or with If-Match or If-None-Match.",
         );
-        problem.cause = Some(cause.into());
+        problem.cause = Some(cause.into().into());
         problem.with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// A defect; `cause` is for the log.
     pub fn internal(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(
-            Code::InternalError,
+            Code::INTERNAL_ERROR,
             "The service failed because of an internal error. Quote the requestId to support.",
         );
-        problem.cause = Some(cause.into());
+        problem.cause = Some(cause.into().into());
         problem
     }
 
     /// A token that is bound to a client certificate other than the request's.
     pub(super) fn certificate_mismatch() -> Self {
         let detail = "The token is bound to a client certificate that this request did not present. Connect with it.";
-        Self::new(Code::CertificateMismatch, detail).with_challenge("Bearer error=\"invalid_token\"")
+        Self::new(Code::CERTIFICATE_MISMATCH, detail).with_challenge("Bearer error=\"invalid_token\"")
     }
 
     /// Adds a challenge that describes the error of the token (RFC 6750, section 3). API Gateway renames this header of a function
@@ -90,14 +92,14 @@ impl Problem {
 
     /// Adds a cause, which only the log contains.
     pub(super) fn with_cause(mut self, cause: String) -> Self {
-        self.cause = Some(cause);
+        self.cause = Some(cause.into());
         self
     }
 
     /// Adds the part of the body that the problem concerns.
     #[must_use]
     pub fn within(self, part: &str) -> Self {
-        Self { detail: format!("`{part}`: {}", self.detail), ..self }
+        Self { detail: format!("`{part}`: {}", self.detail).into(), ..self }
     }
 
     /// Adds an extension member.
@@ -144,11 +146,11 @@ impl Problem {
     /// The document as JSON text.
     #[must_use]
     pub fn document(&self, request_id: &str) -> String {
-        let (code, (status, title)) = (self.code.as_ref(), self.code.parts());
+        let code = self.code.name();
         let document = Document {
             r#type: format!("urn:tenantry:problem:{code}"),
-            title,
-            status: status.as_u16(),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
             detail: &self.detail,
             code,
             request_id,
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn a_document_has_the_members_of_the_contract() {
         let document: serde_json::Value =
-            serde_json::from_str(&Problem::new(Code::InvalidCursor, "No.").document("id-1")).unwrap();
+            serde_json::from_str(&Problem::new(Code::INVALID_CURSOR, "No.").document("id-1")).unwrap();
         assert_eq!(
             document,
             serde_json::json!({
@@ -184,7 +186,7 @@ mod tests {
     #[test]
     fn the_cause_stays_out_of_the_document() {
         let problem = Problem::from(Fault::Broken("secret table".into()));
-        assert_eq!(problem.code(), Code::InternalError);
+        assert_eq!(problem.code(), Code::INTERNAL_ERROR);
         assert!(problem.cause().unwrap().contains("secret table"));
         assert!(!problem.document("id-1").contains("secret"));
     }

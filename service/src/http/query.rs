@@ -119,11 +119,11 @@ mod tests {
     #[test]
     fn unknown_parameters_are_rejected() {
         for parameters in [&[("limits", &["3"][..])][..], &[("limit", &["3", "3"])], &[("", &["3"])]] {
-            assert_eq!(query(parameters).unwrap_err().code(), Code::InvalidParameter, "{parameters:?}");
+            assert_eq!(query(parameters).unwrap_err().code(), Code::INVALID_PARAMETER, "{parameters:?}");
         }
         for parameter in [("limit", "0"), ("limit", ""), ("order", "up"), ("consistent", "1"), ("consistent", "")] {
             let query = query(&[(parameter.0, &[parameter.1])]).unwrap();
-            assert_eq!(query.page().unwrap_err().code(), Code::InvalidParameter, "{parameter:?}");
+            assert_eq!(query.page().unwrap_err().code(), Code::INVALID_PARAMETER, "{parameter:?}");
         }
     }
 }

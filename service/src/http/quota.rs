@@ -43,19 +43,19 @@ pub(super) fn problem(error: SpendError) -> Problem {
             let limit = window.limit;
             let detail =
                 format!("The monthly quota of {limit} requests is used up. Wait for the next month, or ask for more.");
-            Problem::new(Code::QuotaExceeded, detail)
+            Problem::new(Code::QUOTA_EXCEEDED, detail)
                 // The member is defined in section 5.1 of the draft.
                 .with_member("violated-policies", json!([POLICY]))
                 .with_header(RETRY_AFTER, HeaderValue::from(wait(&window)))
         }
         SpendError::Closed => {
             let detail = "The tenant is offboarded, which is final. Its data is being removed.";
-            Problem::new(Code::TenantOffboarded, detail)
+            Problem::new(Code::TENANT_OFFBOARDED, detail)
         }
         SpendError::Fault(Fault::Unavailable(cause)) => {
             let detail =
                 "The quota cannot be checked right now. Nothing was done: retry after the time in Retry-After.";
-            Problem::new(Code::Unavailable, detail)
+            Problem::new(Code::UNAVAILABLE, detail)
                 .with_cause(cause)
                 .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
         }
@@ -103,12 +103,12 @@ mod tests {
     #[test]
     fn an_unavailable_quota_is_distinguished_from_a_defect() {
         let code = |error| problem(error).code();
-        assert_eq!(code(SpendError::Closed), Code::TenantOffboarded);
-        assert_eq!(code(SpendError::Fault(Fault::Unavailable("x".into()))), Code::Unavailable);
-        assert_eq!(code(SpendError::Fault(Fault::Broken("x".into()))), Code::InternalError);
+        assert_eq!(code(SpendError::Closed), Code::TENANT_OFFBOARDED);
+        assert_eq!(code(SpendError::Fault(Fault::Unavailable("x".into()))), Code::UNAVAILABLE);
+        assert_eq!(code(SpendError::Fault(Fault::Broken("x".into()))), Code::INTERNAL_ERROR);
         let unknown = crate::domain::quota::Quotas::default()
             .limit(&crate::domain::quota::Terms::default(), "gold", None)
             .unwrap_err();
-        assert_eq!(code(SpendError::UnknownPlan(unknown)), Code::InternalError);
+        assert_eq!(code(SpendError::UnknownPlan(unknown)), Code::INTERNAL_ERROR);
     }
 }

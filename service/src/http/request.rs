@@ -161,7 +161,7 @@ impl<'a> Inbound<'a> {
     pub fn preferred<'o>(&self, offered: &[&'o str]) -> Result<&'o str, Problem> {
         let detail = || format!("This resource is available as {}.", offered.join(" or "));
         super::accept::preferred(self.request.headers(), offered)
-            .ok_or_else(|| Problem::new(Code::NotAcceptable, detail()))
+            .ok_or_else(|| Problem::new(Code::NOT_ACCEPTABLE, detail()))
     }
 
     /// The body, which must have one of these media types and only these members.
@@ -172,7 +172,7 @@ impl<'a> Inbound<'a> {
     /// The problem of a route that the template sends to the function, but that the code does not know.
     #[must_use]
     pub fn unknown_route(&self) -> Problem {
-        Problem::new(Code::RouteNotFound, "This path does not exist, or does not support this method.")
+        Problem::new(Code::ROUTE_NOT_FOUND, "This path does not exist, or does not support this method.")
     }
 }
 

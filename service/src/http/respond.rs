@@ -110,7 +110,7 @@ fn write(request: Option<&Inbound<'_>>, problem: Option<(Code, Option<String>)>,
             request_id: request.map(Inbound::id),
             tenant: caller.as_ref().map(|caller| caller.tenant().as_str()),
             plan: caller.as_ref().map(Caller::plan),
-            code: code.as_ref().map(Code::as_ref),
+            code: code.map(Code::name),
             cause: cause.flatten().as_deref(),
             ..Entry::default()
         },

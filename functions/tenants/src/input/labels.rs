@@ -133,6 +133,6 @@ mod tests {
         let swap = LabelsPatch::Merge([patch("0", None), patch("new", Some("x"))].into());
         swap.apply(&mut labels).unwrap();
         let more = LabelsPatch::Merge([patch("more", Some("x"))].into()).apply(&mut labels);
-        assert_eq!(more.unwrap_err().code(), Code::InvalidBody);
+        assert_eq!(more.unwrap_err().code(), Code::INVALID_BODY);
     }
 }

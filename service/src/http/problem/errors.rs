@@ -22,7 +22,7 @@ impl From<NoCaller> for Problem {
 impl From<MissingScope> for Problem {
     fn from(error: MissingScope) -> Self {
         let MissingScope(scope) = error;
-        Self::new(Code::InsufficientScope, format!("The token lacks the scope {scope}. Request one that has it."))
+        Self::new(Code::INSUFFICIENT_SCOPE, format!("The token lacks the scope {scope}. Request one that has it."))
             .with_challenge(&format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
     }
 }
@@ -45,7 +45,7 @@ impl From<ScopesError> for Problem {
     fn from(error: ScopesError) -> Self {
         match error {
             ScopesError::None => Self::invalid_body(error.to_string()),
-            ScopesError::Beyond => Self::new(Code::InsufficientScope, error.to_string())
+            ScopesError::Beyond => Self::new(Code::INSUFFICIENT_SCOPE, error.to_string())
                 .with_challenge("Bearer error=\"insufficient_scope\""),
         }
     }
@@ -54,11 +54,11 @@ impl From<ScopesError> for Problem {
 impl From<DataError> for Problem {
     fn from(error: DataError) -> Self {
         let code = match &error {
-            DataError::TooLarge(_) => Code::DataTooLarge,
+            DataError::TooLarge(_) => Code::DATA_TOO_LARGE,
             DataError::NotAnObject
             | DataError::TooDeep(_)
             | DataError::DuplicateMember(_)
-            | DataError::UnpairedSurrogate(_) => Code::InvalidData,
+            | DataError::UnpairedSurrogate(_) => Code::INVALID_DATA,
         };
         Self::new(code, error.to_string())
     }
@@ -79,14 +79,14 @@ fn of_record(fault: Fault) -> Problem {
         Fault::Corrupt(_) => {
             let detail = "The record exists, but its stored form cannot be read. Replace it with PUT, or delete it. \
                           Quote the requestId to support.";
-            Problem::new(Code::RecordUnreadable, detail).with_cause(fault.to_string())
+            Problem::new(Code::RECORD_UNREADABLE, detail).with_cause(fault.to_string())
         }
         Fault::Broken(_) | Fault::Unavailable(_) => fault.into(),
     }
 }
 
 fn record_not_found() -> Problem {
-    Problem::new(Code::RecordNotFound, "There is no record with this id in this collection.")
+    Problem::new(Code::RECORD_NOT_FOUND, "There is no record with this id in this collection.")
 }
 
 impl From<ReadError> for Problem {
@@ -102,7 +102,7 @@ impl From<ListError> for Problem {
     fn from(error: ListError) -> Self {
         match error {
             ListError::InvalidCursor => Self::new(
-                Code::InvalidCursor,
+                Code::INVALID_CURSOR,
                 "The cursor does not belong to this list in this order. Start again without a cursor.",
             ),
             ListError::Fault(fault) => fault.into(),
@@ -117,7 +117,7 @@ impl From<WriteError> for Problem {
             WriteError::PreconditionFailed => {
                 let detail = "The record's current version does not satisfy If-Match or If-None-Match. Read it again, \
                               and decide whether the request still applies.";
-                Self::new(Code::PreconditionFailed, detail)
+                Self::new(Code::PRECONDITION_FAILED, detail)
             }
             WriteError::Conflict => conflict("this record"),
             WriteError::Data(error) => error.into(),
@@ -144,11 +144,11 @@ impl From<TransactError> for Problem {
                 let detail =
                     "Nothing was written, because conditions of some operations do not hold. `failures` lists them.";
                 let failures = failures.iter().map(failure).collect();
-                Self::new(Code::TransactionFailed, detail).with_member("failures", failures)
+                Self::new(Code::TRANSACTION_FAILED, detail).with_member("failures", failures)
             }
             TransactError::Data { operation, error } => Self::from(error).within(&format!("operations[{operation}]")),
             TransactError::TooLarge(bytes) => Self::new(
-                Code::DataTooLarge,
+                Code::DATA_TOO_LARGE,
                 format!("The transaction writes {bytes} bytes of records; the limit is {MAX_BYTES} bytes. Split it."),
             ),
             TransactError::Conflict => conflict("one of these records"),
@@ -165,11 +165,11 @@ impl From<ChangeError> for Problem {
                 busy("Another change of this tenant is in progress. Retry after the time in Retry-After.")
             }
             ChangeError::TooManyKeys => Self::new(
-                Code::ChangeNotAllowed,
+                Code::CHANGE_NOT_ALLOWED,
                 "The tenant has the maximum number of opaque keys. Send an `overlap` of 0 to end the existing ones now.",
             ),
             ChangeError::WrongStatus(_) => Self::new(
-                Code::ChangeNotAllowed,
+                Code::CHANGE_NOT_ALLOWED,
                 "The tenant is offboarded, which is final. To serve this customer again, onboard a new tenant.",
             ),
         }
@@ -182,12 +182,14 @@ impl From<SaveError> for Problem {
             SaveError::Outdated => {
                 busy("Another request changed this tenant at the same time. Retry after the time in Retry-After.")
             }
-            SaveError::NameTaken => Self::new(Code::TenantExists, "Another tenant has this name. Choose another name."),
+            SaveError::NameTaken => {
+                Self::new(Code::TENANT_EXISTS, "Another tenant has this name. Choose another name.")
+            }
             SaveError::IssuerTaken => {
-                Self::new(Code::IssuerTaken, "One of the issuers belongs to another tenant. Remove it from `issuers`.")
+                Self::new(Code::ISSUER_TAKEN, "One of the issuers belongs to another tenant. Remove it from `issuers`.")
             }
             SaveError::IdTaken => {
-                Self::new(Code::TenantExists, "This id was used before. Choose another one, or leave `id` out.")
+                Self::new(Code::TENANT_EXISTS, "This id was used before. Choose another one, or leave `id` out.")
             }
             SaveError::Fault(fault) => fault.into(),
         }
@@ -195,7 +197,7 @@ impl From<SaveError> for Problem {
 }
 
 fn busy(detail: &str) -> Problem {
-    Problem::new(Code::TenantBusy, detail).with_header(RETRY_AFTER, HeaderValue::from_static("5"))
+    Problem::new(Code::TENANT_BUSY, detail).with_header(RETRY_AFTER, HeaderValue::from_static("5"))
 }
 
 fn conflict(subject: &str) -> Problem {
@@ -203,13 +205,13 @@ fn conflict(subject: &str) -> Problem {
         "Another request is changing {subject}, or an earlier attempt of this request is still in progress. Retry \
          after the time in Retry-After."
     );
-    Problem::new(Code::Conflict, detail).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    Problem::new(Code::CONFLICT, detail).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 fn key_reused() -> Problem {
     let detail = "This Idempotency-Key was already used for a different request, which succeeded. Use a new \
                   idempotency key for a new request.";
-    Problem::new(Code::IdempotencyKeyReused, detail)
+    Problem::new(Code::IDEMPOTENCY_KEY_REUSED, detail)
 }
 
 /// An element of the extension member `failures`.
@@ -220,16 +222,16 @@ fn failure(failure: &FailedOperation) -> Value {
 
 fn operation_code(error: OperationError) -> &'static str {
     match error {
-        OperationError::NotFound => Code::RecordNotFound.as_ref(),
+        OperationError::NotFound => Code::RECORD_NOT_FOUND.name(),
         OperationError::Exists => "record_exists",
-        OperationError::OtherVersion => Code::PreconditionFailed.as_ref(),
+        OperationError::OtherVersion => Code::PRECONDITION_FAILED.name(),
     }
 }
 
 impl From<RevokeError> for Problem {
     fn from(error: RevokeError) -> Self {
         match error {
-            RevokeError::NotFound => Self::new(Code::TokenNotFound, "There is no machine token with this id."),
+            RevokeError::NotFound => Self::new(Code::TOKEN_NOT_FOUND, "There is no machine token with this id."),
             RevokeError::Conflict => conflict("this machine token"),
             RevokeError::Fault(fault) => fault.into(),
         }
