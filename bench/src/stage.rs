@@ -42,7 +42,7 @@ impl Stage {
             options.dynamodb_endpoint = Some(database.endpoint.clone());
         });
         let api = api.await;
-        let overrides = local::overrides(BTreeMap::new(), api.local.issuer());
+        let overrides = local::overrides(BTreeMap::new(), api.local.base_url());
         let mut functions = Template::read(&template, &overrides)?.functions;
         functions.retain(|function| FUNCTIONS.contains(&function.name.as_str()));
         for (name, like) in OTHERS {

@@ -6,8 +6,8 @@
 //!
 //! | client | scopes | claim `tenant` |
 //! |---|---|---|
-//! | a demo tenant's name, or a tenant id | a tenant's, and `openid` | the tenant's id |
-//! | `operator` | `tenants:admin`, a tenant's, and `openid` | none |
+//! | a demo tenant's name, or a tenant id | the contract's for tenants, and `openid` | the tenant's id |
+//! | `operator` | the contract's for operators and for tenants, and `openid` | none |
 
 mod key;
 mod routes;
@@ -15,6 +15,7 @@ mod routes;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use contract::Scopes;
 use jsonwebtoken::jwk::JwkSet;
 use serde::Serialize;
 use serde_json::json;
@@ -23,13 +24,10 @@ use time::OffsetDateTime;
 use ulid::Ulid;
 
 use self::key::SigningKey;
-use crate::seed::{OPERATOR, OPERATOR_SCOPE};
+use crate::seed::OPERATOR;
 
 /// The `aud` of every token.
 pub(crate) const AUDIENCE: &str = "tenantry";
-/// The scopes that a tenant can request, all of which are in a token that was requested without a scope.
-const TENANT_SCOPES: &str = "records:read records:write tokens:manage usage:read";
-
 /// The scope of OpenID Connect, which every client may request. It allows nothing in the API.
 const OPENID: &str = "openid";
 
@@ -119,6 +117,7 @@ struct Inner {
     key: SigningKey,
     /// The names of tenants, each with the tenant's id.
     tenants: Vec<(String, String)>,
+    scopes: Scopes,
 }
 
 #[derive(Serialize)]
@@ -145,17 +144,34 @@ struct Confirmation {
     thumbprint: String,
 }
 
+/// Returns the identifier of the issuer that is served at this URL.
+#[must_use]
+pub fn url(base_url: &str) -> String {
+    format!("{}/_local", base_url.trim_end_matches('/'))
+}
+
+/// Returns the URL of an issuer's JWKS.
+#[must_use]
+pub fn jwks_url(issuer: &str) -> String {
+    format!("{issuer}/jwks.json")
+}
+
 impl Issuer {
     /// Opens the issuer with the signing key in the folder `data`, which it creates if there is none, or without a folder with
     /// a new one that is not stored.
     ///
-    /// `base_url` is the URL at which [`Issuer::router`] is served (`http://127.0.0.1:3000`), and `tenants` are names of
-    /// tenants with their ids.
-    pub fn open(data: Option<&Path>, base_url: &str, tenants: &[(&str, &str)]) -> Result<Self, IssuerError> {
+    /// `base_url` is the URL at which [`Issuer::router`] is served (`http://127.0.0.1:3000`), `tenants` are names of tenants
+    /// with their ids, and `scopes` are those that clients can request.
+    pub fn open(
+        data: Option<&Path>,
+        base_url: &str,
+        tenants: &[(&str, &str)],
+        scopes: &Scopes,
+    ) -> Result<Self, IssuerError> {
         let key = data.map_or_else(SigningKey::generate, SigningKey::open)?;
-        let url = format!("{}/_local", base_url.trim_end_matches('/'));
+        let url = url(base_url);
         let tenants = tenants.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect();
-        Ok(Self { inner: Arc::new(Inner { url, key, tenants }) })
+        Ok(Self { inner: Arc::new(Inner { url, key, tenants, scopes: scopes.clone() }) })
     }
 
     /// Returns the issuer's identifier, which is the `iss` of its tokens.
@@ -167,7 +183,7 @@ impl Issuer {
     /// Returns the URL of the issuer's JWKS.
     #[must_use]
     pub fn jwks_url(&self) -> String {
-        format!("{}/jwks.json", self.inner.url)
+        jwks_url(&self.inner.url)
     }
 
     /// Returns the routes `GET /_local/.well-known/openid-configuration`, `GET /_local/jwks.json` and
@@ -178,8 +194,8 @@ impl Issuer {
 
     /// Issues a token for `client`: the name or the id of a tenant, or [`OPERATOR`], which has no tenant.
     ///
-    /// A tenant can request any scope of the API except the operator's. `expires_in` is in seconds, and an hour by default.
-    /// A token for a client with a `certificate` is bound to it (RFC 8705, section 3).
+    /// A tenant can request any scope of the API except those of operators. A token that is requested without a scope has all
+    /// scopes of its kind of client. `expires_in` is in seconds, and an hour by default. A token for a client with a `certificate` is bound to it (RFC 8705, section 3).
     pub fn token(
         &self,
         client: &str,
@@ -187,17 +203,18 @@ impl Issuer {
         expires_in: Option<i64>,
         certificate: Option<Thumbprint>,
     ) -> Result<Token, TokenError> {
-        let Inner { url, key, .. } = &*self.inner;
+        let Inner { url, key, scopes: Scopes { tenant: for_tenants, operator: for_operators }, .. } = &*self.inner;
         let tenant = self.tenant(client)?;
-        let scope = scope.unwrap_or(if tenant.is_some() { TENANT_SCOPES } else { OPERATOR_SCOPE });
+        let all = if tenant.is_some() { for_tenants } else { for_operators }.join(" ");
+        let scope = scope.unwrap_or(&all);
         let scopes: Vec<&str> = scope.split(' ').collect();
         if !scopes.iter().all(|scope| is_scope_token(scope)) {
             return Err(TokenError::MalformedScope);
         }
-        let own = if tenant.is_some() { TENANT_SCOPES.to_owned() } else { format!("{OPERATOR_SCOPE} {TENANT_SCOPES}") };
-        if let Some(scope) = scopes.iter().find(|scope| **scope != OPENID && !own.split(' ').any(|own| own == **scope))
-        {
-            return Err(TokenError::UnknownScope { scope: (*scope).to_owned(), known: own });
+        let own: &[&[String]] = if tenant.is_some() { &[for_tenants] } else { &[for_operators, for_tenants] };
+        let own = own.concat();
+        if let Some(scope) = scopes.iter().find(|scope| **scope != OPENID && !own.iter().any(|own| own == **scope)) {
+            return Err(TokenError::UnknownScope { scope: (*scope).to_owned(), known: own.join(" ") });
         }
         let expires_in = expires_in.unwrap_or(DEFAULT_EXPIRY_SECONDS);
         let now = OffsetDateTime::now_utc().unix_timestamp();
@@ -262,7 +279,12 @@ mod tests {
     /// Returns the issuer of all tests. They share one, because it takes a while to generate a signing key.
     pub(super) fn issuer() -> Issuer {
         static ISSUER: OnceLock<Issuer> = OnceLock::new();
-        ISSUER.get_or_init(|| Issuer::open(None, "http://127.0.0.1:1/", &[("acme", ACME)]).unwrap()).clone()
+        let open = || {
+            let list = |scopes: &str| scopes.split(' ').map(ToOwned::to_owned).collect();
+            let scopes = Scopes { tenant: list("records:read records:write"), operator: list("tenants:admin") };
+            Issuer::open(None, "http://127.0.0.1:1/", &[("acme", ACME)], &scopes).unwrap()
+        };
+        ISSUER.get_or_init(open).clone()
     }
 
     pub(super) fn claims(token: &str) -> Value {
@@ -284,9 +306,9 @@ mod tests {
             assert_eq!(claims["tenant"], ACME);
             assert_eq!(claims["sub"], client);
             assert_eq!(claims["client_id"], client);
-            assert_eq!(claims["scope"], TENANT_SCOPES);
+            assert_eq!(claims["scope"], "records:read records:write");
             assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
-            assert_eq!((token.expires_in, token.scope.as_str()), (3600, TENANT_SCOPES));
+            assert_eq!((token.expires_in, token.scope.as_str()), (3600, "records:read records:write"));
         }
     }
 
@@ -294,7 +316,7 @@ mod tests {
     fn the_operator_has_no_tenant() {
         let claims = claims(&issuer().token(OPERATOR, None, None, None).unwrap().access_token);
         assert_eq!(claims.get("tenant"), None);
-        assert_eq!(claims["scope"], OPERATOR_SCOPE);
+        assert_eq!(claims["scope"], "tenants:admin");
     }
 
     #[test]

@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request};
 use axum::serve::ListenerExt as _;
+use contract::{Contract, ContractError};
 use serde_json::json;
 use service::runtime::aws;
 use service::runtime::config::AwsConfig;
@@ -138,6 +139,9 @@ pub enum StartError {
     /// The template cannot be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The contract cannot be used.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
     /// The binaries of the functions cannot be found or built.
     #[error(transparent)]
     Binaries(#[from] BinariesError),
@@ -199,8 +203,9 @@ impl Local {
 
         let folder = options.data.folder();
         let lock = folder.map(|folder| FolderLock::take(folder, &base_url)).transpose()?;
-        let issuer = Issuer::open(folder, &base_url, &seed::names())?;
-        let template = Template::read(&options.template, &overrides(options.overrides, &issuer))?;
+        let template = Template::read(&options.template, &overrides(options.overrides, &base_url))?;
+        let contract = contract(&options.template)?;
+        let issuer = Issuer::open(folder, &base_url, &seed::names(), contract.scopes())?;
         let table = template.functions.iter().find_map(|function| function.environment.get("TABLE_NAME"));
         let table = table.ok_or(StartError::NoTable)?.clone();
 
@@ -311,13 +316,19 @@ pub fn workspace(template: &Path) -> &Path {
     template.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Adds the defaults of `local` to parameters of the template: this issuer, and no user pool. Nobody could sign in to the user
+/// Reads the contract, which is beside the template.
+pub fn contract(template: &Path) -> Result<Contract, ContractError> {
+    Contract::read(&workspace(template).join(contract::FILE))
+}
+
+/// Adds the defaults of `local` to parameters of the template: its own issuer, and no user pool. Nobody could sign in to the user
 /// pool, and the authorizer would request its JWKS from the internet.
 #[must_use]
-pub fn overrides(mut overrides: BTreeMap<String, String>, issuer: &Issuer) -> BTreeMap<String, String> {
+pub fn overrides(mut overrides: BTreeMap<String, String>, base_url: &str) -> BTreeMap<String, String> {
+    let issuer = issuer::url(base_url);
     let issuers = json!([{
-        "issuer": issuer.url(),
-        "jwksUri": issuer.jwks_url(),
+        "issuer": issuer,
+        "jwksUri": issuer::jwks_url(&issuer),
         "audiences": [AUDIENCE],
         "operatorClients": [seed::OPERATOR],
         "tenantClaim": "tenant",

@@ -1,6 +1,7 @@
 //! The identities of a new `local`: two demo tenants and an operator. The issuer accepts their names as client ids.
 
 use serde_json::{Value, json};
+use service::domain::caller::TENANTS_ADMIN;
 use service::domain::tenant::{Status, TenantId};
 use service::store::{Fault, Store};
 
@@ -27,9 +28,6 @@ pub const DEMO: [DemoTenant; 2] = [
 /// The identity of the operator, who onboards tenants and belongs to none.
 pub const OPERATOR: &str = "operator";
 
-/// The scope of the [`OPERATOR`].
-pub(crate) const OPERATOR_SCOPE: &str = "tenants:admin";
-
 /// Returns the names of the demo tenants, each with its id.
 #[must_use]
 pub fn names() -> Vec<(&'static str, &'static str)> {
@@ -51,7 +49,7 @@ pub(crate) fn onboarding(DemoTenant { name, id, plan }: &DemoTenant) -> Value {
             "path": format!("/v1{PATH}"),
             "httpMethod": "POST",
             "requestId": format!("seed-{name}"),
-            "authorizer": { "subject": OPERATOR, "scopes": OPERATOR_SCOPE },
+            "authorizer": { "subject": OPERATOR, "scopes": TENANTS_ADMIN },
         },
         "body": json!({ "id": id, "name": name, "plan": plan }).to_string(),
         "isBase64Encoded": false,

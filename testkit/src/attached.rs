@@ -44,7 +44,7 @@ impl Attached {
         assert_eq!(processes(), 0);
         // Only the user pool's trigger gets a user pool: the authorizer would look for the pool's keys on the internet.
         let user_pool = BTreeMap::from([("UserPool".to_owned(), (function == "claims").to_string())]);
-        let parameters = local::overrides(user_pool, api.local.issuer());
+        let parameters = local::overrides(user_pool, api.local.base_url());
         let template = Template::read(&workspace().join("template.yaml"), &parameters).unwrap();
         let options = RuntimeOptions {
             base_url: api.local.base_url().to_owned(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use claims::scopes;
+use contract::Scopes;
 use local::runtime::{Invoke, InvokeError};
 use local::template::{Template, yaml};
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use service::domain::issuer::{Issuers, PlainHttp};
 use service::runtime::aws;
 use testkit::dynamodb::{DynamoDb, Fault};
 
+use crate::support::contract::scopes as contract_scopes;
 use crate::support::{Api, read, workspace};
 
 const ACME: &str = "01K0ACME000000000000000000";
@@ -40,6 +42,11 @@ fn access_token(event: &Value, response: &Value) -> Value {
     token.clone()
 }
 
+/// Scopes as the user pool names them.
+fn prefixed(scopes: &[&str]) -> Vec<String> {
+    scopes.iter().map(|scope| format!("{}{scope}", scopes::PREFIX)).collect()
+}
+
 /// Writes the row of a machine client, as docs/reference/issuers.md describes it.
 async fn bind(api: &Api, client: &str, tenant: &str) {
     let row = [("pk", format!("CLIENT#{client}")), ("sk", "CLIENT".into()), ("tenant", tenant.into())];
@@ -58,7 +65,7 @@ async fn a_user_gets_the_tenant_and_the_scopes_of_the_groups() {
         access_token(&event, &response),
         json!({
             "claimsToAddOrOverride": {"tenant": ACME},
-            "scopesToAdd": ["tenantry/records:read", "tenantry/records:write", "tenantry/usage:read"],
+            "scopesToAdd": prefixed(&scopes::of_groups(&["member".to_owned()])),
             "scopesToSuppress": [],
         })
     );
@@ -123,20 +130,45 @@ async fn an_event_of_another_form_is_rejected_without_its_text() {
     api.shutdown().await;
 }
 
+/// The names among `some` that are not among `all`.
+fn lacking<'a>(all: &BTreeSet<&str>, some: &BTreeSet<&'a str>) -> Vec<&'a str> {
+    some.iter().copied().filter(|name| !all.contains(name)).collect()
+}
+
 #[test]
-fn the_scopes_are_the_contracts_and_the_resource_servers() {
-    let granted: BTreeSet<_> = scopes::TENANT.into_iter().chain([scopes::OPERATOR]).collect();
-    for route in authorizer::ROUTES {
-        assert!(granted.contains(route.scope), "{} is in no token of the user pool", route.scope);
-    }
+fn the_user_pool_has_the_scopes_of_the_contract() {
     let template = yaml::parse(&read("template.yaml")).unwrap();
-    let properties = |resource: &str| template["Resources"][resource]["Properties"].clone();
-    let server = properties("ResourceServer");
-    assert_eq!(scopes::PREFIX, format!("{}/", server["Identifier"].as_str().unwrap()));
-    let offered = server["Scopes"].as_array().unwrap();
-    assert_eq!(granted, offered.iter().map(|scope| scope["ScopeName"].as_str().unwrap()).collect());
+    let properties = |resource: &str| &template["Resources"][resource]["Properties"];
+    let Scopes { tenant, operator } = contract_scopes();
+    let promised: BTreeSet<_> = tenant.iter().chain(operator).map(String::as_str).collect();
+    let offered = properties("ResourceServer")["Scopes"].as_array().unwrap();
+    let offered: BTreeSet<_> = offered.iter().map(|scope| scope["ScopeName"].as_str().unwrap()).collect();
+    assert_eq!(lacking(&offered, &promised), [""; 0], "add these scopes to ResourceServer in template.yaml");
+    assert_eq!(lacking(&promised, &offered), [""; 0], "no operation requires these scopes of ResourceServer");
+
+    for (client, scopes) in [("MachineClient", tenant), ("OperatorClient", operator)] {
+        let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
+        let possible = prefixed(&scopes);
+        let allowed = properties(client)["AllowedOAuthScopes"].as_array().unwrap();
+        let allowed = allowed.iter().map(|scope| scope.as_str().unwrap()).collect();
+        let possible = possible.iter().map(String::as_str).collect();
+        assert_eq!(lacking(&possible, &allowed), [""; 0], "{client} has these scopes, which its tokens must not have");
+    }
+}
+
+#[test]
+fn the_trigger_and_the_user_pool_agree() {
+    let template = yaml::parse(&read("template.yaml")).unwrap();
+    let properties = |resource: &str| &template["Resources"][resource]["Properties"];
+    assert_eq!(scopes::PREFIX, format!("{}/", properties("ResourceServer")["Identifier"].as_str().unwrap()));
     let groups = ["ViewerGroup", "MemberGroup", "AdminGroup"].map(|group| properties(group)["GroupName"].clone());
     assert_eq!(groups, scopes::GROUPS);
+    let Scopes { tenant, operator } = contract_scopes();
+    assert_eq!((scopes::TENANT, scopes::OPERATOR), (&str_slices(tenant)[..], &str_slices(operator)[..]));
+}
+
+fn str_slices(scopes: &[String]) -> Vec<&str> {
+    scopes.iter().map(String::as_str).collect()
 }
 
 #[test]

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use contract::Scopes;
 use local::template::yaml;
 
+use crate::support::contract::scopes;
 use crate::support::{read, workspace};
 
 /// A Markdown file without its code blocks, which contain neither links nor headings.
@@ -159,4 +161,13 @@ fn every_page_that_the_code_names_exists() {
         }
     }
     assert!(named > 30, "{named}");
+}
+
+#[test]
+fn the_scopes_of_the_contract_are_described() {
+    let page = read("SECURITY.md");
+    let Scopes { tenant, operator } = scopes();
+    for scope in tenant.iter().chain(operator) {
+        assert!(page.contains(&format!("| `{scope}` | ")), "the table of scopes in SECURITY.md lacks {scope}");
+    }
 }

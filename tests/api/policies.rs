@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use contract::Scopes;
 use local::gateway::policy::{Decision, Policy};
 use proptest::prelude::*;
+
+use crate::support::contract::scopes;
 
 const API: &str = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1";
 
 /// Scopes of the contract, and some that are like them.
 fn any_scopes() -> impl Strategy<Value = Vec<String>> {
-    let known: BTreeSet<&str> = authorizer::ROUTES.iter().map(|route| route.scope).collect();
-    let known = known.into_iter().collect::<Vec<_>>();
+    let Scopes { tenant, operator } = scopes();
+    let known: Vec<&str> = tenant.iter().chain(operator).map(String::as_str).collect();
     let scope = prop_oneof![
         4 => prop::sample::select(known.clone()).prop_map(ToOwned::to_owned),
         1 => prop::sample::select(known).prop_map(|scope| format!("{scope}s")),

@@ -17,6 +17,7 @@ use service::domain::month::Month;
 use service::domain::time::Timestamp;
 use tempfile::TempDir;
 
+use crate::support::contract::scopes;
 use crate::support::{Api, Response, read};
 
 const RECORDED: &str = "tests/upgrade/5223732";
@@ -161,7 +162,8 @@ async fn what_an_earlier_version_began_goes_on() {
     let rotation = upgrade.exchanges("write").find(|exchange| exchange["path"] == keys).unwrap();
     let rotation: Value = serde_json::from_str(rotation["response"].as_str().unwrap()).unwrap();
     let names = [("user", rotation["key"].as_str().unwrap())];
-    let issuer = Issuer::open(Some(upgrade.folder.path()), "https://login.initech.example", &names).unwrap();
+    let (folder, url) = (Some(upgrade.folder.path()), "https://login.initech.example");
+    let issuer = Issuer::open(folder, url, &names, scopes()).unwrap();
     let token = issuer.token("user", None, None, None).unwrap().access_token;
     api.caller_of(Some(&token)).get("/collections").await.expect(200);
 

@@ -115,7 +115,7 @@ fn of_user(request: &Request) -> (Option<TenantId>, Vec<&str>) {
 /// A machine client's scopes. Cognito has checked that the client may have those that it requested.
 fn of_client<'a>(tenant: Option<&TenantId>, request: &'a Request) -> Vec<&'a str> {
     let requested = request.scopes().iter().filter_map(|scope| scope.strip_prefix(scopes::PREFIX));
-    requested.filter(|scope| tenant.is_some() != (*scope == scopes::OPERATOR)).collect()
+    requested.filter(|scope| tenant.is_some() != scopes::OPERATOR.contains(scope)).collect()
 }
 
 /// The changes that give a token the granted scopes of this API. The scopes of other APIs are not changed.

@@ -3,10 +3,8 @@
 use std::error::Error;
 
 use clap::Args;
-use local::issuer::Issuer;
 use local::management;
 use local::runtime::{self, LogFormat, RuntimeOptions};
-use local::seed;
 use local::template::Template;
 
 use super::Place;
@@ -32,9 +30,7 @@ impl Environment {
     pub(super) fn print(self, place: &Place) -> Result<(), Box<dyn Error>> {
         let path = place.template()?;
         let base_url = local::base_url(place.port);
-        // Only the issuer's URLs are needed. Without a folder, the signing key of the data folder is not touched.
-        let issuer = Issuer::open(None, &base_url, &seed::names())?;
-        let template = Template::read(&path, &local::overrides(self.overrides.values(), &issuer))?;
+        let template = Template::read(&path, &local::overrides(self.overrides.values(), &base_url))?;
         let function = template.functions.iter().find(|function| function.name == self.function);
         let names = || template.functions.iter().map(|function| function.name.clone()).collect::<Vec<_>>().join(", ");
         let function = function.ok_or_else(|| NoFunction { name: self.function.clone(), known: names() })?;

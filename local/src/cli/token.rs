@@ -79,11 +79,12 @@ impl Token {
     }
 
     fn sign(&self, place: &Place) -> Result<String, Box<dyn Error>> {
-        let folder = place.folder(&place.template()?);
+        let template = place.template()?;
+        let folder = place.folder(&template);
         let base_url = local::base_url(place.port);
         // If a local with this folder runs on another port, it would reject a token for this port.
         let _lock = FolderLock::take(&folder, &base_url)?;
-        let issuer = Issuer::open(Some(&folder), &base_url, &seed::names())?;
+        let issuer = Issuer::open(Some(&folder), &base_url, &seed::names(), local::contract(&template)?.scopes())?;
         Ok(issuer.token(&self.client, self.scope.as_deref(), self.expires_in, None)?.access_token)
     }
 }

@@ -58,38 +58,49 @@ pub trait Scope {
 }
 
 /// The scope of onboarding, changing and offboarding tenants. Only an operator can have it.
-const TENANTS_ADMIN: &str = "tenants:admin";
+pub const TENANTS_ADMIN: &str = "tenants:admin";
 
-/// The scope `records:read`: reading records and collections.
-#[derive(Debug)]
-pub enum RecordsRead {}
+/// Declares scopes of the contract as types, each of which implements [`Scope`](crate::domain::caller::Scope).
+///
+/// ```
+/// use service::domain::caller::{Access, Scope};
+///
+/// service::scopes! {
+///     /// Reading invoices.
+///     Read = "invoices:read",
+///     Write = "invoices:write",
+/// }
+///
+/// /// Only a caller with the scope `invoices:write` has the argument.
+/// fn send(access: &Access<Write>) {}
+///
+/// assert_eq!(Read::NAME, "invoices:read");
+/// ```
+#[macro_export]
+macro_rules! scopes {
+    ($($(#[$meta:meta])* $name:ident = $scope:literal),+ $(,)?) => {
+        $(
+            #[doc = concat!("The scope `", $scope, "`.")]
+            $(#[$meta])*
+            #[derive(Debug)]
+            pub enum $name {}
 
-/// The scope `records:write`: writing and deleting records.
-#[derive(Debug)]
-pub enum RecordsWrite {}
-
-/// The scope `tokens:manage`: creating, listing and revoking machine tokens.
-#[derive(Debug)]
-pub enum TokensManage {}
-
-/// The scope `usage:read`: reading the tenant's own usage.
-#[derive(Debug)]
-pub enum UsageRead {}
-
-impl Scope for RecordsRead {
-    const NAME: &'static str = "records:read";
+            impl $crate::domain::caller::Scope for $name {
+                const NAME: &'static str = $scope;
+            }
+        )+
+    };
 }
 
-impl Scope for RecordsWrite {
-    const NAME: &'static str = "records:write";
-}
-
-impl Scope for TokensManage {
-    const NAME: &'static str = "tokens:manage";
-}
-
-impl Scope for UsageRead {
-    const NAME: &'static str = "usage:read";
+scopes! {
+    /// Reading records and collections.
+    RecordsRead = "records:read",
+    /// Writing and deleting records.
+    RecordsWrite = "records:write",
+    /// Creating, listing and revoking machine tokens.
+    TokensManage = "tokens:manage",
+    /// Reading the tenant's own usage.
+    UsageRead = "usage:read",
 }
 
 /// The caller of a request that the authorizer accepted, who acts for one tenant.

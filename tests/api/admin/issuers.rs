@@ -18,6 +18,7 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use super::{NOTE, TENANTS, onboard, operator};
+use crate::support::contract::scopes;
 use crate::support::{Api, Caller, binaries, workspace};
 
 /// An issuer that the stack does not know, on a port of its own.
@@ -33,7 +34,7 @@ impl Own {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let issuer = Issuer::open(Some(folder.path()), &url, &[]).unwrap();
+        let issuer = Issuer::open(Some(folder.path()), &url, &[], scopes()).unwrap();
         let server = tokio::spawn(axum::serve(listener, issuer.router()).into_future());
         Self { folder, url, issuer, server }
     }
@@ -53,7 +54,7 @@ impl Own {
 
     /// A client whose tokens name a tenant by this opaque key.
     fn caller_with_key<'a>(&self, api: &'a Api, key: &str) -> Caller<'a> {
-        let issuer = Issuer::open(Some(self.folder.path()), &self.url, &[("user", key)]).unwrap();
+        let issuer = Issuer::open(Some(self.folder.path()), &self.url, &[("user", key)], scopes()).unwrap();
         api.caller_of(Some(&issuer.token("user", None, None, None).unwrap().access_token))
     }
 }
@@ -193,7 +194,7 @@ async fn its_tokens_may_be_signed_with_the_algorithms_that_it_lists() {
 #[tokio::test]
 async fn a_function_does_not_start_with_keys_over_plain_http_unless_it_is_in_development() {
     let api = Api::start().await;
-    let parameters = local::overrides(BTreeMap::new(), api.local.issuer());
+    let parameters = local::overrides(BTreeMap::new(), api.local.base_url());
     let template = Template::read(&workspace().join("template.yaml"), &parameters).unwrap();
     let options = RuntimeOptions {
         base_url: api.local.base_url().to_owned(),

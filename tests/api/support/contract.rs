@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
+use contract::{Contract, Scopes};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -11,6 +12,12 @@ use super::{Response, read};
 /// The contract, as JSON.
 pub(crate) static CONTRACT: LazyLock<Value> =
     LazyLock::new(|| local::template::yaml::parse(&read("openapi.yaml")).unwrap());
+
+/// The scopes of the contract.
+pub(crate) fn scopes() -> &'static Scopes {
+    static SCOPES: LazyLock<Contract> = LazyLock::new(|| Contract::parse(&read("openapi.yaml")).unwrap());
+    SCOPES.scopes()
+}
 
 const METHODS: [&str; 6] = ["get", "head", "post", "put", "patch", "delete"];
 
