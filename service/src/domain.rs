@@ -7,6 +7,8 @@ pub mod certificate;
 pub mod data;
 pub mod idempotency;
 pub mod issuer;
+pub mod kind;
+pub mod limits;
 pub mod machine_token;
 pub mod month;
 pub mod offboarding;

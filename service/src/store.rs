@@ -4,6 +4,10 @@
 //! |--------------|----------------------------------|--------------------------------------|
 //! | record       | `T#<tenant>#R#<collection>`      | record id                            |
 //! | collection   | `T#<tenant>#COLLECTIONS`         | collection name                      |
+//! | item         | `T#<tenant>#I#<kind>`            | `I#<id>`                             |
+//! | index entry  | `T#<tenant>#I#<kind>`            | `O#<index>#<key>#<id>`               |
+//! | counter      | `T#<tenant>#I#<kind>`            | `N`                                  |
+//! | kind         | `T#<tenant>#KINDS`               | the kind's name                      |
 //! | stored reply | `T#<tenant>#KEYS#<one digit>`    | SHA-256 of route and idempotency key |
 //! | usage        | `T#<tenant>#USAGE`               | month                                |
 //! | token        | `T#<tenant>#TOKENS`              | token id                             |
@@ -26,14 +30,18 @@
 //! `tenant_list`), so that the methods of one kind of item stand together. Only `table` calls DynamoDB.
 
 mod cursor;
+mod document;
 mod error;
 mod expression;
 mod health;
 mod item;
+pub mod items;
 mod keys;
+mod marks;
 mod query;
 mod quota;
 mod records;
+mod rows;
 mod stored_replies;
 mod table;
 mod tenants;
@@ -45,21 +53,21 @@ use aws_sdk_dynamodb::Client;
 
 pub use error::{CommitError, Fault, ListError, ReadError, RevokeError, TransactError, WriteError};
 pub use records::Put;
-pub use tenants::{Export, Purged, SaveError, TenantFilter};
+pub use tenants::{Export, Group, Lost, Purged, SaveError, TenantFilter};
 
-use records::KnownCollections;
+use rows::KnownRows;
 use table::Table;
 
 /// The domain's items in the table.
 #[derive(Debug, Clone)]
 pub struct Store {
     table: Table,
-    known_collections: Arc<KnownCollections>,
+    known_rows: Arc<KnownRows>,
 }
 
 impl Store {
     /// Creates a store in the table with this name.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { table: Table::new(client, table.into()), known_collections: Arc::default() }
+        Self { table: Table::new(client, table.into()), known_rows: Arc::default() }
     }
 }

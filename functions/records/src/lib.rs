@@ -75,14 +75,7 @@ impl Records {
         let consistent = request.query(&["consistent"])?.consistent()?;
         let precondition = request.precondition()?;
         let record = self.store.record_get(&access, &key, consistent).await?;
-        let current = Some(record.version);
-        if !precondition.matches(current) {
-            Err(service::store::WriteError::PreconditionFailed.into())
-        } else if precondition.none_match(current) {
-            Ok(Reply::json(StatusCode::OK, &record)?.etag(record.version))
-        } else {
-            Ok(Reply::empty(StatusCode::NOT_MODIFIED).etag(record.version))
-        }
+        Reply::if_holds(&precondition, record.version, &record)
     }
 
     async fn put(&self, write: &Write<'_>) -> Result<Reply, Problem> {

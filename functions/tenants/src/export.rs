@@ -3,7 +3,7 @@
 use serde::Serialize;
 use service::domain::page::Unreadable;
 use service::http::Problem;
-use service::store::Export;
+use service::store::{Export, Group};
 
 /// The line of an item that cannot be read, so that an incomplete export shows what is missing.
 #[derive(Serialize)]
@@ -13,20 +13,24 @@ struct Lost<'a> {
 
 #[derive(Serialize)]
 struct Place<'a> {
-    collection: &'a str,
-    /// The record that cannot be read. Without it, the whole collection cannot be read.
     #[serde(flatten)]
-    record: Option<&'a Unreadable>,
+    group: &'a Group,
+    /// The item that cannot be read. Without it, the whole collection cannot be read.
+    #[serde(flatten)]
+    item: Option<&'a Unreadable>,
 }
 
-/// One line for each record, and for each item that cannot be read.
+/// One line for each record, for each item of a kind, and for each one that cannot be read.
 pub(crate) fn lines(export: &Export) -> Result<String, Problem> {
     let mut lines = String::new();
     for record in &export.records {
         push(record, &mut lines)?;
     }
-    for (collection, record) in &export.unreadable {
-        push(&Lost { unreadable: Place { collection, record: record.as_ref() } }, &mut lines)?;
+    for item in &export.items {
+        push(item, &mut lines)?;
+    }
+    for (group, item) in &export.unreadable {
+        push(&Lost { unreadable: Place { group, item: item.as_ref() } }, &mut lines)?;
     }
     Ok(lines)
 }

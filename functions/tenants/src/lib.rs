@@ -208,7 +208,7 @@ impl Tenants {
     async fn export(&self, request: &Inbound<'_>, operator: &Operator) -> Result<Reply, Problem> {
         let query = request.query(&["cursor"])?;
         let managed = self.read(request, operator).await?;
-        let export = self.saga.store.record_export(operator, managed.id(), query.get("cursor")).await?;
+        let export = self.saga.store.tenant_export(operator, managed.id(), query.get("cursor")).await?;
         let lines = export::lines(&export)?;
         // An `Accept` that names none of them has always been accepted, and RFC 9110 (section 12.5.1) allows ignoring it.
         let media_type = request.preferred(JSON_LINES).unwrap_or(PLAIN_TEXT);

@@ -16,7 +16,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, format_description};
@@ -141,6 +141,26 @@ impl Expiry {
     }
 }
 
+/// Reads any RFC 3339 date and time, to the millisecond.
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = OffsetDateTime::parse(&text, &Rfc3339);
+        let nanos = time.map_err(|_| serde::de::Error::custom(InvalidExpiry::Form))?.unix_timestamp_nanos();
+        let millis = i64::try_from(nanos.div_euclid(1_000_000)).map_err(serde::de::Error::custom)?;
+        let moment = Self::from_millis(millis);
+        // With an offset, a year of four digits may be outside them in UTC.
+        if moment.0 == millis { Ok(moment) } else { Err(serde::de::Error::custom(InvalidExpiry::Range)) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Expiry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Serialize for Expiry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let time = OffsetDateTime::from_unix_timestamp(self.0).map_err(serde::ser::Error::custom)?;
@@ -177,6 +197,19 @@ mod tests {
         assert_eq!(serde_json::to_string(&expiry).unwrap(), r#""2026-11-21T09:30:00Z""#);
         assert!(!expiry.is_reached(Timestamp::from_millis(1_795_253_399_999)));
         assert!(expiry.is_reached(Timestamp::from_millis(1_795_253_400_000)));
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_is_written() {
+        for millis in [Timestamp::FIRST, -1, 0, 1_795_253_400_007, Timestamp::LAST] {
+            let json = serde_json::to_string(&Timestamp(millis)).unwrap();
+            assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), Timestamp(millis));
+        }
+        assert_eq!(serde_json::from_str::<Timestamp>(r#""1970-01-01T01:00:00.0019+01:00""#).unwrap(), Timestamp(1));
+        for json in ["7", r#""""#, r#""tomorrow""#, r#""9999-12-31T23:59:59-01:00""#] {
+            assert!(serde_json::from_str::<Timestamp>(json).is_err(), "{json}");
+            assert!(serde_json::from_str::<Expiry>(json).is_err(), "{json}");
+        }
     }
 
     #[test]

@@ -22,22 +22,7 @@ pub struct Body<'a>(Vec<(String, &'a RawValue)>);
 impl<'a> Body<'a> {
     /// Reads the body of a request, which must have one of these media types and only these members.
     pub fn of(request: &'a lambda_http::Request, media_types: &[&str], allowed: &[&str]) -> Result<Self, Problem> {
-        check_media_type(request, media_types)?;
-        let bytes: &[u8] = request.body();
-        encoding::check_coding(request.headers(), bytes)?;
-        if bytes.len() > MAX_BYTES {
-            let detail = format!("The body is {} bytes; the limit is {MAX_BYTES} bytes.", bytes.len());
-            return Err(Problem::new(Code::BODY_TOO_LARGE, detail));
-        }
-        let text = encoding::text(bytes)?;
-        let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
-            let place = format!("line {}, column {}", error.line(), error.column());
-            Problem::new(Code::MALFORMED_JSON, format!("The body is not valid JSON ({place})."))
-        })?;
-        if !raw.get().starts_with('{') {
-            return Err(Problem::invalid_body("The body must be a JSON object."));
-        }
-        let body = Self::of_object(raw)?;
+        let body = Self::of_object(json(request, media_types)?)?;
         body.check_members(allowed)?;
         Ok(body)
     }
@@ -109,6 +94,26 @@ impl<'a> Body<'a> {
         }
         Ok(ExpiryChange::Set(expiry))
     }
+}
+
+/// Returns the JSON object in the body of a request, which must have one of these media types.
+pub(super) fn json<'a>(request: &'a lambda_http::Request, media_types: &[&str]) -> Result<&'a RawValue, Problem> {
+    check_media_type(request, media_types)?;
+    let bytes: &[u8] = request.body();
+    encoding::check_coding(request.headers(), bytes)?;
+    if bytes.len() > MAX_BYTES {
+        let detail = format!("The body is {} bytes; the limit is {MAX_BYTES} bytes.", bytes.len());
+        return Err(Problem::new(Code::BODY_TOO_LARGE, detail));
+    }
+    let text = encoding::text(bytes)?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        Problem::new(Code::MALFORMED_JSON, format!("The body is not valid JSON ({place})."))
+    })?;
+    if !raw.get().starts_with('{') {
+        return Err(Problem::invalid_body("The body must be a JSON object."));
+    }
+    Ok(raw)
 }
 
 fn missing(name: &str) -> Problem {

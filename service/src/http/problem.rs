@@ -54,6 +54,14 @@ impl Problem {
         Self::new(Code::INVALID_PARAMETER, detail)
     }
 
+    /// A resource whose version does not satisfy `If-Match` or `If-None-Match`.
+    #[must_use]
+    pub fn precondition_failed() -> Self {
+        let detail = "The resource's current version does not satisfy If-Match or If-None-Match. Read it again, and \
+                      decide whether the request still applies.";
+        Self::new(Code::PRECONDITION_FAILED, detail)
+    }
+
     /// A backend service that does not respond; `cause` is for the log.
     pub fn unavailable(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(

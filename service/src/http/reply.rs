@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::{Problem, conditional};
+use crate::domain::precondition::Precondition;
 use crate::domain::record::Version;
 
 /// A response of a function: a status, headers, and a body that may be empty.
@@ -32,6 +33,18 @@ impl Reply {
     pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_string(body).map_err(|error| Problem::internal(error.to_string()))?;
         Ok(Self { body, ..Self::empty(status) }.header(CONTENT_TYPE, "application/json"))
+    }
+
+    /// The response to a `GET` of a resource in this version, if the precondition holds (RFC 9110, section 13.2.2).
+    pub fn if_holds(precondition: &Precondition, version: Version, body: &impl Serialize) -> Result<Self, Problem> {
+        let current = Some(version);
+        if !precondition.matches(current) {
+            Err(Problem::precondition_failed())
+        } else if precondition.none_match(current) {
+            Ok(Self::json(StatusCode::OK, body)?.etag(version))
+        } else {
+            Ok(Self::empty(StatusCode::NOT_MODIFIED).etag(version))
+        }
     }
 
     /// Adds the version as the `ETag`.

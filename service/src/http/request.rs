@@ -8,6 +8,7 @@ use lambda_http::RequestExt;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayProxyRequestContext;
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::RequestContext;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Code, Problem, Query, body, path};
@@ -162,6 +163,12 @@ impl<'a> Inbound<'a> {
         let detail = || format!("This resource is available as {}.", offered.join(" or "));
         super::accept::preferred(self.request.headers(), offered)
             .ok_or_else(|| Problem::new(Code::NOT_ACCEPTABLE, detail()))
+    }
+
+    /// The JSON body as a value of a type, whose limits are in the types of its fields (`domain::limits`). The problem of an
+    /// invalid body has the place of the first error as a JSON Pointer.
+    pub fn json<T: Deserialize<'a>>(&self) -> Result<T, Problem> {
+        super::typed::parse(body::json(self.request, &["application/json"])?)
     }
 
     /// The body, which must have one of these media types and only these members.

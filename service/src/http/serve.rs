@@ -36,6 +36,15 @@ pub async fn serve_metered<H: Handler>(name: &'static str, new: impl FnOnce(Stor
     serve_with(new(store), Some(&ledger), config.cors_allowed_origin.as_deref()).await
 }
 
+/// Runs [`serve_metered`] on one thread, as a function's whole `main`: an execution environment handles one request at a
+/// time.
+pub fn run_metered<H: Handler>(name: &'static str, new: impl FnOnce(Store) -> H) -> Exit {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve_metered(name, new))
+}
+
+/// The result of a function's `main`.
+pub type Exit = Result<(), Error>;
+
 async fn serve_with(
     handler: impl Handler,
     ledger: Option<&Ledger>,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::Fault;
 use super::item::Item;
@@ -51,6 +52,41 @@ pub(super) fn records(tenant: &TenantId, collection: &CollectionName) -> String 
 pub(super) fn collections(tenant: &TenantId) -> String {
     format!("T#{tenant}#COLLECTIONS")
 }
+
+/// Returns the partition key of the rows of a tenant's kinds, by which the items of a kind are found without knowing it.
+pub(super) fn kinds(tenant: &TenantId) -> String {
+    format!("T#{tenant}#KINDS")
+}
+
+/// Returns the partition key of everything that belongs to a kind of a tenant: its items, their index entries, and the
+/// counter of its numbers.
+pub(super) fn kind(tenant: &TenantId, kind: &str) -> String {
+    format!("T#{tenant}#I#{kind}")
+}
+
+/// The start of the sort keys of a kind's items. Their ids follow.
+pub(super) const ITEM: &str = "I#";
+
+/// The sort key of the counter of a kind's numbers.
+pub(super) const COUNTER: &str = "N";
+
+/// Returns the id of an item of a kind, as a client reads it, from the item's sort key.
+pub(super) fn item_id(sk: &str) -> Option<String> {
+    let id = sk.strip_prefix(ITEM)?;
+    // A number has leading zeros in a sort key, so that numbers sort as numbers.
+    Some(id.strip_prefix('#').map_or(id, |number| number.trim_start_matches('0')).to_owned())
+}
+
+/// Returns the start of the sort keys of an index of a kind, for one key of the index. The id of an item follows, which has
+/// no `#` but the one at its start.
+pub(super) fn index(name: &str, key: &str) -> String {
+    // With these characters escaped, no two keys have the same prefix, and none is the start of another.
+    let key = utf8_percent_encode(key, ESCAPED);
+    format!("O#{name}#{key}#")
+}
+
+/// The characters that are escaped in the key of an index: the separator, the escape itself, and control characters.
+const ESCAPED: &AsciiSet = &CONTROLS.remove(0x7f).add(b'#').add(b'%');
 
 /// Returns the partition key of a tenant's machine tokens.
 pub(super) fn tokens(tenant: &TenantId) -> String {

@@ -1,5 +1,7 @@
 //! Lists: pages of the items of a partition.
 
+use std::borrow::Cow;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use tracing::warn;
 
@@ -18,6 +20,8 @@ pub(super) struct Partition<'a> {
     hash: (&'static str, &'a str),
     /// The sort key's name.
     range: &'static str,
+    /// The prefix of the sort keys that the list reads.
+    prefix: Option<&'a str>,
     /// The other attribute of the table's primary key and its value, where the list reads an index.
     rest: Option<(&'static str, &'static str)>,
 }
@@ -25,12 +29,25 @@ pub(super) struct Partition<'a> {
 impl<'a> Partition<'a> {
     /// Returns a partition of the table, which is sorted by `sk`.
     pub(super) fn of_table(pk: &'a str) -> Self {
-        Self { index: None, hash: (PK, pk), range: SK, rest: None }
+        Self { index: None, hash: (PK, pk), range: SK, prefix: None, rest: None }
     }
 
     /// Returns a partition of an index whose sort key is `pk`. All of its items have the same `sk`.
     pub(super) fn of_index(index: &'static str, hash: (&'static str, &'a str), sk: &'static str) -> Self {
-        Self { index: Some(index), hash, range: PK, rest: Some((SK, sk)) }
+        Self { index: Some(index), hash, range: PK, prefix: None, rest: Some((SK, sk)) }
+    }
+
+    /// Returns the part of the partition whose sort keys have this prefix.
+    pub(super) fn with_prefix(self, prefix: &'a str) -> Self {
+        Self { prefix: Some(prefix), ..self }
+    }
+
+    /// Returns the name of the list, to which a cursor is bound. No prefix contains a NUL.
+    fn list(&self) -> Cow<'a, str> {
+        match self.prefix {
+            None => self.hash.1.into(),
+            Some(prefix) => format!("{}\0{prefix}", self.hash.1).into(),
+        }
     }
 
     /// Returns the primary key of the item at which a page ended.
@@ -53,10 +70,11 @@ pub(super) async fn query<T>(
     filter: Option<Condition>,
     from_item: impl Fn(Item) -> Result<Option<T>, Fault>,
 ) -> Result<Page<T>, ListError> {
+    let name = partition.list();
     let start = match &page.cursor {
         None => None,
         Some(text) => {
-            let last = cursor::decode(partition.hash.1, page.order, text).ok_or(ListError::InvalidCursor)?;
+            let last = cursor::decode(&name, page.order, text).ok_or(ListError::InvalidCursor)?;
             Some(partition.key(last))
         }
     };
@@ -65,6 +83,7 @@ pub(super) async fn query<T>(
         .table
         .query(Query {
             index: partition.index,
+            prefix: partition.prefix,
             start,
             limit: Some(limit + 1),
             descending: page.order == Order::Desc,
@@ -82,7 +101,7 @@ pub(super) async fn query<T>(
         found.last.as_ref()
     };
     let next = last
-        .map(|last| Ok(cursor::encode(partition.hash.1, page.order, text_of(last, partition.range)?)))
+        .map(|last| Ok(cursor::encode(&name, page.order, text_of(last, partition.range)?)))
         .transpose()
         .map_err(ListError::Fault)?;
     let mut page = Page { items: Vec::with_capacity(items.len()), unreadable: Vec::new(), next };
@@ -105,7 +124,7 @@ fn unreadable(partition: &Partition<'_>, item: &Item) -> Result<Unreadable, Faul
     let key = text_of(item, partition.range)?;
     let id = match keys::tenant_of(key) {
         Some(tenant) if partition.index.is_some() => tenant.to_string(),
-        _ => key.to_owned(),
+        _ => keys::item_id(key).unwrap_or_else(|| key.to_owned()),
     };
     Ok(Unreadable { id, version: read_number(item, attribute::VERSION).ok().map(Version::from_number) })
 }

@@ -12,19 +12,17 @@
 pub(super) mod collections;
 mod transactions;
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 use ulid::Ulid;
 
+use super::document::{Document, is_expired, read_version};
 use super::expression::{ABSENT, Condition, EXISTS};
-use super::item::{Item, attribute, number, read_expiry, read_number, take_string};
+use super::item::{Item, attribute, number, read_number, take_string};
 use super::keys::{self, Key, SK};
 use super::query::{Partition, query};
 use super::stored_replies::{Commit, PendingReply};
-use super::table::{Consistency, Doubt, Failure, ItemWrite};
+use super::table::{Consistency, Failure, ItemWrite};
 use super::{Fault, ListError, ReadError, Store, WriteError};
 use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
 use crate::domain::data::Data;
@@ -35,14 +33,9 @@ use crate::domain::record::{CollectionName, Draft, ExpiryChange, Record, RecordI
 use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
 
-pub(super) use collections::KnownCollections;
-
 /// The maximum number of rounds of a change that finds the record changed by others. The deadline of the request ends it as
 /// well.
 const MAX_ROUNDS: usize = 8;
-
-/// The time limit for reading the item of a write in doubt: the client has already waited for the write itself.
-const SETTLING: Duration = Duration::from_millis(1500);
 
 /// The outcome of a put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +97,9 @@ impl Store {
             Commit::Made => Ok(Applied::Now(record)),
             Commit::Before(earlier) => Ok(Applied::Before(earlier)),
             Commit::ConditionFailed(_) => Err(WriteError::PreconditionFailed),
-            Commit::InDoubt(doubt) => Ok(self.settle(&write, doubt).await.map(|_| Applied::Now(record))?),
+            Commit::InDoubt(doubt) => {
+                Ok(self.settle(write.key(), &write.mark, doubt).await.map(|_| Applied::Now(record))?)
+            }
         }
     }
 
@@ -159,22 +154,10 @@ impl Store {
             Failure::Condition(_) => return Err(WriteError::PreconditionFailed),
             Failure::Conflict(_) => return Err(WriteError::Conflict),
             Failure::Fault(fault) => return Err(fault.into()),
-            Failure::Doubt(doubt) => self.settle(write, doubt).await?,
+            Failure::Doubt(doubt) => self.settle(write.key(), &write.mark, doubt).await?,
         };
         let record = from_item(write.collection, item)?;
         Ok(Put { created: record.version == write.first_version(), record })
-    }
-
-    /// Returns the item that a write in doubt left, if it is still there. If it is not, the write was not applied, or was
-    /// overwritten, or may still arrive, and nothing tells which.
-    async fn settle(&self, write: &Write<'_>, doubt: Doubt) -> Result<Item, Fault> {
-        let item = if doubt.rejected {
-            doubt.item
-        } else {
-            let reading = timeout(SETTLING, self.item(write.key(), true)).await;
-            reading.ok().and_then(Result::ok).flatten()
-        };
-        item.filter(|item| write.made(item)).ok_or(doubt.fault)
     }
 
     /// Puts a record with a transaction, which has to assume the state of the record: absent, unless the precondition requires
@@ -240,7 +223,9 @@ impl Store {
                 Commit::Made => return Ok(Applied::Now(record)),
                 Commit::Before(earlier) => return Ok(Applied::Before(earlier)),
                 Commit::ConditionFailed(_) => {}
-                Commit::InDoubt(doubt) => return Ok(self.settle(&write, doubt).await.map(|_| Applied::Now(record))?),
+                Commit::InDoubt(doubt) => {
+                    return Ok(self.settle(write.key(), &write.mark, doubt).await.map(|_| Applied::Now(record))?);
+                }
             }
         }
         Err(WriteError::Conflict)
@@ -297,11 +282,6 @@ impl<'a> Write<'a> {
         Version::first(self.now).next()
     }
 
-    /// Whether an item stems from this write.
-    fn made(&self, item: &Item) -> bool {
-        matches!(item.get(attribute::WRITE), Some(AttributeValue::S(write)) if *write == self.mark)
-    }
-
     /// The reply to store with this write, if its request has an idempotency key.
     fn reply<'s, T>(&'s self, reply: &'s dyn ReplyTo<T>, outcome: &T) -> Result<Option<PendingReply<'s>>, Fault> {
         PendingReply::to(outcome, reply, self.tenant, &self.mark, self.now)
@@ -309,16 +289,14 @@ impl<'a> Write<'a> {
 
     /// Writes a whole item.
     pub(super) fn insert(&self, record: &Record, condition: Condition) -> ItemWrite {
-        let mut item = self.key().into_map();
-        item.insert(attribute::DATA.into(), AttributeValue::S(record.data.as_str().to_owned()));
-        item.insert(attribute::VERSION.into(), number(record.version));
-        item.insert(attribute::CREATED_AT.into(), number(record.created_at.as_millis()));
-        item.insert(attribute::UPDATED_AT.into(), number(record.updated_at.as_millis()));
-        item.insert(attribute::WRITE.into(), AttributeValue::S(self.mark.clone()));
-        if let Some(expiry) = record.expires_at {
-            item.insert(attribute::EXPIRES_AT.into(), number(expiry.as_secs()));
-        }
-        ItemWrite::put(item, condition)
+        let document = Document {
+            version: record.version,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            expires_at: record.expires_at,
+            data: record.data.as_str().to_owned(),
+        };
+        ItemWrite::put(document.into_item(self.key(), &self.mark), condition)
     }
 
     /// Updates the attributes of a record that a tenant may write, and leaves the others as they are.
@@ -390,27 +368,18 @@ pub(super) fn in_version(version: Version) -> Condition {
     Condition::default().in_version(version)
 }
 
-fn read_version(item: &Item) -> Result<Version, Fault> {
-    read_number(item, attribute::VERSION).map(Version::from_number)
-}
-
-/// Whether an item has expired. An item whose expiry cannot be read has not, as in [`Condition::not_expired`].
-pub(super) fn is_expired(item: &Item, now: Timestamp) -> bool {
-    read_expiry(item).is_ok_and(|expiry| expiry.is_some_and(|expiry| expiry.is_reached(now)))
-}
-
 /// The record in an item, unless it has expired.
 pub(super) fn live_from_item(collection: &CollectionName, item: Item, now: Timestamp) -> Result<Option<Record>, Fault> {
     if is_expired(&item, now) { Ok(None) } else { from_item(collection, item).map(Some) }
 }
 
 pub(super) fn from_item(collection: &CollectionName, mut item: Item) -> Result<Record, Fault> {
-    let data = take_string(&mut item, attribute::DATA)?;
+    let Document { version, created_at, updated_at, expires_at, data } = Document::take(&mut item)?;
     Ok(Record {
-        version: read_version(&item)?,
-        created_at: Timestamp::from_millis(read_number(&item, attribute::CREATED_AT)?),
-        updated_at: Timestamp::from_millis(read_number(&item, attribute::UPDATED_AT)?),
-        expires_at: read_expiry(&item)?,
+        version,
+        created_at,
+        updated_at,
+        expires_at,
         id: RecordId::parse(&take_string(&mut item, SK)?).map_err(|_| Fault::corrupt(SK))?,
         collection: collection.clone(),
         data: Data::from_stored(data).ok_or_else(|| Fault::corrupt(attribute::DATA))?,

@@ -57,8 +57,14 @@ pub(super) enum Commit {
 pub(super) enum CommitAll {
     /// All changes were made.
     Made,
-    /// No change was made. Each verdict tells, in the order of the changes, whether the condition of a change held.
-    ConditionFailed(Vec<Verdict>),
+    /// Conditions do not hold.
+    ConditionFailed {
+        /// The verdicts tell, in the order of the changes, whether the condition of each change held.
+        verdicts: Vec<Verdict>,
+        /// The doubt, if an earlier attempt may still arrive, and find that all conditions hold. Without it, no change was
+        /// made or will be.
+        doubt: Option<Fault>,
+    },
     /// The request was applied before.
     Before(Replay),
 }
@@ -97,7 +103,8 @@ impl Store {
         Ok(match self.commit_all(vec![change], reply).await? {
             CommitAll::Made => Commit::Made,
             CommitAll::Before(earlier) => Commit::Before(earlier),
-            CommitAll::ConditionFailed(verdicts) => {
+            CommitAll::ConditionFailed { doubt: Some(fault), .. } => return Err(fault.into()),
+            CommitAll::ConditionFailed { verdicts, doubt: None } => {
                 Commit::ConditionFailed(verdicts.into_iter().find_map(Verdict::into_item))
             }
         })
@@ -123,8 +130,7 @@ impl Store {
             let item = item.ok_or_else(|| Fault::corrupt(FINGERPRINT))?;
             return Ok(CommitAll::Before(replay(request, &mark, item)?));
         }
-        // Without a stored reply, no lost attempt has arrived so far. It may still arrive, and find its condition true.
-        doubt.map_or_else(|| Ok(CommitAll::ConditionFailed(verdicts.collect())), |fault| Err(fault.into()))
+        Ok(CommitAll::ConditionFailed { verdicts: verdicts.collect(), doubt })
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Query<'a> {
     pub(super) index: Option<&'static str>,
     /// The partition key's name and its value.
     pub(super) hash: (&'static str, &'a str),
+    /// The prefix of the sort keys, whose attribute is `sk`. Without one, all items of the partition are found.
+    pub(super) prefix: Option<&'a str>,
     /// The primary key of the item after which the result begins.
     pub(super) start: Option<Item>,
     pub(super) limit: Option<usize>,
@@ -69,6 +71,7 @@ impl<'a> Query<'a> {
         Self {
             index: None,
             hash: (name, value),
+            prefix: None,
             start: None,
             limit: None,
             descending: false,
@@ -141,9 +144,14 @@ impl Table {
 
     /// Reads items of a partition with one request, which reads at most 1 MB.
     pub(super) async fn query(&self, query: Query<'_>) -> Result<Found, Fault> {
-        let Query { index, hash: (name, value), start, limit, descending, consistency, filter, attributes } = query;
-        let condition = format!("#{name} = :hash");
-        let filter = filter.value(":hash", AttributeValue::S(value.to_owned()));
+        let Query { index, hash: (name, value), prefix, start, limit, descending, consistency, filter, attributes } =
+            query;
+        let mut condition = format!("#{name} = :hash");
+        let mut filter = filter.value(":hash", AttributeValue::S(value.to_owned()));
+        if let Some(prefix) = prefix {
+            condition.push_str(" AND begins_with(#sk, :prefix)");
+            filter = filter.value(":prefix", AttributeValue::S(prefix.to_owned()));
+        }
         let (text, projection) = (filter.text(), projection(attributes));
         let request = self
             .reader

@@ -15,7 +15,7 @@ use super::item::{Item, number, optional_number, take_string};
 use super::table::Consistency;
 use super::{Fault, Store, keys};
 use crate::domain::tenant::{Tenant, TenantId};
-pub use export::Export;
+pub use export::{Export, Group, Lost};
 pub use lifecycle::{SaveError, TenantFilter};
 pub use purge::Purged;
 

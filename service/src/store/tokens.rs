@@ -7,11 +7,11 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::document::is_expired;
 use super::expression::{Condition, EXISTS};
 use super::item::{Item, attribute, number, optional_number, read_expiry, read_number, take_string};
 use super::keys::{self, Key, PK, SK};
 use super::query::{Partition, query};
-use super::records::is_expired;
 use super::stored_replies::{CommitAll, PendingReply};
 use super::table::{Consistency, Doubt, Failure, ItemWrite, unexpected_rejection};
 use super::{CommitError, Fault, ListError, RevokeError, Store};
@@ -48,7 +48,7 @@ impl Store {
         match self.commit_all(writes, reply).await? {
             CommitAll::Made => Ok(Applied::Now(token)),
             CommitAll::Before(earlier) => Ok(Applied::Before(earlier)),
-            CommitAll::ConditionFailed(_) => Err(unexpected_rejection().into()),
+            CommitAll::ConditionFailed { doubt, .. } => Err(doubt.unwrap_or_else(unexpected_rejection).into()),
         }
     }
 

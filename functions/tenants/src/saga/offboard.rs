@@ -43,7 +43,7 @@ impl Saga {
                 break;
             }
         }
-        while let removed @ 1.. = self.store.tenant_purge_collections(operator, managed.id()).await? {
+        while let removed @ 1.. = self.store.tenant_purge_rows(operator, managed.id()).await? {
             count(managed, removed);
         }
         // `managed` changes only after the write: if a failure saved the row as offboarded, its name would stay taken for ever.
@@ -77,7 +77,7 @@ impl Saga {
                     look.found = true;
                     count(managed, removed);
                 }
-                Ok(Purged::Emptied(collection)) => look.after = Some(collection),
+                Ok(Purged::Emptied(place)) => look.after = Some(place),
                 Ok(Purged::Nothing) => return Ok(true),
             }
             parts += 1;

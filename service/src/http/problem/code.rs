@@ -125,6 +125,8 @@ codes! {
     TENANT_NOT_FOUND = "tenant_not_found", 404, "Not found";
     /// Another tenant has the name, or the id was used before.
     TENANT_EXISTS = "tenant_exists", 409, "Conflict";
+    /// The id of a resource to create is in use.
+    ID_TAKEN = "id_taken", 409, "Conflict";
     /// Another change of the tenant is in progress.
     TENANT_BUSY = "tenant_busy", 409, "Conflict";
     /// The tenant is in a state that does not allow the change.

@@ -114,11 +114,7 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::NotFound => record_not_found(),
-            WriteError::PreconditionFailed => {
-                let detail = "The record's current version does not satisfy If-Match or If-None-Match. Read it again, \
-                              and decide whether the request still applies.";
-                Self::new(Code::PRECONDITION_FAILED, detail)
-            }
+            WriteError::PreconditionFailed => Self::precondition_failed(),
             WriteError::Conflict => conflict("this record"),
             WriteError::Data(error) => error.into(),
             WriteError::KeyReused => key_reused(),

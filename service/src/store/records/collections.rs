@@ -1,46 +1,20 @@
 //! A tenant's collections. Each has a row, which is written before the collection's first record.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::domain::caller::{Access, RecordsRead, RecordsWrite};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::record::{Collection, CollectionName};
-use crate::domain::tenant::TenantId;
 use crate::domain::time::Timestamp;
-use crate::store::expression::Condition;
-use crate::store::item::{Item, attribute, number, read_number, take_string};
+use crate::store::item::{Item, attribute, read_number, take_string};
 use crate::store::keys::{self, Key, SK};
 use crate::store::query::{Partition, query};
-use crate::store::table::{Failure, ItemWrite};
 use crate::store::{CommitError, Fault, ListError, Store};
-
-/// A cache of the collections that are known to have a row. A row is not deleted before its tenant is offboarded, so an entry
-/// never expires, and only the first write of an execution environment to a collection makes a request for the row.
-#[derive(Debug, Default)]
-pub(in crate::store) struct KnownCollections(Mutex<HashSet<(TenantId, CollectionName)>>);
-
-/// The most entries, which take about 1 MB. A full cache is emptied.
-const MAX_KNOWN: usize = 10_000;
 
 /// The number of rows that are written at the same time.
 const AT_ONCE: usize = 10;
-
-impl KnownCollections {
-    fn contains(&self, entry: &(TenantId, CollectionName)) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(entry)
-    }
-
-    fn insert(&self, entry: (TenantId, CollectionName)) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(entry);
-    }
-}
 
 impl Store {
     /// Lists the tenant's collections by name.
@@ -73,21 +47,8 @@ impl Store {
         collection: &CollectionName,
         now: Timestamp,
     ) -> Result<(), CommitError> {
-        let entry = (access.tenant().clone(), collection.clone());
-        if self.known_collections.contains(&entry) {
-            return Ok(());
-        }
         let key = Key { pk: keys::collections(access.tenant()), sk: collection.as_str().to_owned() };
-        let update = format!("SET #{0} = if_not_exists(#{0}, :now)", attribute::CREATED_AT);
-        let value = Condition::default().value(":now", number(now.as_millis()));
-        // The update leaves a row that exists as it is, so it may be repeated.
-        let row = ItemWrite::update(key, update, value).repeatable();
-        self.table.write(row).await.map_err(|failure| match failure {
-            Failure::Conflict(_) => CommitError::Conflict,
-            failure => failure.into_fault().into(),
-        })?;
-        self.known_collections.insert(entry);
-        Ok(())
+        self.row_ensure(key, now).await
     }
 }
 

@@ -14,10 +14,28 @@ use crate::store::{Fault, Store};
 pub enum Purged {
     /// This number of items was removed.
     Removed(usize),
-    /// The collection whose row has this sort key has no records left.
+    /// The collection or the kind at this place has no items left. The next part continues after it.
     Emptied(String),
-    /// Nothing is left but the rows of collections.
+    /// Nothing is left but the rows of collections and kinds.
     Nothing,
+}
+
+/// The start of the place of a kind. No collection's name has it, and every one sorts after it.
+const KIND: char = '#';
+
+/// The place that a purge has reached: the last row that it has dealt with.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    /// The purge removes records, from the collections after the one whose row has this sort key.
+    Collection(Option<&'a str>),
+    /// The purge removes the items of the kinds after the one whose row has this sort key.
+    Kind(&'a str),
+}
+
+impl<'a> Place<'a> {
+    fn parse(text: Option<&'a str>) -> Self {
+        text.and_then(|text| text.strip_prefix(KIND)).map_or(Self::Collection(text), Self::Kind)
+    }
 }
 
 /// The most items of a `BatchWriteItem`.
@@ -25,11 +43,10 @@ pub enum Purged {
 const BATCH: usize = 25;
 
 impl Store {
-    /// Removes up to 25 of a tenant's items. Records are removed from the collections after the one with the sort key
-    /// `after`.
+    /// Removes up to 25 of a tenant's items. Records, and then the items of kinds, are removed from the place `after` on.
     ///
     /// An item that leads to other items is removed after them: a machine token after its grant, while the rows of
-    /// collections stay. So items that are not removed yet, or are written late, can always be found.
+    /// collections and kinds stay. So items that are not removed yet, or are written late, can always be found.
     pub async fn tenant_purge(&self, _: &Operator, tenant: &TenantId, after: Option<&str>) -> Result<Purged, Fault> {
         let tokens = self.some_of(&keys::tokens(tenant), None, BATCH / 2).await?;
         if !tokens.is_empty() {
@@ -41,20 +58,38 @@ impl Store {
             }
             return self.delete(tokens).await.map(Purged::Removed);
         }
-        let Some(mut row) = self.some_of(&keys::collections(tenant), after, 1).await?.pop() else {
+        let place = Place::parse(after);
+        if let Place::Collection(after) = place
+            && let Some(mut row) = self.some_of(&keys::collections(tenant), after, 1).await?.pop()
+        {
+            let sort_key = take_string(&mut row, SK)?;
+            // A row with an invalid name leads to no records, and must not block the others.
+            let Ok(name) = CollectionName::parse(&sort_key) else { return Ok(Purged::Emptied(sort_key)) };
+            return self.purge_partition(&keys::records(tenant, &name), sort_key).await;
+        }
+        let after = if let Place::Kind(after) = place { Some(after) } else { None };
+        let Some(mut row) = self.some_of(&keys::kinds(tenant), after, 1).await?.pop() else {
             return self.purge_stored_replies(tenant).await;
         };
-        let sort_key = take_string(&mut row, SK)?;
-        // A row with an invalid name leads to no records, and must not block the others.
-        let Ok(name) = CollectionName::parse(&sort_key) else { return Ok(Purged::Emptied(sort_key)) };
-        let records = self.some_of(&keys::records(tenant, &name), None, BATCH).await?;
-        if records.is_empty() { Ok(Purged::Emptied(sort_key)) } else { self.delete(records).await.map(Purged::Removed) }
+        let kind = take_string(&mut row, SK)?;
+        self.purge_partition(&keys::kind(tenant, &kind), format!("{KIND}{kind}")).await
     }
 
-    /// Removes up to 25 rows of a tenant's collections and returns how many. Zero means that none are left.
-    pub async fn tenant_purge_collections(&self, _: &Operator, tenant: &TenantId) -> Result<usize, Fault> {
-        let rows = self.some_of(&keys::collections(tenant), None, BATCH).await?;
-        if rows.is_empty() { Ok(0) } else { self.delete(rows).await }
+    /// Removes up to 25 items of the partition of a collection or of a kind.
+    async fn purge_partition(&self, partition: &str, place: String) -> Result<Purged, Fault> {
+        let items = self.some_of(partition, None, BATCH).await?;
+        if items.is_empty() { Ok(Purged::Emptied(place)) } else { self.delete(items).await.map(Purged::Removed) }
+    }
+
+    /// Removes up to 25 rows of a tenant's collections and kinds and returns how many. Zero means that none are left.
+    pub async fn tenant_purge_rows(&self, _: &Operator, tenant: &TenantId) -> Result<usize, Fault> {
+        for partition in [keys::collections(tenant), keys::kinds(tenant)] {
+            let rows = self.some_of(&partition, None, BATCH).await?;
+            if !rows.is_empty() {
+                return self.delete(rows).await;
+            }
+        }
+        Ok(0)
     }
 
     /// Removes stored replies. It comes last, because it queries each of their partitions to find that none are left.

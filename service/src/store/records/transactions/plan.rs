@@ -10,10 +10,12 @@ use crate::domain::data::DataError;
 use crate::domain::record::{CollectionName, Draft, Version};
 use crate::domain::time::Timestamp;
 use crate::domain::transaction::{Action, FailedOperation, MAX_BYTES, Operation, OperationError, Transaction};
+use crate::store::document::is_expired;
 use crate::store::expression::{Condition, EXISTS};
-use crate::store::item::{Item, attribute};
+use crate::store::item::Item;
 use crate::store::keys::{self, Key};
-use crate::store::records::{Before, Write, in_version, is_expired, live_from_item};
+use crate::store::marks::wrote_one_of;
+use crate::store::records::{Before, Write, in_version, live_from_item};
 use crate::store::table::{ItemWrite, Verdict};
 use crate::store::{Fault, TransactError};
 
@@ -110,8 +112,7 @@ impl Plan {
 
     /// Returns whether this plan was applied: one of the items on which a condition failed has the mark of the plan.
     pub(super) fn wrote_one_of(&self, verdicts: &[Verdict]) -> bool {
-        let mark = |item: &Item| item.get(attribute::WRITE).and_then(|mark| mark.as_s().ok()) == Some(&self.mark);
-        verdicts.iter().any(|verdict| matches!(verdict, Verdict::Failed(Some(item)) if mark(item)))
+        wrote_one_of(verdicts, &self.mark)
     }
 
     pub(super) fn mark(&self) -> &str {
