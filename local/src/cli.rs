@@ -14,8 +14,13 @@ mod token;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The file by which the workspace is found.
 const TEMPLATE: &str = "template.yaml";
@@ -23,10 +28,29 @@ const TEMPLATE: &str = "template.yaml";
 /// The folder for data, in the workspace.
 const FOLDER: &str = ".local";
 
+/// Runs the command that the arguments of this process name. It is the whole `main` of a binary, so that `cargo run` works in
+/// another workspace as it does in this one.
+#[must_use]
+#[tokio::main]
+pub async fn main() -> ExitCode {
+    // Only local's own messages are shown: the embedded DynamoDB warns about each condition that fails.
+    let own = Targets::new().with_target("local", Level::WARN);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(log).with(own).init();
+
+    match Cli::parse().run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs the complete API on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "local", version)]
-pub(crate) struct Cli {
+struct Cli {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -67,7 +91,7 @@ struct NoTemplate(PathBuf);
 
 impl Cli {
     /// Runs the given command.
-    pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
+    async fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
             None => self.run.run(self.place).await,
             Some(Command::Token(token)) => token.print(&self.place).await,
@@ -88,7 +112,7 @@ impl Place {
 
     /// Returns the folder for data.
     fn folder(&self, template: &Path) -> PathBuf {
-        self.data.clone().unwrap_or_else(|| local::workspace(template).join(FOLDER))
+        self.data.clone().unwrap_or_else(|| crate::workspace(template).join(FOLDER))
     }
 }
 

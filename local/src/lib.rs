@@ -15,6 +15,7 @@
 //! `README.md` lists what is modeled of AWS, and what is not.
 
 pub mod binaries;
+mod cli;
 mod database;
 mod files;
 pub mod gateway;
@@ -45,6 +46,7 @@ use service::store::Store;
 use tokio::net::TcpListener;
 
 use binaries::{Binaries, BinariesError};
+pub use cli::main;
 use database::Database;
 pub use database::{DatabaseError, engine};
 use gateway::{Access, ApiKeys, Gateway, GatewayError};

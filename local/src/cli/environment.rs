@@ -2,10 +2,10 @@
 
 use std::error::Error;
 
+use crate::management;
+use crate::runtime::{self, LogFormat, RuntimeOptions};
+use crate::template::Template;
 use clap::Args;
-use local::management;
-use local::runtime::{self, LogFormat, RuntimeOptions};
-use local::template::Template;
 
 use super::Place;
 use super::overrides::Overrides;
@@ -29,13 +29,13 @@ struct NoFunction {
 impl Environment {
     pub(super) fn print(self, place: &Place) -> Result<(), Box<dyn Error>> {
         let path = place.template()?;
-        let base_url = local::base_url(place.port);
-        let template = Template::read(&path, &local::overrides(self.overrides.values(), &base_url))?;
+        let base_url = crate::base_url(place.port);
+        let template = Template::read(&path, &crate::overrides(self.overrides.values(), &base_url))?;
         let function = template.functions.iter().find(|function| function.name == self.function);
         let names = || template.functions.iter().map(|function| function.name.clone()).collect::<Vec<_>>().join(", ");
         let function = function.ok_or_else(|| NoFunction { name: self.function.clone(), known: names() })?;
         let dynamodb_endpoint =
-            place.dynamodb_endpoint.clone().unwrap_or_else(|| local::base_url(local::dynamodb_port(place.port)));
+            place.dynamodb_endpoint.clone().unwrap_or_else(|| crate::base_url(crate::dynamodb_port(place.port)));
         let options = RuntimeOptions {
             api_gateway_endpoint: management::endpoint(&base_url),
             base_url,

@@ -3,12 +3,12 @@
 use std::error::Error;
 use std::io;
 
+use crate::binaries::Binaries;
+use crate::issuer::TokenError;
+use crate::runtime::default_environments;
+use crate::seed::DEMO;
+use crate::{Data, Local, Options, terminal};
 use clap::Args;
-use local::binaries::Binaries;
-use local::issuer::TokenError;
-use local::runtime::default_environments;
-use local::seed::DEMO;
-use local::{Data, Local, Options, terminal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Place;

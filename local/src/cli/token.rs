@@ -2,10 +2,10 @@
 
 use std::error::Error;
 
+use crate::issuer::Issuer;
+use crate::lock::FolderLock;
+use crate::seed;
 use clap::Args;
-use local::issuer::Issuer;
-use local::lock::FolderLock;
-use local::seed;
 use serde::Deserialize;
 
 use super::Place;
@@ -74,17 +74,17 @@ impl Token {
             ("expires_in", expires_in.as_deref()),
         ];
         let form: Vec<_> = form.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let url = format!("{}/_local/oauth2/token", local::base_url(place.port));
+        let url = format!("{}/_local/oauth2/token", crate::base_url(place.port));
         reqwest::Client::new().post(url).form(&form).send().await?.json().await
     }
 
     fn sign(&self, place: &Place) -> Result<String, Box<dyn Error>> {
         let template = place.template()?;
         let folder = place.folder(&template);
-        let base_url = local::base_url(place.port);
+        let base_url = crate::base_url(place.port);
         // If a local with this folder runs on another port, it would reject a token for this port.
         let _lock = FolderLock::take(&folder, &base_url)?;
-        let issuer = Issuer::open(Some(&folder), &base_url, &seed::names(), local::contract(&template)?.scopes())?;
+        let issuer = Issuer::open(Some(&folder), &base_url, &seed::names(), crate::contract(&template)?.scopes())?;
         Ok(issuer.token(&self.client, self.scope.as_deref(), self.expires_in, None)?.access_token)
     }
 }
