@@ -2,10 +2,14 @@
 
 use http::StatusCode;
 use lambda_http::RequestExt;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Problem, Reply};
 use crate::domain::page::{Limit, Order, Page, PageRequest};
+
+/// The characters that a link encodes: all but the unreserved ones (RFC 3986, section 2.3). The key of an index may have any.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The query parameters of a request. The operation knows each of them, and none is given twice.
 #[derive(Debug)]
@@ -62,8 +66,7 @@ impl Query {
             self.0.iter().filter(|(name, _)| name != "cursor").map(|(name, value)| (name.as_str(), value.as_str()));
         let target = given.chain([("cursor", next)]).fold(path.to_owned(), |target, (name, value)| {
             let separator = if target.contains('?') { '&' } else { '?' };
-            // No valid value of a parameter contains a character that needs percent-encoding in a query.
-            format!("{target}{separator}{name}={value}")
+            format!("{target}{separator}{name}={}", utf8_percent_encode(value, ENCODED))
         });
         reply.next_page(&target)
     }
@@ -114,6 +117,16 @@ mod tests {
             (page.limit.get(), page.order, page.cursor.as_deref(), page.consistent),
             (3, Order::Desc, Some("c"), true)
         );
+    }
+
+    #[test]
+    fn a_link_encodes_the_values() {
+        let map = HashMap::from([("customer".to_owned(), vec!["Müller & Sons>".to_owned()])]);
+        let request = lambda_http::Request::default().with_query_string_parameters(map);
+        let query = Query::of(&request, &["customer"]).unwrap();
+        let reply = query.link(Reply::empty(StatusCode::OK), "/invoices", Some("a~b"));
+        let link = r#"</invoices?customer=M%C3%BCller%20%26%20Sons%3E&cursor=a~b>; rel="next""#;
+        assert_eq!(reply.headers[http::header::LINK], link);
     }
 
     #[test]
