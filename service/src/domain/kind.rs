@@ -40,11 +40,12 @@
 
 use std::fmt::{self, Debug, Display};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use ulid::Ulid;
 
 use crate::domain::caller::Scope;
+use crate::domain::limits::Whole;
 use crate::domain::record::{RecordId, Version};
 use crate::domain::time::{Expiry, Timestamp};
 
@@ -110,7 +111,7 @@ pub struct Item<K: Kind> {
 }
 
 /// The form of an id.
-pub trait Id: Clone + Debug + Display + PartialEq + Eq + Serialize + Send + Sync + 'static {
+pub trait Id: Clone + Debug + Display + PartialEq + Eq + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Parses an id as a client writes it. An id has only one spelling.
     fn parse(text: &str) -> Result<Self, InvalidId>;
 
@@ -148,6 +149,12 @@ impl Display for Generated {
 impl Serialize for Generated {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Generated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_text(deserializer)
     }
 }
 
@@ -189,6 +196,18 @@ impl Display for Chosen {
     }
 }
 
+impl<'de> Deserialize<'de> for Chosen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_text(deserializer)
+    }
+}
+
+/// Reads an id that is a text in JSON.
+fn parse_text<'de, I: Id, D: Deserializer<'de>>(deserializer: D) -> Result<I, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    I::parse(&text).map_err(|InvalidId(form)| D::Error::custom(format_args!("expected {form}")))
+}
+
 /// A number from 1 on, without gaps for each tenant. Every client can read it exactly, because it is less than 2^53
 /// (RFC 8259, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -223,6 +242,13 @@ impl Number {
 impl Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Display::fmt(&self.0, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Whole::<1, { Number::MAX.cast_signed() }>::deserialize(deserializer)?;
+        Ok(Self(number.get().cast_unsigned()))
     }
 }
 
@@ -262,6 +288,20 @@ mod tests {
         for text in ["", ".", "..", "a/b", "#1", "ä"] {
             assert!(<Chosen as Id>::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_id_in_a_value_is_valid() {
+        assert_eq!(serde_json::from_str::<Number>("9007199254740991").unwrap().get(), Number::MAX);
+        for json in ["0", "-1", "9007199254740992", "1.5", "\"1\""] {
+            assert!(serde_json::from_str::<Number>(json).is_err(), "{json}");
+        }
+        let generated = Generated::generate();
+        let json = serde_json::to_string(&generated).unwrap();
+        assert_eq!(serde_json::from_str::<Generated>(&json).unwrap(), generated);
+        assert!(serde_json::from_str::<Generated>(&json.to_lowercase()).is_err());
+        assert_eq!(serde_json::from_str::<Chosen>("\"a.b\"").unwrap().as_str(), "a.b");
+        assert!(serde_json::from_str::<Chosen>("\"a/b\"").is_err());
     }
 
     proptest! {

@@ -158,7 +158,7 @@ impl<K: Resource> Items<K> {
 }
 
 fn id<K: Resource>(request: &Inbound<'_>) -> Result<K::Id, Problem> {
-    K::Id::parse(&request.path_parameter("id")?).map_err(|error| Problem::invalid_parameter(error.to_string()))
+    Ok(K::Id::parse(&request.path_parameter("id")?)?)
 }
 
 fn created<K: Kind>(item: &Item<K>) -> Result<Reply, Problem> {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Code, Problem};
 use crate::domain::caller::{MissingScope, NoCaller};
 use crate::domain::data::DataError;
+use crate::domain::kind::InvalidId;
 use crate::domain::machine_token::{InvalidName, InvalidTokenId, ScopesError};
 use crate::domain::record::{InvalidCollectionName, InvalidRecordId};
 use crate::domain::tenant::lifecycle::ChangeError;
@@ -38,7 +39,7 @@ macro_rules! invalid {
     };
 }
 
-invalid!(invalid_parameter: InvalidCollectionName, InvalidRecordId, InvalidTokenId);
+invalid!(invalid_parameter: InvalidCollectionName, InvalidId, InvalidRecordId, InvalidTokenId);
 invalid!(invalid_body: InvalidName, InvalidTransaction);
 
 impl From<ScopesError> for Problem {
