@@ -6,7 +6,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | start a function | [`run_metered`]; with work to do first, [`serve_metered`], [`required`], [`optional`] |
+//! | start a function | [`run_metered`], [`required`], [`optional`] |
 //! | handle requests | [`Handler`], [`Inbound`], [`Query`], [`Reply`], [`StatusCode`], [`Problem`], [`Code`] |
 //! | declare scopes | [`scopes!`](crate::scopes), [`Scope`], [`Access`], [`Caller`] |
 //! | describe a kind of items | [`Kind`], [`Index`], [`Item`], the ids [`Number`], [`Generated`] and [`Chosen`] |
@@ -264,7 +264,7 @@ pub use crate::domain::record::Version;
 pub use crate::domain::time::{Expiry, Timestamp};
 pub use crate::http::{
     Code, Exit, Handler, IdempotentWrite, Inbound, Items, Problem, Query, Reply, Resource, WriteReply, problem,
-    run_metered, serve_metered,
+    run_metered,
 };
 pub use crate::runtime::aws::connector;
 pub use crate::runtime::config::{MissingVariable, optional, required};
