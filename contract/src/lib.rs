@@ -4,12 +4,15 @@
 //! local issuer are derived from the contract by this package.
 
 pub mod generate;
+mod join;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use saphyr::{LoadableYamlNode, ScanError, Yaml};
+
+pub use join::{BASE, JoinError, join};
 
 /// The name of the file, which is beside `template.yaml`.
 pub const FILE: &str = "openapi.yaml";

@@ -5,7 +5,9 @@
 //! | `cargo run` | `run`, with the options in `expose` and `overrides` |
 //! | `cargo run -- token acme` | `token` |
 //! | `cargo run -- env records` | `environment` |
+//! | `cargo run -- contract` | `contract` |
 
+mod contract;
 mod environment;
 mod expose;
 mod overrides;
@@ -65,6 +67,8 @@ enum Command {
     Token(token::Token),
     /// Prints a function's environment variables, for starting it by hand with events from the local on --port.
     Env(environment::Environment),
+    /// Writes openapi.yaml from openapi/base.yaml and the openapi.yaml of each function that has one.
+    Contract,
 }
 
 /// The options by which a local and its data are found.
@@ -96,6 +100,7 @@ impl Cli {
             None => self.run.run(self.place).await,
             Some(Command::Token(token)) => token.print(&self.place).await,
             Some(Command::Env(environment)) => environment.print(&self.place),
+            Some(Command::Contract) => contract::write(&self.place),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod generators;
 mod limits;
+mod pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +33,15 @@ fn the_template_has_the_routes_of_the_contract_with_the_same_authentication() {
             ((operation.path.to_owned(), operation.method), (!open, limited))
         })
         .collect();
-    assert_eq!(routed, promised);
+    let without = |some: &Routes, all: &Routes| -> Vec<_> {
+        some.iter().filter(|(route, needs)| all.get(*route) != Some(*needs)).map(|one| format!("{one:?}")).collect()
+    };
+    assert_eq!(
+        without(&promised, &routed),
+        [""; 0],
+        "template.yaml lacks these routes, or their authentication differs"
+    );
+    assert_eq!(without(&routed, &promised), [""; 0], "openapi.yaml lacks these routes of template.yaml");
 }
 
 #[test]

@@ -46,10 +46,12 @@ fn files() -> Vec<PathBuf> {
     let mut left: Vec<_> = [
         "authorizer",
         "bench",
+        "contract",
         "docs",
         "events",
         "functions",
         "local",
+        "openapi",
         "service",
         "testkit",
         "tests",
