@@ -83,6 +83,7 @@ macro_rules! scopes {
             #[doc = concat!("The scope `", $scope, "`.")]
             $(#[$meta])*
             #[derive(Debug)]
+            #[allow(unreachable_pub, reason = "a module that is private may declare scopes as well")]
             pub enum $name {}
 
             impl $crate::domain::caller::Scope for $name {

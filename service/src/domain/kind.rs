@@ -64,13 +64,52 @@ pub trait Kind: Serialize + DeserializeOwned + Debug + Clone + Send + Sync + 'st
     type Write: Scope + Debug + Send + Sync;
 
     /// The version of the value's JSON. It is stored with each item. Increment it when the JSON changes in a way that serde's
-    /// defaults do not cover, and read the older versions in [`Kind::upgrade`].
+    /// defaults do not cover, and read the other versions in [`Kind::upgrade`].
     const SCHEMA: u32 = 1;
+
+    /// The latest version that can be read. It is later than [`Kind::SCHEMA`] in the deployment before the one that writes
+    /// that version, so that no execution environment, and no rollback, finds items that it cannot read.
+    const READS: u32 = Self::SCHEMA;
 
     /// The further orders in which items can be listed.
     const INDEXES: &'static [Index<Self>] = &[];
 
-    /// Reads the JSON of an older schema version.
+    /// Reads the JSON of another schema version, which is not later than [`Kind::READS`].
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use service::function::{Generated, Kind};
+    /// # service::scopes! { Read = "contacts:read", Write = "contacts:write" }
+    /// #[derive(Debug, Clone, Serialize, Deserialize)]
+    /// struct Contact {
+    ///     name: Name,
+    /// }
+    ///
+    /// #[derive(Debug, Clone, Serialize, Deserialize)]
+    /// struct Name {
+    ///     full: String,
+    /// }
+    ///
+    /// impl Kind for Contact {
+    /// #   const NAME: &'static str = "contacts";
+    /// #   type Id = Generated;
+    /// #   type Read = Read;
+    /// #   type Write = Write;
+    ///     const SCHEMA: u32 = 2;
+    ///
+    ///     fn upgrade(schema: u32, mut stored: serde_json::Value) -> serde_json::Result<Self> {
+    ///         // In version 1, the name was a string.
+    ///         if schema == 1 {
+    ///             stored["name"] = serde_json::json!({ "full": stored["name"] });
+    ///         }
+    ///         serde_json::from_value(stored)
+    ///     }
+    /// }
+    ///
+    /// let contact = Contact::upgrade(1, serde_json::json!({ "name": "Ada Lovelace" }))?;
+    /// assert_eq!(contact.name.full, "Ada Lovelace");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     fn upgrade(_schema: u32, stored: serde_json::Value) -> serde_json::Result<Self> {
         serde_json::from_value(stored)
     }

@@ -60,8 +60,8 @@ fn read<K: Kind>(mut item: item::Item) -> Result<Item<K>, Fault> {
     let value = match read_number(&item, SCHEMA)? {
         schema if schema == K::SCHEMA => serde_json::from_str(&data),
         // A later version of the function wrote it, so this one cannot know what it would lose.
-        later if later > K::SCHEMA => return Err(Fault::corrupt(SCHEMA)),
-        earlier => serde_json::from_str(&data).and_then(|stored| K::upgrade(earlier, stored)),
+        later if later > K::READS => return Err(Fault::corrupt(SCHEMA)),
+        other => serde_json::from_str(&data).and_then(|stored| K::upgrade(other, stored)),
     };
     let value = value.map_err(|_| Fault::corrupt(attribute::DATA))?;
     let sort_key = take_string(&mut item, SK)?;
@@ -143,4 +143,54 @@ pub(super) fn count(key: Key, from: u64, to: u64, mark: &str) -> ItemWrite {
     };
     let values = condition.value(":to", number(to)).value(":mark", AttributeValue::S(mark.to_owned()));
     ItemWrite::update(key, "SET #next = :to, #write = :mark".to_owned(), values)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::domain::kind::Chosen;
+
+    crate::scopes! { Read = "notes:read", Write = "notes:write" }
+
+    /// A kind that writes version 2, and can read version 3.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+    struct Note {
+        text: String,
+    }
+
+    impl Kind for Note {
+        const NAME: &'static str = "notes";
+        type Id = Chosen;
+        type Read = Read;
+        type Write = Write;
+        const SCHEMA: u32 = 2;
+        const READS: u32 = 3;
+
+        fn upgrade(schema: u32, stored: serde_json::Value) -> serde_json::Result<Self> {
+            let Self { text } = serde_json::from_value(stored)?;
+            Ok(Self { text: format!("{text}, from version {schema}") })
+        }
+    }
+
+    fn read_version(schema: u32) -> Result<String, Fault> {
+        let tenant = TenantId::parse("01K0ACME000000000000000000").unwrap();
+        let id = <Chosen as Id>::parse("a").unwrap();
+        let now = Timestamp::now();
+        let data = r#"{"text":"Hello"}"#.to_owned();
+        let document =
+            Document { version: Version::first(now), created_at: now, updated_at: now, expires_at: None, data };
+        let mut item = document.into_item(key::<Note>(&tenant, &id), "mark");
+        item.insert(SCHEMA.into(), number(schema));
+        read::<Note>(item).map(|item| item.value.text)
+    }
+
+    #[test]
+    fn other_versions_are_read_up_to_the_latest_that_the_kind_reads() {
+        assert_eq!(read_version(1).unwrap(), "Hello, from version 1");
+        assert_eq!(read_version(2).unwrap(), "Hello");
+        assert_eq!(read_version(3).unwrap(), "Hello, from version 3");
+        assert!(matches!(read_version(4), Err(Fault::Corrupt(_))));
+    }
 }
