@@ -13,6 +13,7 @@ mod json;
 mod keys;
 mod machine_token;
 mod policy;
+mod start;
 mod tenants;
 mod token;
 mod verdict;
@@ -29,6 +30,7 @@ use service::store::Store;
 
 pub use contract::{ROUTES, Route};
 pub use policy::policy;
+pub use start::run;
 
 use issuers::TenantIssuers;
 use keys::Keys;

@@ -19,6 +19,7 @@ mod respond;
 mod serve;
 mod typed;
 
+pub use crate::runtime::Exit;
 pub use body::Body;
 pub use handler::{Handler, Scheduled};
 pub use idempotent::{IdempotentWrite, WriteReply};
@@ -28,4 +29,4 @@ pub use problem::{Code, Problem};
 pub use query::Query;
 pub use reply::Reply;
 pub use request::Inbound;
-pub use serve::{Exit, run_metered, serve, serve_metered, serve_scheduled};
+pub use serve::{run_metered, serve, serve_scheduled};

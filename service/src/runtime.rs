@@ -12,6 +12,9 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 
 use self::config::{Config, MissingVariable};
 
+/// The result of a function's `main`.
+pub type Exit = Result<(), lambda_http::Error>;
+
 /// What every function has after its start.
 #[derive(Debug)]
 pub struct Started {
@@ -29,4 +32,9 @@ pub fn start(function: &'static str) -> Result<Started, MissingVariable> {
     log::init(function);
     let (config, connector) = (Config::from_env()?, aws::connector());
     Ok(Started { dynamodb: aws::dynamodb(&config.aws, connector.clone()), config, connector })
+}
+
+/// Runs a function's whole `main` on one thread, because an execution environment handles one request at a time.
+pub fn run(main: impl Future<Output = Exit>) -> Exit {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(main)
 }

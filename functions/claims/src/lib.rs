@@ -7,6 +7,7 @@
 
 mod event;
 pub mod scopes;
+mod start;
 
 use std::time::Instant;
 
@@ -17,6 +18,8 @@ use service::domain::tenant::TenantId;
 use service::runtime::capacity::measured;
 use service::runtime::log::{self, Entry, Measured};
 use service::store::{Fault, Store};
+
+pub use start::run;
 
 use event::{AccessToken, AddedClaims, Event, OverrideDetails, Request, Response};
 

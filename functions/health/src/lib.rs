@@ -3,6 +3,8 @@
 //! The route is public, so it must not let anybody cause load: each execution environment reads the table at most once
 //! in 5 seconds, however many requests it gets.
 
+mod start;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use serde_json::json;
 use service::http::{Handler, Inbound, Problem, Reply};
 use service::store::Store;
 use tokio::time::{Instant, timeout};
+
+pub use start::run;
 
 /// How long the result of a check is used.
 const FRESH: Duration = Duration::from_secs(5);

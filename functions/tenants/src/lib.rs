@@ -5,6 +5,7 @@ mod gateway;
 mod input;
 mod plans;
 mod saga;
+mod start;
 mod view;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ use tracing::warn;
 pub use gateway::ApiGateway;
 use gateway::NotDeployed;
 pub use plans::{InvalidPlans, Plans};
+pub use start::run;
 
 use input::{NewTenant, Patch, QuotaChange};
 use saga::Saga;

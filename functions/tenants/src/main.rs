@@ -1,19 +1,5 @@
 //! Starts the function.
 
-use lambda_http::Error;
-use service::domain::offboarding::drain;
-use service::http;
-use service::runtime::config::{IssuersConfig, required, when_unavailable};
-use service::runtime::{self, Started};
-use service::store::Store;
-use tenants::{ApiGateway, Plans, Tenants};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    let Started { config, dynamodb, connector } = runtime::start(env!("CARGO_PKG_NAME"))?;
-    let plans = Plans::parse(&required("BACKSTOPS")?)?;
-    let gateway = ApiGateway::new(&config.aws, connector, plans, required("STACK")?);
-    let (issuers, drain) = (IssuersConfig::from_env()?, drain(when_unavailable()?));
-    let tenants = Tenants::new(Store::new(dynamodb, config.table), gateway, issuers, drain);
-    http::serve_scheduled(tenants, config.cors_allowed_origin.as_deref()).await
+fn main() -> service::runtime::Exit {
+    tenants::run()
 }

@@ -3,6 +3,7 @@
 mod cost;
 mod money;
 mod prices;
+mod start;
 mod table;
 mod view;
 
@@ -19,6 +20,7 @@ use service::http::{Handler, Inbound, Problem, Query, Reply};
 use service::store::{Store, TenantFilter};
 
 pub use prices::{InvalidPrices, Prices};
+pub use start::run;
 
 use view::{OfTenant, Own};
 

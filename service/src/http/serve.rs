@@ -17,17 +17,21 @@ use crate::ledger::Ledger;
 use crate::runtime::capacity::measured;
 use crate::runtime::config::MeterConfig;
 use crate::runtime::log::{self, Entry, Measured};
-use crate::runtime::{self, Started, lifecycle};
+use crate::runtime::{self, Exit, Started, lifecycle};
 use crate::store::Store;
 
 /// Serves requests until Lambda ends the execution environment.
-pub async fn serve(handler: impl Handler, cors_allowed_origin: Option<&str>) -> Result<(), Error> {
+pub async fn serve(handler: impl Handler, cors_allowed_origin: Option<&str>) -> Exit {
     serve_with(handler, None, cors_allowed_origin).await
 }
 
-/// Starts a function whose requests each cost a unit of the tenant's quota, and serves it until Lambda ends the execution
-/// environment. `name` stands in every log line.
-pub async fn serve_metered<H: Handler>(name: &'static str, new: impl FnOnce(Store) -> H) -> Result<(), Error> {
+/// Runs a function whose requests each cost a unit of the tenant's quota, as its whole `main`. `name` stands in every log
+/// line.
+pub fn run_metered<H: Handler>(name: &'static str, new: impl FnOnce(Store) -> H) -> Exit {
+    runtime::run(serve_metered(name, new))
+}
+
+async fn serve_metered<H: Handler>(name: &'static str, new: impl FnOnce(Store) -> H) -> Exit {
     let Started { config, dynamodb, .. } = runtime::start(name)?;
     let store = Store::new(dynamodb, config.table);
     let ledger = Arc::new(Ledger::new(store.clone(), MeterConfig::from_env()?));
@@ -36,20 +40,7 @@ pub async fn serve_metered<H: Handler>(name: &'static str, new: impl FnOnce(Stor
     serve_with(new(store), Some(&ledger), config.cors_allowed_origin.as_deref()).await
 }
 
-/// Runs [`serve_metered`] on one thread, as a function's whole `main`: an execution environment handles one request at a
-/// time.
-pub fn run_metered<H: Handler>(name: &'static str, new: impl FnOnce(Store) -> H) -> Exit {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve_metered(name, new))
-}
-
-/// The result of a function's `main`.
-pub type Exit = Result<(), Error>;
-
-async fn serve_with(
-    handler: impl Handler,
-    ledger: Option<&Ledger>,
-    cors_allowed_origin: Option<&str>,
-) -> Result<(), Error> {
+async fn serve_with(handler: impl Handler, ledger: Option<&Ledger>, cors_allowed_origin: Option<&str>) -> Exit {
     let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     let (handler, cors) = (&handler, cors.as_ref());
     run(service_fn(move |event: LambdaEvent<LambdaRequest>| async move {
@@ -59,7 +50,7 @@ async fn serve_with(
 }
 
 /// Serves requests and scheduled events until Lambda ends the execution environment.
-pub async fn serve_scheduled(handler: impl Scheduled, cors_allowed_origin: Option<&str>) -> Result<(), Error> {
+pub async fn serve_scheduled(handler: impl Scheduled, cors_allowed_origin: Option<&str>) -> Exit {
     let cors = cors_allowed_origin.and_then(|origin| HeaderValue::from_str(origin).ok());
     let (handler, cors) = (&handler, cors.as_ref());
     run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
