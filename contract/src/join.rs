@@ -1,5 +1,5 @@
 //! The contract in pieces: `openapi/base.yaml` has the product's operations, and a function's own can be beside its code, in
-//! `functions/<noun>/openapi.yaml` or `examples/<noun>/openapi.yaml`. They are joined into `openapi.yaml`, a committed file,
+//! `functions/<noun>/openapi.yaml`. They are joined into `openapi.yaml`, a committed file,
 //! because linters, generators of clients and the authorizer's build script read one complete file.
 //!
 //! A piece has the members `tags`, `paths` and `components`, each as a block, indented by two spaces. The text is joined and
@@ -13,11 +13,11 @@ use saphyr::{LoadableYamlNode, ScanError, Yaml};
 
 use crate::FILE;
 
-/// The path of the base in the workspace.
+/// The path of the base in the workspace. A workspace without one has that of this repository.
 pub const BASE: &str = "openapi/base.yaml";
 
-/// The folders whose subfolders can have a piece.
-const FOLDERS: [&str; 2] = ["functions", "examples"];
+/// The folder whose subfolders can have a piece.
+const FOLDER: &str = "functions";
 
 /// The members of a piece. Each is appended to that of the base.
 const MEMBERS: [&str; 3] = ["tags", "paths", "components"];
@@ -84,14 +84,14 @@ struct Piece {
 
 /// Returns the complete contract of the workspace in this folder.
 pub fn join(workspace: &Path) -> Result<String, JoinError> {
-    let base = Piece::read(workspace, BASE.to_owned())?;
+    let has_base = workspace.join(BASE).is_file();
+    let repository = || Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(workspace);
+    let base = Piece::read(if has_base { workspace } else { repository() }, BASE.to_owned())?;
     let mut pieces = Vec::new();
-    for folder in FOLDERS {
-        for noun in subfolders(&workspace.join(folder))? {
-            let name = format!("{folder}/{noun}/{FILE}");
-            if workspace.join(&name).is_file() {
-                pieces.push(Piece::read(workspace, name)?);
-            }
+    for noun in subfolders(&workspace.join(FOLDER))? {
+        let name = format!("{FOLDER}/{noun}/{FILE}");
+        if workspace.join(&name).is_file() {
+            pieces.push(Piece::read(workspace, name)?);
         }
     }
     join_pieces(&base, &pieces)

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::path::Path;
 
 use ::contract::{Contract, FILE, join};
 
@@ -10,10 +11,8 @@ use super::Place;
 /// Writes the contract beside the template, unless it is up to date.
 pub(super) fn write(place: &Place) -> Result<(), Box<dyn Error>> {
     let template = place.template()?;
-    let workspace = local::workspace(&template);
-    let joined = join(workspace)?;
-    // A contract for which nothing can be built is not written.
-    Contract::parse(&joined)?;
+    let workspace = crate::workspace(&template);
+    let joined = joined(workspace)?;
     let path = workspace.join(FILE);
     if fs::read_to_string(&path).is_ok_and(|current| current == joined) {
         println!("{} is up to date", path.display());
@@ -22,4 +21,11 @@ pub(super) fn write(place: &Place) -> Result<(), Box<dyn Error>> {
         println!("{} was written", path.display());
     }
     Ok(())
+}
+
+/// Returns the joined contract of the workspace in this folder, unless it is one for which nothing can be built.
+pub(super) fn joined(workspace: &Path) -> Result<String, Box<dyn Error>> {
+    let joined = join(workspace)?;
+    Contract::parse(&joined)?;
+    Ok(joined)
 }
