@@ -199,7 +199,7 @@
 //! # A call to another system
 //!
 //! A request has 5 seconds ([`Handler::DEADLINE`]), so a call of another system has a timeout well below that, and a result
-//! that may be some minutes old is cached. The secret is read at the start of the function. It reaches no log, because
+//! that may be some minutes old is cached. The secret reaches no log, because
 //! `Rates` does not implement `Debug`, and the cause of a problem, which is for the log, names the system only:
 //!
 //! ```
