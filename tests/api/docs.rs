@@ -1,6 +1,8 @@
 //! Tests of the documentation: every relative link has a target file, every anchor has a heading, and the configuration
 //! page lists every parameter and environment variable.
 
+mod tutorial;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
