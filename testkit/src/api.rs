@@ -12,7 +12,7 @@ use service::runtime::config::AwsConfig;
 use tokio::net::TcpListener;
 
 use crate::api_gateway::ApiGateway;
-use crate::{binaries, read, workspace};
+use crate::{Caller, binaries, workspace};
 
 /// The whole API, running, with a proxy before API Gateway's management calls.
 #[derive(Debug)]
@@ -26,7 +26,12 @@ pub struct Api {
 }
 
 impl Api {
-    /// Starts the API with the demo tenants, in memory and on free ports, after changes to these options.
+    /// Starts the API with the demo tenants, in memory and on free ports.
+    pub async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// Starts the API as [`Api::start`] does, after changes to these options.
     pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options::new(workspace().join("template.yaml"));
         options.quiet = true;
@@ -44,6 +49,22 @@ impl Api {
     /// Starts the API with another value of a template's parameter.
     pub async fn start_with_parameter(name: &str, value: &str) -> Self {
         Self::start_with(|options| options.overrides = BTreeMap::from([(name.into(), value.into())])).await
+    }
+
+    /// Returns a client of a tenant, with all of the tenant's scopes.
+    pub async fn caller(&self, tenant: &str) -> Caller<'_> {
+        self.caller_with(tenant, &[]).await
+    }
+
+    /// Returns a client whose request for a token has these further parameters.
+    pub async fn caller_with(&self, tenant: &str, parameters: &[(&str, &str)]) -> Caller<'_> {
+        Caller::new(self, Some(self.token(tenant, parameters).await))
+    }
+
+    /// Returns a client with this token, or with none.
+    #[must_use]
+    pub fn caller_of(&self, token: Option<&str>) -> Caller<'_> {
+        Caller::new(self, token.map(ToOwned::to_owned))
     }
 
     /// Requests a token of the local issuer, with further parameters of the token endpoint.
@@ -83,7 +104,7 @@ impl Api {
 
     /// Invokes the function `tenants` as the schedule does.
     pub async fn sweep(&self) {
-        let event = read("events/tenants-sweep.json").into_bytes();
+        let event = include_bytes!("../../events/tenants-sweep.json").to_vec();
         assert_eq!(self.local.functions().invoke("tenants", event).await.unwrap(), b"null");
     }
 

@@ -4,6 +4,8 @@
 //! | module | what it provides |
 //! |---|---|
 //! | [`api`] | [`Api`]: a [`local::Local`] with everything around it, started and stopped |
+//! | [`client`] | [`Caller`]: a client that holds every response to the contract |
+//! | [`contract`] | `openapi.yaml`, and whether requests and responses conform to it |
 //! | [`attached`] | a function's binary, started outside of `local` to read what it writes |
 //! | [`engine`] | the embedded DynamoDB at an address of its own |
 //! | [`dynamodb`] | a proxy before DynamoDB that counts requests and makes them fail |
@@ -19,9 +21,12 @@ pub mod adversary;
 pub mod api;
 pub mod api_gateway;
 pub mod attached;
+pub mod client;
+pub mod contract;
 pub mod dynamodb;
 pub mod engine;
 mod proxy;
+mod response;
 
 use std::path::{Path, PathBuf};
 
@@ -29,11 +34,14 @@ use local::binaries::Binaries;
 use tokio::sync::OnceCell;
 
 pub use api::Api;
+pub use client::{Call, Caller};
+pub use response::Response;
 
-/// Returns the folder of the workspace.
+/// Returns the folder of the workspace whose tests run: the nearest one with a template.
 #[must_use]
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    let here = std::env::current_dir().unwrap();
+    here.ancestors().find(|folder| folder.join("template.yaml").is_file()).unwrap().to_owned()
 }
 
 /// Reads a file of the workspace.

@@ -1,8 +1,4 @@
-//! The API of `template.yaml`, started afresh for each test, and clients that hold every response to the contract.
-
-mod client;
-pub(crate) mod contract;
-mod response;
+//! The API of `template.yaml`, started afresh for each test, and what tests do directly in its table.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -15,11 +11,9 @@ use service::domain::time::Timestamp;
 use service::runtime::aws;
 use service::store::Store;
 
-pub(crate) use client::{Call, Caller};
-pub(crate) use response::Response;
-pub(crate) use testkit::{binaries, read, workspace};
+pub(crate) use testkit::{Call, Caller, Response, binaries, contract, read, workspace};
 
-/// The whole API, running, with clients that hold every response to the contract.
+/// The whole API, running.
 pub(crate) struct Api(testkit::Api);
 
 impl Deref for Api {
@@ -47,21 +41,6 @@ impl Api {
 
     pub(crate) async fn shutdown(self) {
         self.0.shutdown().await;
-    }
-
-    /// A client of a tenant, with all of the tenant's scopes.
-    pub(crate) async fn caller(&self, tenant: &str) -> Caller<'_> {
-        self.caller_with(tenant, &[]).await
-    }
-
-    /// A client whose token endpoint request has these further parameters.
-    pub(crate) async fn caller_with(&self, tenant: &str, parameters: &[(&str, &str)]) -> Caller<'_> {
-        Caller::new(self, Some(self.token(tenant, parameters).await))
-    }
-
-    /// A client with this token, or with none.
-    pub(crate) fn caller_of(&self, token: Option<&str>) -> Caller<'_> {
-        Caller::new(self, token.map(ToOwned::to_owned))
     }
 
     /// Lets a record expire, directly in the table: DynamoDB has not removed it yet.

@@ -3,17 +3,18 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use super::{Api, Response, contract};
+use crate::{Api, Response, contract};
 
 /// A client with a token, or without one.
-pub(crate) struct Caller<'a> {
+pub struct Caller<'a> {
     api: &'a Api,
-    pub(crate) token: Option<String>,
+    /// The token.
+    pub token: Option<String>,
 }
 
 /// A request in the making.
 #[must_use]
-pub(crate) struct Call {
+pub struct Call {
     method: Method,
     path: String,
     request: RequestBuilder,
@@ -22,12 +23,12 @@ pub(crate) struct Call {
 }
 
 impl<'a> Caller<'a> {
-    pub(super) fn new(api: &'a Api, token: Option<String>) -> Self {
+    pub(crate) fn new(api: &'a Api, token: Option<String>) -> Self {
         Self { api, token }
     }
 
     /// A request of a path below the stage.
-    pub(crate) fn call(&self, method: &str, path: &str) -> Call {
+    pub fn call(&self, method: &str, path: &str) -> Call {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.api.client.request(method.clone(), format!("{}{path}", self.api.local.url()));
         if let Some(token) = &self.token {
@@ -37,34 +38,39 @@ impl<'a> Caller<'a> {
     }
 
     /// Requests a path as a response contains it, with the stage.
-    pub(crate) async fn follow(&self, location: &str) -> Response {
+    pub async fn follow(&self, location: &str) -> Response {
         self.get(location.strip_prefix("/v1").unwrap_or_else(|| panic!("{location} is not below the stage"))).await
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Response {
+    /// Sends a `GET`.
+    pub async fn get(&self, path: &str) -> Response {
         self.call("GET", path).send().await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Response {
+    /// Sends a `DELETE`.
+    pub async fn delete(&self, path: &str) -> Response {
         self.call("DELETE", path).send().await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+    /// Sends a `POST` with a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
         self.call("POST", path).json(body).send().await
     }
 
-    pub(crate) async fn put(&self, path: &str, body: &Value) -> Response {
+    /// Sends a `PUT` with a JSON body.
+    pub async fn put(&self, path: &str, body: &Value) -> Response {
         self.call("PUT", path).json(body).send().await
     }
 
-    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Response {
+    /// Sends a `PATCH` with a merge patch.
+    pub async fn patch(&self, path: &str, body: &Value) -> Response {
         self.call("PATCH", path).json(body).header("content-type", "application/merge-patch+json").send().await
     }
 }
 
 impl Call {
     /// Sets a header, over one of that name.
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
         let mut headers = reqwest::header::HeaderMap::new();
         headers.insert(reqwest::header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         self.request = self.request.headers(headers);
@@ -72,16 +78,18 @@ impl Call {
     }
 
     /// Adds a header, in a line of its own.
-    pub(crate) fn line(mut self, name: &str, value: &str) -> Self {
+    pub fn line(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
         self
     }
 
-    pub(crate) fn json(self, body: &Value) -> Self {
+    /// Sets a JSON body.
+    pub fn json(self, body: &Value) -> Self {
         self.body("application/json", body.to_string())
     }
 
-    pub(crate) fn body(mut self, media_type: &str, body: impl Into<reqwest::Body>) -> Self {
+    /// Sets a body.
+    pub fn body(mut self, media_type: &str, body: impl Into<reqwest::Body>) -> Self {
         let body = body.into();
         self.body = body.as_bytes().map(|bytes| (media_type.to_owned(), bytes.to_vec()));
         self.request = self.request.body(body);
@@ -89,19 +97,19 @@ impl Call {
     }
 
     /// A body of JSON in a content coding. It is not held to the contract, which is about what is in it.
-    pub(crate) fn encoded(self, coding: &str, body: Vec<u8>) -> Self {
+    pub fn encoded(self, coding: &str, body: Vec<u8>) -> Self {
         Self { body: None, ..self.body("application/json", body).header("content-encoding", coding) }
     }
 
     /// Sends it, as a client that is prepared for a broken connection.
-    pub(crate) async fn try_send(self) -> Result<Response, reqwest::Error> {
+    pub async fn try_send(self) -> Result<Response, reqwest::Error> {
         let response = self.request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Response { status, headers, text: response.text().await? })
     }
 
     /// Sends it, and holds the response to the contract, and the request if it was accepted.
-    pub(crate) async fn send(self) -> Response {
+    pub async fn send(self) -> Response {
         let (method, path, body) = (self.method.clone(), self.path.clone(), self.body.clone());
         let response = self.try_send().await.unwrap();
         contract::check(method.as_str(), &path, &response);

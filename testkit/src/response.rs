@@ -3,43 +3,55 @@
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+/// A response with its body.
 #[derive(Debug, Clone)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
 }
 
+#[expect(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "a test may call a method for its assertion only"
+)]
 impl Response {
-    pub(crate) fn json(&self) -> Value {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// A header, or nothing.
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
     /// The status, and the code of a problem.
-    pub(crate) fn problem(&self) -> (u16, String) {
+    pub fn problem(&self) -> (u16, String) {
         (self.status, self.json()["code"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Panics unless the response has this status.
     #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Self {
+    pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
+    /// Panics unless the response is a problem with this status and code.
     #[track_caller]
-    pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
+    pub fn expect_problem(self, status: u16, code: &str) -> Self {
         assert_eq!(self.problem(), (status, code.to_owned()), "{self:?}");
         self
     }
 
     /// The parts that must not differ between a resource of another tenant and one that does not exist: all but the ids of the
     /// request.
-    pub(crate) fn anonymous(&self) -> (u16, Vec<(String, String)>, Value) {
+    pub fn anonymous(&self) -> (u16, Vec<(String, String)>, Value) {
         let own = ["x-amzn-requestid", "x-amz-apigw-id", "date", "x-amzn-trace-id", "ratelimit"];
         let headers = self.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
         let mut body = self.json();

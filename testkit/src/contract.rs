@@ -3,18 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
-use contract::{Contract, Scopes};
+use ::contract::{Contract, Scopes};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::{Response, read};
+use crate::{Response, read};
 
 /// The contract, as JSON.
-pub(crate) static CONTRACT: LazyLock<Value> =
-    LazyLock::new(|| local::template::yaml::parse(&read("openapi.yaml")).unwrap());
+pub static CONTRACT: LazyLock<Value> = LazyLock::new(|| local::template::yaml::parse(&read("openapi.yaml")).unwrap());
 
 /// The scopes of the contract.
-pub(crate) fn scopes() -> &'static Scopes {
+pub fn scopes() -> &'static Scopes {
     static SCOPES: LazyLock<Contract> = LazyLock::new(|| Contract::parse(&read("openapi.yaml")).unwrap());
     SCOPES.scopes()
 }
@@ -22,14 +21,19 @@ pub(crate) fn scopes() -> &'static Scopes {
 const METHODS: [&str; 6] = ["get", "head", "post", "put", "patch", "delete"];
 
 /// An operation of the contract.
-pub(crate) struct Operation {
-    pub(crate) method: String,
-    pub(crate) path: &'static str,
-    pub(crate) definition: &'static Value,
+#[derive(Debug)]
+pub struct Operation {
+    /// The method, in upper case.
+    pub method: String,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// The operation object of the contract.
+    pub definition: &'static Value,
 }
 
 /// All operations of the contract.
-pub(crate) fn operations() -> Vec<Operation> {
+#[must_use]
+pub fn operations() -> Vec<Operation> {
     let paths = CONTRACT["paths"].as_object().unwrap();
     paths
         .iter()
@@ -43,7 +47,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 }
 
 /// Where a `$ref` leads.
-pub(crate) fn resolve(value: &'static Value) -> &'static Value {
+pub fn resolve(value: &'static Value) -> &'static Value {
     match value.get("$ref").and_then(Value::as_str) {
         Some(reference) => CONTRACT.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere")),
         None => value,
@@ -51,7 +55,7 @@ pub(crate) fn resolve(value: &'static Value) -> &'static Value {
 }
 
 /// Whether a text fits a schema of `#/components/schemas`.
-pub(crate) fn check_schema(schema: &'static Value, instance: &Value) {
+pub fn check_schema(schema: &'static Value, instance: &Value) {
     static VALIDATORS: LazyLock<Mutex<HashMap<String, &'static Validator>>> = LazyLock::new(Mutex::default);
     let validator = *VALIDATORS.lock().unwrap().entry(schema.to_string()).or_insert_with(|| {
         let mut root = json!({ "$schema": "https://json-schema.org/draft/2020-12/schema" });
@@ -64,7 +68,7 @@ pub(crate) fn check_schema(schema: &'static Value, instance: &Value) {
 }
 
 /// Panics unless a response conforms to the contract in status, media type, schema and headers.
-pub(crate) fn check(method: &str, path: &str, response: &Response) {
+pub fn check(method: &str, path: &str, response: &Response) {
     let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
     let operation = operations().into_iter().find(|one| one.method == method && matches(one.path, path));
     let Some(operation) = operation else {
@@ -111,7 +115,7 @@ pub(crate) fn check(method: &str, path: &str, response: &Response) {
 }
 
 /// Panics if the body of an accepted request does not conform to the contract, which is incomplete then.
-pub(crate) fn check_request(method: &str, path: &str, media_type: &str, body: &[u8]) {
+pub fn check_request(method: &str, path: &str, media_type: &str, body: &[u8]) {
     let path = path.split('?').next().unwrap_or_default();
     let operation = operations().into_iter().find(|one| one.method == method && matches(one.path, path));
     let Some(promised) = operation.and_then(|operation| operation.definition.get("requestBody")) else { return };
@@ -123,7 +127,8 @@ pub(crate) fn check_request(method: &str, path: &str, media_type: &str, body: &[
 }
 
 /// The codes that only a function of its own gives this response of the contract.
-pub(crate) fn own_codes(promised: &'static Value) -> Vec<&'static str> {
+#[must_use]
+pub fn own_codes(promised: &'static Value) -> Vec<&'static str> {
     let codes = promised.get("x-problem-codes").map(|codes| codes.as_array().unwrap());
     codes.into_iter().flatten().map(|code| code.as_str().unwrap()).collect()
 }
@@ -138,13 +143,14 @@ fn check_problem(response: &Response, own_codes: &[&str]) {
     if let Some(status) = problem.get("status") {
         assert_eq!(*status, response.status);
     }
-    let row = format!("| `{code}` | ");
-    let known = own_codes.contains(&code) || read("docs/reference/problems.md").contains(&row);
-    assert!(known, "neither docs/reference/problems.md nor the x-problem-codes of this response have {code}");
+    let shared = CONTRACT["components"]["schemas"]["Problem"]["properties"]["code"]["description"].as_str().unwrap();
+    let known = own_codes.contains(&code) || shared.contains(&format!("`{code}`"));
+    assert!(known, "neither the schema Problem nor the x-problem-codes of this response have {code}");
 }
 
 /// Whether a path is one of a route.
-pub(crate) fn matches(route: &str, path: &str) -> bool {
+#[must_use]
+pub fn matches(route: &str, path: &str) -> bool {
     let (mut route, mut path) = (route.split('/'), path.split('/'));
     loop {
         match (route.next(), path.next()) {
