@@ -8,14 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use super::keys::MAX_SORT_KEY_BYTES;
 use crate::domain::page::Order;
 
 const TAG_BYTES: usize = 9;
-
-/// The most bytes of a sort key. DynamoDB rejects a request with a longer one, or an empty one, as malformed, so a cursor
-/// with such a sort key is invalid even if its hash matches.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
-const MAX_KEY_BYTES: usize = 1024;
 
 /// Returns the cursor of the page after the item with this sort key.
 pub(super) fn encode(partition: &str, order: Order, last: &str) -> String {
@@ -24,11 +20,12 @@ pub(super) fn encode(partition: &str, order: Order, last: &str) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Returns the sort key in a cursor, or `None` if the cursor does not belong to this list in this order.
+/// Returns the sort key in a cursor, or `None` if the cursor does not belong to this list in this order. A cursor without a
+/// possible sort key is invalid even if its hash matches.
 pub(super) fn decode(partition: &str, order: Order, cursor: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (found, last) = bytes.split_at_checked(TAG_BYTES)?;
-    let last = std::str::from_utf8(last).ok().filter(|last| (1..=MAX_KEY_BYTES).contains(&last.len()))?;
+    let last = std::str::from_utf8(last).ok().filter(|last| (1..=MAX_SORT_KEY_BYTES).contains(&last.len()))?;
     (found == tag(partition, order, last)).then(|| last.to_owned())
 }
 

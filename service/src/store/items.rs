@@ -99,6 +99,10 @@ impl Store {
         page: &PageRequest,
     ) -> Result<Page<Item<K>>, ListError> {
         let (partition, prefix) = (keys::kind(access.tenant(), K::NAME), keys::index(index.name, key));
+        if prefix.len() > keys::MAX_SORT_KEY_BYTES {
+            // No entry has such a key, and DynamoDB would reject it.
+            return Ok(Page { items: Vec::new(), unreadable: Vec::new(), next: None });
+        }
         let entries = Partition::of_table(&partition).with_prefix(&prefix);
         let item_key = |mut entry| form::item_of_entry(&partition, &mut entry, &prefix).map(Some);
         let Page { items: keys, mut unreadable, next } = query(self, &entries, page, None, item_key).await?;

@@ -15,6 +15,10 @@ use crate::domain::tenant::TenantId;
 pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
 
+/// The maximum length of a sort key, in bytes. DynamoDB rejects a request with a longer one, or an empty one, as malformed.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+pub(super) const MAX_SORT_KEY_BYTES: usize = 1024;
+
 const TENANT_PREFIX: &str = "TENANT#";
 /// The end of the partition keys of usage rows.
 const USAGE: &str = "#USAGE";
