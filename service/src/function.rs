@@ -13,7 +13,7 @@
 //! | validate bodies | [`Text`], [`Whole`], [`List`], [`Inbound::json`] |
 //! | serve the items of a kind | [`Items`], [`Resource`] |
 //! | write several items at once | [`IdempotentWrite`], [`Store::item_rounds`], [`Changes`], [`problem`] |
-//! | call another system | [`connector`] |
+//! | call another system, or another service of AWS | [`connector`], [`Config`], [`credentials`] |
 //!
 //! # A kind and its handler
 //!
@@ -199,8 +199,8 @@
 //! # A call to another system
 //!
 //! A request has 5 seconds ([`Handler::DEADLINE`]), so a call of another system has a timeout well below that, and a result
-//! that may be some minutes old is cached. The secret reaches no log, because
-//! `Rates` does not implement `Debug`, and the cause of a problem, which is for the log, names the system only:
+//! that may be some minutes old is cached. The secret reaches no log, because `Rates` does not implement `Debug`, and the
+//! cause of a problem, which is for the log, names the system only:
 //!
 //! ```
 //! use std::time::Duration;
@@ -266,7 +266,7 @@ pub use crate::http::{
     Code, Exit, Handler, IdempotentWrite, Inbound, Items, Problem, Query, Reply, Resource, WriteReply, problem,
     run_metered,
 };
-pub use crate::runtime::aws::connector;
-pub use crate::runtime::config::{MissingVariable, optional, required};
+pub use crate::runtime::aws::{connector, credentials};
+pub use crate::runtime::config::{AwsConfig, Config, MissingVariable, optional, required};
 pub use crate::store::items::{Changes, ItemError, MAX_VALUE_BYTES, Rounds};
 pub use crate::store::{CommitError, Fault, ListError, Store};
