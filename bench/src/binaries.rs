@@ -1,14 +1,12 @@
 //! The binaries to measure, as cargo makes them for Lambda.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use local::binaries::cargo;
+use local::template::Template;
 
 use crate::Error;
-
-/// The functions, in the order of the report.
-pub(crate) const FUNCTIONS: [&str; 8] =
-    ["authorizer", "records", "transactions", "tenants", "tokens", "usage", "health", "claims"];
 
 /// `records` without quotas and metering.
 pub(crate) const UNMETERED: &str = "unmetered";
@@ -18,9 +16,12 @@ const BENCH: &str = env!("CARGO_MANIFEST_DIR");
 /// The folder of the functions' workspace.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The release directory of cargo.
+/// The binaries in the release directory of cargo.
 #[derive(Debug)]
-pub(crate) struct Programs(PathBuf);
+pub(crate) struct Programs {
+    directory: PathBuf,
+    functions: Vec<String>,
+}
 
 impl Programs {
     /// Returns the binaries in the directory of this executable, and builds them before if `build` is set.
@@ -28,13 +29,15 @@ impl Programs {
         let executable = std::env::current_exe()?;
         let directory = executable.parent().filter(|directory| directory.ends_with("release"));
         let directory = directory.ok_or("measure release binaries: cargo run --release")?;
+        let template = Template::read(&Self::template(), &BTreeMap::new())?;
+        let functions: Vec<_> = template.functions.into_iter().map(|function| function.name).collect();
         if build {
             let target = directory.parent().ok_or("there is no target directory")?;
             // The functions are built as `cargo lambda build` does for `sam build`. The others are built one by one, so that
             // the default features of the floors stay theirs.
-            let functions = FUNCTIONS.iter().flat_map(|name| ["--bin", name]).collect();
+            let bins = functions.iter().flat_map(|name| ["--bin", name]).collect();
             for (workspace, what) in
-                [(WORKSPACE, functions), (BENCH, vec!["--package", UNMETERED]), (BENCH, vec!["--package", "floors"])]
+                [(WORKSPACE, bins), (BENCH, vec!["--package", UNMETERED]), (BENCH, vec!["--package", "floors"])]
             {
                 let mut cargo = cargo();
                 cargo.current_dir(workspace).args(["build", "--release"]).args(&what).arg("--target-dir").arg(target);
@@ -44,17 +47,22 @@ impl Programs {
                 }
             }
         }
-        Ok(Self(directory.to_owned()))
+        Ok(Self { directory: directory.to_owned(), functions })
+    }
+
+    /// Returns the names of the functions of the template.
+    pub(crate) fn functions(&self) -> &[String] {
+        &self.functions
     }
 
     /// Returns the path of the binary of that name.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.directory.join(name)
     }
 
     /// Returns the directory of the binaries.
     pub(crate) fn directory(&self) -> &Path {
-        &self.0
+        &self.directory
     }
 
     /// Returns the template by which the functions are configured.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Error;
-use crate::binaries::{FUNCTIONS, Programs, UNMETERED};
+use crate::binaries::{Programs, UNMETERED};
 use crate::events::{Events, Keyed};
 use crate::footprint::{peak_memory, zipped};
 use crate::stage::{Runtime, Stage};
@@ -29,10 +29,10 @@ const COUNTED_CREATES: u32 = 200;
 pub(crate) struct Measured {
     pub(crate) warm: BTreeMap<&'static str, Duration>,
     pub(crate) cold: BTreeMap<&'static str, Duration>,
-    /// Bytes.
-    pub(crate) memory: BTreeMap<&'static str, u64>,
-    /// Bytes.
-    pub(crate) zipped: BTreeMap<&'static str, u64>,
+    /// Bytes, of the functions that are run here.
+    pub(crate) memory: BTreeMap<String, u64>,
+    /// Bytes, of all functions.
+    pub(crate) zipped: BTreeMap<String, u64>,
     /// The peak memory of `transactions` once it has also changed as much at once as it may, in bytes.
     pub(crate) changing: u64,
     pub(crate) requests: Requests,
@@ -99,7 +99,8 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
     // These processes serve until the end. Their first responses are not measured.
     let runtime = stage.runtime().await?;
     write(&runtime, &events).await?;
-    for subject in [authorizer, records, unmetered, get_item, echo, health, tenants, tokens, transactions, usage] {
+    let run = [authorizer, records, unmetered, get_item, echo, health, tenants, tokens, transactions, usage];
+    for subject in run {
         times(&runtime, rounds.invocations, subject).await?;
     }
 
@@ -128,11 +129,12 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
 
     let requests = requests(&stage, records, create).await?;
     let mut measured = Measured { warm: medians(warm), cold: medians(cold), requests, ..Measured::default() };
-    for name in FUNCTIONS {
-        if name != "claims" {
-            measured.memory.insert(name, peak_memory(&programs.path(name))?);
+    for name in programs.functions() {
+        let program = programs.path(name);
+        if run.iter().any(|subject| subject.function == name) {
+            measured.memory.insert(name.clone(), peak_memory(&program)?);
         }
-        measured.zipped.insert(name, zipped(&programs.path(name))?);
+        measured.zipped.insert(name.clone(), zipped(&program)?);
     }
     for event in events.fill_largest {
         runtime.warm("records", event, CREATED).await?;

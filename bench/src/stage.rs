@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::Error;
-use crate::binaries::{FUNCTIONS, Programs, UNMETERED};
+use crate::binaries::{Programs, UNMETERED};
 use crate::clock::Clock;
 
 /// The binaries that are measured beside the functions of the template, each with the function whose settings it has.
@@ -44,7 +44,6 @@ impl Stage {
         let api = api.await;
         let overrides = local::overrides(BTreeMap::new(), api.local.base_url());
         let mut functions = Template::read(&template, &overrides)?.functions;
-        functions.retain(|function| FUNCTIONS.contains(&function.name.as_str()));
         for (name, like) in OTHERS {
             let like = functions.iter().find(|function| function.name == like);
             let like = like.cloned().ok_or("the template lacks a function")?;

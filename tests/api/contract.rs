@@ -6,11 +6,11 @@ mod pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use local::template::Template;
+use local::template::{Route, Template};
 use serde_json::{Value, json};
 
 use crate::support::contract::{CONTRACT, check_schema, operations, resolve};
-use crate::support::workspace;
+use crate::support::{METERED, is_metered, workspace};
 
 /// Whether a route needs a token, and a key that belongs to a plan.
 type Routes = BTreeMap<(String, String), (bool, bool)>;
@@ -42,6 +42,28 @@ fn the_template_has_the_routes_of_the_contract_with_the_same_authentication() {
         "template.yaml lacks these routes, or their authentication differs"
     );
     assert_eq!(without(&routed, &promised), [""; 0], "openapi.yaml lacks these routes of template.yaml");
+}
+
+/// The contract says of each operation whether it counts against the quota, by the header `RateLimit` of its responses, and
+/// the template says it of each function.
+#[test]
+fn what_counts_against_the_quota_is_the_same_in_the_contract_and_the_template() {
+    let template = Template::read(&workspace().join("template.yaml"), &BTreeMap::new()).unwrap();
+    for operation in operations() {
+        let is_its = |route: &&Route| (&*route.path, &route.method) == (operation.path, &operation.method);
+        let Some(route) = template.api.routes.iter().find(is_its) else { continue };
+        let function = template.functions.iter().find(|function| function.name == route.function).unwrap();
+        let successes = operation.definition["responses"].as_object().unwrap().iter();
+        for (status, response) in successes.filter(|(status, _)| status.starts_with(['2', '3'])) {
+            let counts = ["RateLimit", "RateLimit-Policy"].map(|name| response["headers"].get(name).is_some());
+            let place = format!("{} {}, {status}, of {}", operation.method, operation.path, function.name);
+            assert_eq!(
+                counts,
+                [is_metered(function); 2],
+                "{place}: RateLimit and RateLimit-Policy belong to {METERED:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::runtime::FunctionStats;
 use local::seed::DEMO;
+use local::template::Template;
 use serde_json::{Value, json};
 use service::domain::caller::Caller as TenantCaller;
 use service::domain::month::Month;
@@ -18,7 +19,7 @@ use testkit::dynamodb::{DynamoDb, Fault};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::support::{Api, Caller, Response};
+use crate::support::{Api, Caller, Response, is_metered, workspace};
 
 mod closing;
 mod metering;
@@ -73,8 +74,9 @@ async fn row(api: &Api, tenant: &str) -> Row {
 
 /// The row, after every execution environment has returned the units that it holds.
 async fn settled(api: &Api, tenant: &str) -> Row {
-    for function in ["records", "tokens", "transactions"] {
-        api.local.functions().retire(function).await;
+    let template = Template::read(&workspace().join("template.yaml"), &BTreeMap::new()).unwrap();
+    for function in template.functions.iter().filter(|function| is_metered(function)) {
+        api.local.functions().retire(&function.name).await;
     }
     row(api, tenant).await
 }

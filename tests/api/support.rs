@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::Options;
+use local::template::Function;
 use service::domain::caller::Operator;
 use service::domain::tenant::TenantId;
 use service::domain::time::Timestamp;
@@ -102,4 +103,12 @@ impl Api {
         let stays = [format!("TENANT#{tenant}"), format!("T#{tenant}#USAGE")];
         keys.filter(|(pk, _): &(String, String)| !stays.contains(pk)).collect()
     }
+}
+
+/// The variables of a function whose requests count against the quota. Other functions have one of them at most.
+pub(crate) const METERED: [&str; 2] = ["QUOTAS", "QUOTA_WHEN_UNAVAILABLE"];
+
+/// Whether the requests of a function count against the quota.
+pub(crate) fn is_metered(function: &Function) -> bool {
+    METERED.iter().all(|name| function.environment.contains_key(*name))
 }
