@@ -10,6 +10,7 @@ mod by_hand;
 mod failures;
 mod faults;
 mod issuers;
+mod kinds;
 mod offboarding;
 mod quota;
 mod undeployed;

@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use case::{Case, Finding, any_case};
 use testkit::adversary::Adversary;
 
-use crate::support::{Api, Caller};
+use crate::support::{Api, Caller, seed};
 
 /// Cases of a run; all of them are the same for the same seed.
 const CASES: u32 = 300;
@@ -56,20 +56,9 @@ async fn run(network: &mut Adversary, caller: &Caller<'_>, number: u32, case: &C
     case.judge(&responses, &arrivals)
 }
 
-fn seed() -> [u8; 32] {
-    match std::env::var("SEED") {
-        Ok(seed) => {
-            let bytes: Vec<u8> = seed.split(',').map(|byte| byte.trim().parse().unwrap()).collect();
-            bytes.try_into().unwrap()
-        }
-        Err(_) => rand::random(),
-    }
-}
-
 #[test]
 fn no_write_is_undone_by_a_retry_and_what_is_reported_is_what_happened() {
     let seed = seed();
-    println!("SEED={}", seed.map(|byte| byte.to_string()).join(","));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let network = runtime.block_on(Adversary::start());
     let endpoint = network.endpoint.clone();

@@ -21,6 +21,7 @@ mod headers;
 mod health;
 mod idempotency;
 mod interleavings;
+mod kinds;
 mod language;
 mod log;
 mod machine_tokens;

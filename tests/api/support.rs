@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::ops::Deref;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local::Options;
 use local::template::Function;
+use local::{Local, Options};
 use service::domain::caller::Operator;
 use service::domain::tenant::TenantId;
 use service::domain::time::Timestamp;
 use service::runtime::aws;
+use service::runtime::config::AwsConfig;
 use service::store::Store;
 
 pub(crate) use testkit::{Call, Caller, Response, binaries, contract, read, workspace};
@@ -23,6 +24,35 @@ impl Deref for Api {
     fn deref(&self) -> &testkit::Api {
         &self.0
     }
+}
+
+/// Returns the seed of a test with random cases, from `SEED` if it is set, and prints it.
+pub(crate) fn seed() -> [u8; 32] {
+    let seed: [u8; 32] = match std::env::var("SEED") {
+        Ok(seed) => {
+            let bytes: Vec<u8> = seed.split(',').map(|byte| byte.trim().parse().unwrap()).collect();
+            bytes.try_into().unwrap()
+        }
+        Err(_) => rand::random(),
+    };
+    println!("SEED={}", seed.map(|byte| byte.to_string()).join(","));
+    seed
+}
+
+/// Writes an attribute of an item, directly in the table of a local.
+pub(crate) async fn overwrite(local: &Local, key: (&str, &str), attribute: &str, value: AttributeValue) {
+    let key = [("pk", key.0), ("sk", key.1)].map(|(name, text)| (name.into(), AttributeValue::S(text.into())));
+    aws::dynamodb(&AwsConfig::local(local.dynamodb_endpoint()), aws::connector())
+        .update_item()
+        .table_name("Table")
+        .set_key(Some(key.into()))
+        .update_expression("SET #attribute = :value")
+        .condition_expression("attribute_exists(pk)")
+        .expression_attribute_names("#attribute", attribute)
+        .expression_attribute_values(":value", value)
+        .send()
+        .await
+        .unwrap();
 }
 
 impl Api {
@@ -52,18 +82,7 @@ impl Api {
 
     /// Writes an attribute of an item, directly in the table.
     pub(crate) async fn overwrite(&self, key: (&str, &str), attribute: &str, value: AttributeValue) {
-        let key = [("pk", key.0), ("sk", key.1)].map(|(name, text)| (name.into(), AttributeValue::S(text.into())));
-        aws::dynamodb(&self.aws_config(), aws::connector())
-            .update_item()
-            .table_name("Table")
-            .set_key(Some(key.into()))
-            .update_expression("SET #attribute = :value")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#attribute", attribute)
-            .expression_attribute_values(":value", value)
-            .send()
-            .await
-            .unwrap();
+        overwrite(&self.local, key, attribute, value).await;
     }
 
     /// Lets all times run out that a change of a tenant waits for, as time would.

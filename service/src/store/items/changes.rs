@@ -93,7 +93,7 @@ impl<'a> Changes<'a> {
     pub async fn get<K: Kind>(&mut self, access: &Access<K::Write>, id: &K::Id) -> Result<Option<Item<K>>, Fault> {
         let key = form::key::<K>(access.tenant(), id);
         self.read.insert(key.clone());
-        let found = self.store.table.get(key, Consistency::Strong).await?;
+        let found = Box::pin(self.store.table.get(key, Consistency::Strong)).await?;
         found.map_or(Ok(None), |item| form::live(item, self.now))
     }
 
@@ -226,7 +226,8 @@ impl<'a> Rounds<'a> {
     ) -> Result<Option<Applied<T>>, CommitError> {
         let (mark, now) = (changes.mark.clone(), changes.now);
         let pending = PendingReply::to(&outcome, reply, access.tenant(), &mark, now)?;
-        match changes.commit(pending).await {
+        // On the heap: the calls of the SDK make a large future.
+        match Box::pin(changes.commit(pending)).await {
             Ok(Round::Made) => return Ok(Some(Applied::Now(outcome))),
             Ok(Round::Before(earlier)) => return Ok(Some(Applied::Before(earlier))),
             Ok(Round::Outdated(carried)) => self.carried = carried,
