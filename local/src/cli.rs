@@ -6,10 +6,12 @@
 //! | `cargo run -- token acme` | `token` |
 //! | `cargo run -- env records` | `environment` |
 //! | `cargo run -- contract` | `contract` |
+//! | `cargo run -- new orders --ops create,get` | `new` |
 
 mod contract;
 mod environment;
 mod expose;
+mod new;
 mod overrides;
 mod run;
 mod token;
@@ -69,6 +71,8 @@ enum Command {
     Env(environment::Environment),
     /// Writes openapi.yaml from openapi/base.yaml and the openapi.yaml of each function that has one.
     Contract,
+    /// Adds a business function: its crate, its part of the contract, its resources in the template, and its test.
+    New(new::New),
 }
 
 /// The options by which a local and its data are found.
@@ -101,6 +105,7 @@ impl Cli {
             Some(Command::Token(token)) => token.print(&self.place).await,
             Some(Command::Env(environment)) => environment.print(&self.place),
             Some(Command::Contract) => contract::write(&self.place),
+            Some(Command::New(new)) => new.add(&self.place).await,
         }
     }
 }
