@@ -49,6 +49,7 @@ fn files() -> Vec<PathBuf> {
         "contract",
         "docs",
         "events",
+        "examples",
         "functions",
         "local",
         "openapi",
@@ -59,7 +60,9 @@ fn files() -> Vec<PathBuf> {
         ".github",
     ]
     .map(|name| workspace().join(name))
-    .into();
+    .into_iter()
+    .filter(|folder| folder.is_dir())
+    .collect();
     for name in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "template.yaml", "openapi.yaml", "samconfig.toml"] {
         files.push(workspace().join(name));
     }

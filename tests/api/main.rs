@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do: by a panic")]
 
 mod admin;
-mod bench;
 mod capacity;
 mod claims;
 mod cli;
@@ -39,3 +38,4 @@ mod transactions;
 mod unreadable;
 mod upgrade;
 mod usage;
+mod workspaces;

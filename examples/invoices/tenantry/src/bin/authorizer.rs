@@ -1,0 +1,5 @@
+//! Starts Tenantry's function `authorizer`.
+
+fn main() -> service::function::Exit {
+    authorizer::run()
+}

@@ -1,0 +1,5 @@
+//! Starts Tenantry's function `claims`.
+
+fn main() -> service::function::Exit {
+    claims::run()
+}

@@ -1,0 +1,5 @@
+//! Starts Tenantry's function `health`.
+
+fn main() -> service::function::Exit {
+    health::run()
+}

@@ -1,0 +1,5 @@
+//! Starts Tenantry's function `records`.
+
+fn main() -> service::function::Exit {
+    service::function::run_metered("records", records::Records::new)
+}

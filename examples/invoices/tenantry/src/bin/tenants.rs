@@ -1,0 +1,5 @@
+//! Starts Tenantry's function `tenants`.
+
+fn main() -> service::function::Exit {
+    tenants::run()
+}

@@ -1,0 +1,5 @@
+//! Starts Tenantry's function `usage`.
+
+fn main() -> service::function::Exit {
+    usage::run()
+}
