@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::Error;
 
 const AUTHORIZER: &str = include_str!("../../events/authorizer.json");
-const HEALTH: &str = include_str!("../../events/health.json");
+const HEALTH: &str = include_str!("../../events/health-get.json");
 const CREATE: &str = include_str!("../../events/records-create.json");
 const GET: &str = include_str!("../../events/records-get.json");
 const LIST: &str = include_str!("../../events/records-list.json");

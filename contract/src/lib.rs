@@ -19,8 +19,8 @@ pub const FILE: &str = "openapi.yaml";
 
 const METHODS: [&str; 6] = ["get", "head", "post", "put", "patch", "delete"];
 
-/// The paths that are for operators, who act for no tenant.
-const OPERATORS: &str = "/admin/";
+/// The beginning of the paths that are for operators, who act for no tenant.
+pub const OPERATORS: &str = "/admin/";
 
 /// The reason why a contract cannot be used.
 #[derive(Debug, thiserror::Error)]

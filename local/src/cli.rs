@@ -69,7 +69,8 @@ enum Command {
     Token(token::Token),
     /// Prints a function's environment variables, for starting it by hand with events from the local on --port.
     Env(environment::Environment),
-    /// Writes openapi.yaml from openapi/base.yaml and the openapi.yaml of each function that has one.
+    /// Writes openapi.yaml from openapi/base.yaml and the openapi.yaml of each function that has one, and events/ from the
+    /// events.yaml of each function.
     Contract,
     /// Adds a business function: its crate, its part of the contract, its resources in the template, and its test.
     New(new::New),

@@ -18,6 +18,7 @@ pub mod binaries;
 mod cli;
 mod database;
 mod files;
+pub mod fixtures;
 pub mod gateway;
 mod home;
 pub mod issuer;

@@ -5,6 +5,7 @@ mod secrets;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
+use local::fixtures::Fixture;
 use local::runtime::{Invoke as _, LogFormat};
 use serde_json::{Value, json};
 use testkit::attached::Attached;
@@ -56,10 +57,10 @@ async fn invoke(api: &Api, function: &str, event: &str) -> Vec<u8> {
 #[tokio::test]
 async fn every_event_leaves_one_line_that_cloudwatch_reads() {
     let api = Api::start_with_parameter("UserPool", "true").await;
-    let requests = EVENTS.iter().map(|(function, event, status)| {
-        let parsed: Value = serde_json::from_str(&read(&format!("events/{event}"))).unwrap();
+    let requests = EVENTS.iter().map(|Fixture { function, file, status, text }| {
+        let parsed: Value = serde_json::from_str(text).unwrap();
         let route = format!("{} {}", parsed["httpMethod"].as_str().unwrap(), parsed["resource"].as_str().unwrap());
-        (*function, *event, route, *status)
+        (&**function, &**file, route, *status)
     });
     let events: Vec<_> = requests
         .chain(OTHERS.map(|(function, event, route, status)| (function, event, route.into(), status)))
