@@ -18,21 +18,20 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ::contract::FILE;
 use clap::Args;
 
-use super::contract::joined;
-use super::{Place, TEMPLATE};
+use super::{Place, TEMPLATE, contract};
 use crate::binaries::cargo;
 use noun::{Noun, capitalized};
 use operations::{Operation, Operations};
 
 /// The files of a function, each with its text.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("new/files/Cargo.toml.txt")),
     ("src/main.rs", include_str!("new/files/main.rs.txt")),
     ("src/lib.rs", include_str!("new/files/lib.rs.txt")),
     ("openapi.yaml", include_str!("new/files/openapi.yaml.txt")),
+    ("events.yaml", include_str!("new/files/events.yaml.txt")),
     ("tests/api.rs", include_str!("new/files/api.rs.txt")),
 ];
 const BLOCK: &str = include_str!("new/files/template.yaml.txt");
@@ -79,14 +78,12 @@ impl New {
         let Plan { folder, files, template } = plan(workspace, &path, &noun, &operations)?;
         write_all(&files)?;
         // The contract shows whether anything in it has the names of the function already.
-        let contract = match joined(workspace) {
-            Ok(contract) => contract,
-            Err(error) => {
-                fs::remove_dir_all(&folder)?;
-                return Err(error);
-            }
-        };
-        write_all(&[(path.clone(), template), (workspace.join(FILE), contract)])?;
+        if let Err(error) = contract::joined(workspace) {
+            fs::remove_dir_all(&folder)?;
+            return Err(error);
+        }
+        write_all(&[(path.clone(), template)])?;
+        contract::write(place)?;
         finish(workspace, &noun).await?;
         println!("{}", report(&noun));
         Ok(())
@@ -136,6 +133,11 @@ fn names(noun: &Noun, operations: &Operations) -> Vec<(&'static str, String)> {
     } else {
         ("PUT", format!("/{}/first", noun.plural()))
     };
+    let id = match operations.id() {
+        "Generated" => "01K0ACME000000000000000000",
+        "Number" => "1",
+        _ => "first",
+    };
     vec![
         ("__noun__", noun.plural().to_owned()),
         ("__Noun__", noun.plural_type()),
@@ -145,6 +147,7 @@ fn names(noun: &Noun, operations: &Operations) -> Vec<(&'static str, String)> {
         ("__An__", capitalized(noun.article())),
         ("__Id__", operations.id().to_owned()),
         ("__operations__", operations.names().join(", ")),
+        ("__ID__", id.to_owned()),
         ("__METHOD__", creates.0.to_owned()),
         ("__PATH__", creates.1),
     ]
@@ -174,13 +177,15 @@ fn report(noun: &Noun) -> String {
     let (noun, title) = (noun.plural(), noun.plural_type());
     format!(
         "functions/{noun}/ is the new function, with its part of the contract and its test.\n\n\
-         Three files outside of it were changed:\n  \
-           template.yaml   {title}Function with its routes and its role, {title}Logs, the table of roles, and the scopes\n  \
-           openapi.yaml    the contract, joined with functions/{noun}/openapi.yaml\n  \
-           Cargo.lock      the package\n\n\
+         These files outside of it were changed or added:\n  \
+           template.yaml          {title}Function with its routes and its role, {title}Logs, the table of roles, and the scopes\n  \
+           openapi.yaml           the contract, joined with functions/{noun}/openapi.yaml\n  \
+           events/{noun}-*.json   an event for each operation, made from functions/{noun}/events.yaml\n  \
+           Cargo.lock             the package\n\n\
          What is left to do:\n  \
-           1. Replace the name by what the {noun} have: in src/lib.rs, openapi.yaml and tests/api.rs of functions/{noun}/.\n  \
-           2. cargo run -- contract, after each change of functions/{noun}/openapi.yaml.\n  \
+           1. Replace the name by what the {noun} have: in src/lib.rs, openapi.yaml, events.yaml and tests/api.rs of\n     \
+              functions/{noun}/.\n  \
+           2. cargo run -- contract, after each change of its openapi.yaml or events.yaml.\n  \
            3. cargo test -p {noun}, and everything: .ci/run.\n  \
            4. If machine clients of the user pool may have the scopes {noun}:read and {noun}:write, add them to\n     \
               MachineClient in template.yaml."
@@ -237,9 +242,9 @@ mod tests {
                 );
             }
             crate::template::yaml::parse(&template).unwrap();
-            let piece = files.into_iter().find(|(path, _)| path.ends_with(FILE)).unwrap().1;
-            write_all(&[(folder.path().join("functions/orders").join(FILE), piece)]).unwrap();
-            let contract = joined(folder.path()).unwrap();
+            let piece = files.into_iter().find(|(path, _)| path.ends_with("openapi.yaml")).unwrap().1;
+            write_all(&[(folder.path().join("functions/orders/openapi.yaml"), piece)]).unwrap();
+            let contract = contract::joined(folder.path()).unwrap();
             assert!(contract.contains("x-problem-codes: [order_not_found]"));
             count += 1;
         }

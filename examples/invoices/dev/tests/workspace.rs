@@ -1,10 +1,11 @@
-//! The files that this workspace derives from Tenantry, and from the code of its function.
+//! The files that this workspace derives from Tenantry.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do: by a panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use local::fixtures::{self, Fixture};
 use local::template::yaml;
 use serde_json::Value;
 use testkit::{read, workspace};
@@ -15,9 +16,12 @@ fn tenantry() -> PathBuf {
 }
 
 #[test]
-fn the_contract_is_up_to_date() {
+fn the_contract_and_the_events_are_up_to_date() {
     let joined = contract::join(&workspace()).unwrap();
     assert!(read(contract::FILE) == joined, "run `cargo run -- contract` in {}", workspace().display());
+    for Fixture { file, text, .. } in fixtures::make(&workspace(), &joined).unwrap() {
+        assert!(read(&format!("events/{file}")) == text, "events/{file}: run `cargo run -- contract`");
+    }
 }
 
 /// Returns a template without the parts of the team's own function.
