@@ -6,10 +6,17 @@ use local::template::yaml;
 use serde_json::Value;
 
 use crate::support::read;
+use crate::workspaces;
 
-/// The statements of every function's policies, with the function's name.
+const TEMPLATE: &str = "template.yaml";
+
+/// The statements of every function's policies in the product's template, with the function's name.
 fn statements() -> Vec<(String, Value)> {
-    let template = yaml::parse(&read("template.yaml")).unwrap();
+    statements_of(TEMPLATE)
+}
+
+fn statements_of(template: &str) -> Vec<(String, Value)> {
+    let template = yaml::parse(&read(template)).unwrap();
     let resources = template["Resources"].as_object().unwrap().clone();
     // This policy of Tenants is a resource of its own.
     let beside = &resources["PlaceKeysPolicy"]["Properties"];
@@ -84,9 +91,9 @@ fn only_this_stacks_api_keys_and_usage_plans_can_be_changed() {
 /// The actions that a role allows, by function and by partition key or index.
 type Grants = BTreeMap<(String, String), BTreeSet<String>>;
 
-/// The table of roles in a comment of the template.
-fn documented() -> Grants {
-    let template = read("template.yaml");
+/// The table of roles in a comment of a template.
+fn documented(template: &str) -> Grants {
+    let template = read(template);
     let comment = template.lines().skip_while(|line| !line.contains("==== Roles")).skip(1);
     let lines: Vec<_> = comment.map_while(|line| line.trim_start().strip_prefix('#')).collect();
     let legend = lines.iter().find(|line| line.contains("G GetItem")).unwrap();
@@ -110,9 +117,9 @@ fn documented() -> Grants {
 }
 
 /// The same, from the statements of the roles.
-fn granted() -> Grants {
+fn granted(template: &str) -> Grants {
     let mut grants = Grants::new();
-    for (function, statement) in statements() {
+    for (function, statement) in statements_of(template) {
         let actions = list(&statement["Action"]).into_iter();
         let actions: Vec<_> = actions.filter_map(|action| action.as_str().unwrap().strip_prefix("dynamodb:")).collect();
         let condition = statement["Condition"].as_object().into_iter().flat_map(|operators| operators.values());
@@ -132,7 +139,10 @@ fn granted() -> Grants {
 
 #[test]
 fn the_table_of_roles_is_what_the_roles_allow() {
-    let (documented, granted) = (documented(), granted());
-    assert!(granted.len() > 20, "{granted:?}");
-    assert_eq!(documented, granted);
+    let examples = workspaces::examples().into_iter().map(|folder| format!("{folder}/{TEMPLATE}"));
+    for template in examples.chain([TEMPLATE.to_owned()]) {
+        let (documented, granted) = (documented(&template), granted(&template));
+        assert!(granted.len() > 20, "{granted:?}");
+        assert_eq!(documented, granted, "{template}");
+    }
 }

@@ -3,14 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use testkit::{read, workspace};
+use crate::support::{read, workspace};
 
-/// The folders of the other workspaces: the benchmark, and the examples.
-fn others() -> Vec<String> {
-    let examples = std::fs::read_dir(workspace().join("examples")).into_iter().flatten();
-    let examples = examples.map(|entry| format!("examples/{}", entry.unwrap().file_name().to_str().unwrap()));
-    let folders = examples.chain(["bench".to_owned()]);
+/// The folders of the examples, if there are any.
+pub(crate) fn examples() -> Vec<String> {
+    let entries = std::fs::read_dir(workspace().join("examples")).into_iter().flatten();
+    let folders = entries.map(|entry| format!("examples/{}", entry.unwrap().file_name().to_str().unwrap()));
     folders.filter(|folder| workspace().join(folder).join("Cargo.lock").is_file()).collect()
+}
+
+/// The folders of the other workspaces.
+fn others() -> impl Iterator<Item = String> {
+    examples().into_iter().chain(["bench".to_owned()])
 }
 
 /// The lines of a manifest's table, without comments.
@@ -42,7 +46,7 @@ fn series(version: &str) -> &str {
 
 #[test]
 fn all_workspaces_state_the_same_packages_lints_and_profiles() {
-    for manifest in others().into_iter().map(|folder| format!("{folder}/Cargo.toml")) {
+    for manifest in others().map(|folder| format!("{folder}/Cargo.toml")) {
         for name in [
             "workspace.package",
             "workspace.lints.rust",
