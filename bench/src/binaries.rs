@@ -10,6 +10,8 @@ use crate::Error;
 
 /// `records` without quotas and metering.
 pub(crate) const UNMETERED: &str = "unmetered";
+/// A function with a kind of its own.
+pub(crate) const KINDS: &str = "kinds";
 
 /// The folder of the benchmark's workspace.
 const BENCH: &str = env!("CARGO_MANIFEST_DIR");
@@ -33,12 +35,14 @@ impl Programs {
         let functions: Vec<_> = template.functions.into_iter().map(|function| function.name).collect();
         if build {
             let target = directory.parent().ok_or("there is no target directory")?;
-            // The functions are built as `cargo lambda build` does for `sam build`. The others are built one by one, so that
-            // the default features of the floors stay theirs.
+            // The functions are built as `cargo lambda build` does for `sam build`. The floors are built by themselves, so that
+            // their default features stay theirs.
             let bins = functions.iter().flat_map(|name| ["--bin", name]).collect();
-            for (workspace, what) in
-                [(WORKSPACE, bins), (BENCH, vec!["--package", UNMETERED]), (BENCH, vec!["--package", "floors"])]
-            {
+            for (workspace, what) in [
+                (WORKSPACE, bins),
+                (BENCH, vec!["--package", UNMETERED, "--package", KINDS]),
+                (BENCH, vec!["--package", "floors"]),
+            ] {
                 let mut cargo = cargo();
                 cargo.current_dir(workspace).args(["build", "--release"]).args(&what).arg("--target-dir").arg(target);
                 let status = cargo.status().await?;

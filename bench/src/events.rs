@@ -1,7 +1,9 @@
 //! The events of the measurements: the fixtures of the workspace, with changes.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::Error;
@@ -33,6 +35,9 @@ const LARGE: &str = "large";
 
 /// A plan whose quota outlasts a run.
 const PLAN: &str = "pro";
+
+/// The scopes of the function with a kind of its own.
+const KIND_SCOPES: &str = "notes:read notes:write";
 
 /// The placeholder of an idempotency key.
 const KEY: &str = "<key>";
@@ -74,6 +79,8 @@ pub(crate) struct Events {
     pub(crate) get: Vec<u8>,
     /// Each creates a record.
     pub(crate) create: Keyed,
+    /// Each creates an item of a kind, whose value is the data of that record.
+    pub(crate) kind_create: Keyed,
     /// The same for the floor, which reads the same item by its primary key.
     pub(crate) get_item: Vec<u8>,
     /// Lists 25 records.
@@ -140,6 +147,7 @@ impl Events {
             transactions: tenants(TRANSACTIONS)?.to_string().into_bytes(),
             usage: tenants(USAGE)?.to_string().into_bytes(),
             create: Keyed::new(tenants(CREATE)?),
+            kind_create: Keyed::new(kind_create()?),
             get_item: get_item.to_string().into_bytes(),
             list: list.to_string().into_bytes(),
             create_largest: transaction(vec![create; CREATED_AT_ONCE])?,
@@ -151,6 +159,40 @@ impl Events {
             get: get.to_string().into_bytes(),
         })
     }
+}
+
+/// Makes the event that reads the item of a kind which this response created.
+pub(crate) fn kind_get(created: &str) -> Result<Vec<u8>, Error> {
+    let created: Value = serde_json::from_str(created)?;
+    let body = created["body"].as_str().ok_or("a response without a body")?;
+    let item: Value = serde_json::from_str(body)?;
+    let id = item["id"].as_str().ok_or("an item without an id")?;
+    let mut event = kind(GET, "/notes/{id}", &format!("/notes/{id}"))?;
+    event["pathParameters"] = json!({ "id": id });
+    Ok(event.to_string().into_bytes())
+}
+
+fn kind_create() -> Result<Value, Error> {
+    let mut event = kind(CREATE, "/notes", "/notes")?;
+    let body = event["body"].as_str().ok_or("an event without a body")?;
+    // The text of the data stays as it is, with `12.50` for a number.
+    let body: BTreeMap<String, Box<RawValue>> = serde_json::from_str(body)?;
+    let data = body.get("data").ok_or("a body without data")?.get().to_owned();
+    event["body"] = data.into();
+    event["pathParameters"] = Value::Null;
+    Ok(event)
+}
+
+/// Reads an event of a tenant, and moves it to a route of the function with a kind of its own.
+fn kind(event: &str, route: &str, path: &str) -> Result<Value, Error> {
+    let mut event = tenants(event)?;
+    event["resource"] = route.into();
+    event["path"] = path.into();
+    let context = &mut event["requestContext"];
+    context["resourcePath"] = route.into();
+    context["path"] = format!("/v1{path}").into();
+    context["authorizer"]["scopes"] = KIND_SCOPES.into();
+    Ok(event)
 }
 
 /// Reads an event of a tenant, and sets its plan and an empty query.
@@ -177,5 +219,22 @@ mod tests {
         });
         assert_ne!(keys[0], keys[1]);
         assert!(keys.iter().all(|key| key.len() == 36), "{keys:?}");
+    }
+
+    #[test]
+    fn an_item_of_a_kind_is_created_and_read_as_the_record_is() {
+        let create: Value = serde_json::from_slice(&Events::new("token").unwrap().kind_create.next()).unwrap();
+        let body = create["body"].as_str().unwrap();
+        assert_eq!(format!(r#"{{"data":{body}}}"#), tenants(CREATE).unwrap()["body"].as_str().unwrap());
+        assert_eq!((&create["resource"], &create["path"]), (&json!("/notes"), &json!("/notes")));
+
+        let created = json!({"statusCode": 201, "body": r#"{"id":"01K0","title":"Hello"}"#}).to_string();
+        let get: Value = serde_json::from_slice(&kind_get(&created).unwrap()).unwrap();
+        assert_eq!((&get["resource"], &get["path"]), (&json!("/notes/{id}"), &json!("/notes/01K0")));
+        assert_eq!(get["pathParameters"], json!({"id": "01K0"}));
+        for event in [create, get] {
+            assert_eq!(event["requestContext"]["authorizer"]["scopes"], KIND_SCOPES);
+            assert_eq!(event["requestContext"]["resourcePath"], event["resource"]);
+        }
     }
 }

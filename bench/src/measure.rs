@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Error;
-use crate::binaries::{Programs, UNMETERED};
-use crate::events::{Events, Keyed};
+use crate::binaries::{KINDS, Programs, UNMETERED};
+use crate::events::{Events, Keyed, kind_get};
 use crate::footprint::{peak_memory, zipped};
 use crate::stage::{Runtime, Stage};
 
@@ -19,12 +19,16 @@ pub(crate) struct Rounds {
 
 /// A create with an idempotency key, by `records`.
 pub(crate) const CREATE: &str = "create";
+/// A read of an item of a kind, by [`KINDS`].
+pub(crate) const KIND_GET: &str = "kind get";
+/// A create of an item of a kind with an idempotency key, by [`KINDS`].
+pub(crate) const KIND_CREATE: &str = "kind create";
 
 /// The number of requests of each kind whose requests to the database are counted.
 const COUNTED: u32 = 5000;
 const COUNTED_CREATES: u32 = 200;
 
-/// The measurements by the name of the binary, and by [`CREATE`].
+/// The measurements by the name of the binary, and by [`CREATE`], [`KIND_GET`] and [`KIND_CREATE`].
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) warm: BTreeMap<&'static str, Duration>,
@@ -88,6 +92,8 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
     let records = subject("records", &events.get, OK);
     let unmetered = subject(UNMETERED, &events.get, OK);
     let create = Subject { what: CREATE, event: Event::Keyed(&events.create), expected: CREATED, ..records };
+    let kind_create =
+        Subject { what: KIND_CREATE, function: KINDS, event: Event::Keyed(&events.kind_create), expected: CREATED };
     let get_item = subject("get_item", &events.get_item, OK);
     let echo = subject("echo", &events.authorize, r#""authorizationToken":"#);
     let health = subject("health", &events.health, OK);
@@ -99,13 +105,16 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
     // These processes serve until the end. Their first responses are not measured.
     let runtime = stage.runtime().await?;
     write(&runtime, &events).await?;
-    let run = [authorizer, records, unmetered, get_item, echo, health, tenants, tokens, transactions, usage];
+    let kind_get = kind_get(&runtime.invoke(KINDS, kind_create.event.next(), CREATED).await?)?;
+    let kind_get = Subject { what: KIND_GET, ..subject(KINDS, &kind_get, OK) };
+    let run = [authorizer, records, kind_get, unmetered, get_item, echo, health, tenants, tokens, transactions, usage];
     for subject in run {
         times(&runtime, rounds.invocations, subject).await?;
     }
 
     let (mut warm, mut cold) = (Samples::default(), Samples::default());
-    let mut subjects = [echo, authorizer, get_item, records, unmetered];
+    let mut subjects = [echo, authorizer, get_item, records, kind_get, unmetered];
+    let mut creates = [create, kind_create];
     for _ in 0..rounds.rounds {
         // Alternate the order so that no subject profits from running after another.
         subjects.reverse();
@@ -113,13 +122,16 @@ pub(crate) async fn all(programs: &Programs, rounds: Rounds) -> Result<Measured,
             let times = times(&runtime, rounds.invocations, subject).await?;
             warm.entry(subject.what).or_default().push(median(times));
         }
-        // With each transaction, the engine looks through all those of the last ten minutes, so they must not add up.
-        let (runtime, database) = stage.fresh_runtime().await?;
-        times(&runtime, rounds.invocations, create).await?;
-        let times = times(&runtime, rounds.invocations, create).await?;
-        warm.entry(create.what).or_default().push(median(times));
-        runtime.close().await;
-        drop(database);
+        creates.reverse();
+        for create in creates {
+            // With each transaction, the engine looks through all those of the last ten minutes, so they must not add up.
+            let (runtime, database) = stage.fresh_runtime().await?;
+            times(&runtime, rounds.invocations, create).await?;
+            let times = times(&runtime, rounds.invocations, create).await?;
+            warm.entry(create.what).or_default().push(median(times));
+            runtime.close().await;
+            drop(database);
+        }
         for Subject { what, function, event, expected } in [get_item, records, authorizer] {
             let runtime = stage.runtime().await?;
             cold.entry(what).or_default().push(runtime.cold(function, event.next(), expected).await?);

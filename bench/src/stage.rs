@@ -16,11 +16,12 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::Error;
-use crate::binaries::{Programs, UNMETERED};
+use crate::binaries::{KINDS, Programs, UNMETERED};
 use crate::clock::Clock;
 
 /// The binaries that are measured beside the functions of the template, each with the function whose settings it has.
-const OTHERS: [(&str, &str); 3] = [("echo", "authorizer"), ("get_item", "records"), (UNMETERED, "records")];
+const OTHERS: [(&str, &str); 4] =
+    [("echo", "authorizer"), ("get_item", "records"), (UNMETERED, "records"), (KINDS, "records")];
 
 /// Everything that the functions need.
 pub(crate) struct Stage {
@@ -132,10 +133,10 @@ impl Runtime {
         Ok(end.duration_since(start))
     }
 
-    async fn invoke(&self, name: &str, event: Vec<u8>, expected: &str) -> Result<(), Error> {
-        let response = self.functions.invoke(name, event).await?;
-        let response = String::from_utf8_lossy(&response);
-        if response.contains(expected) { Ok(()) } else { Err(format!("{name} responded with {response}").into()) }
+    /// Returns the response, which has to contain `expected`.
+    pub(crate) async fn invoke(&self, name: &str, event: Vec<u8>, expected: &str) -> Result<String, Error> {
+        let response = String::from_utf8(self.functions.invoke(name, event).await?)?;
+        if response.contains(expected) { Ok(response) } else { Err(format!("{name} responded with {response}").into()) }
     }
 
     /// Ends the functions.
