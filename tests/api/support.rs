@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::template::Function;
@@ -24,6 +25,16 @@ impl Deref for Api {
     fn deref(&self) -> &testkit::Api {
         &self.0
     }
+}
+
+/// Returns the files of Rust in a folder, and in those below.
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let files = entries.map(|entry| entry.unwrap().path()).flat_map(|path| {
+        let is_source = path.extension().is_some_and(|extension| extension == "rs");
+        if path.is_dir() { sources(&path) } else { Vec::from_iter(is_source.then_some(path)) }
+    });
+    files.collect()
 }
 
 /// Returns the seed of a test with random cases, from `SEED` if it is set, and prints it.

@@ -1,12 +1,11 @@
 //! The contract is what its pieces make, and promises the problem codes that functions declare themselves.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use service::http::Code;
 
 use crate::support::contract::{operations, own_codes, resolve};
-use crate::support::{read, workspace};
+use crate::support::{read, sources, workspace};
 
 #[test]
 fn the_contract_is_up_to_date() {
@@ -40,18 +39,6 @@ fn promised() -> BTreeSet<OwnCode> {
     found
 }
 
-/// The files with the code of functions.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// The codes in a text of Rust, `Code::own("invoice_sent", 409, "Conflict")`.
 fn declared_in(text: &str) -> Vec<OwnCode> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
@@ -68,8 +55,7 @@ fn declared_in(text: &str) -> Vec<OwnCode> {
 
 #[test]
 fn the_contract_has_the_codes_that_functions_declare() {
-    let mut files = Vec::new();
-    sources(&workspace().join("functions"), &mut files);
+    let files = sources(&workspace().join("functions"));
     assert!(files.len() > 20, "only {} files were found", files.len());
     let texts = files.iter().map(|path| std::fs::read_to_string(path).unwrap());
     let declared: BTreeSet<_> = texts.flat_map(|text| declared_in(&text)).collect();
