@@ -131,6 +131,34 @@ async fn the_key_of_an_index_is_a_whole_key() {
 }
 
 #[tokio::test]
+async fn a_key_that_no_sort_key_can_contain_is_rejected_in_a_write_and_lists_nothing() {
+    let function = Function::start().await;
+    for (color, status) in
+        [("x".repeat(512), 201), ("x".repeat(513), 400), ("#".repeat(171), 400), ("x".repeat(2000), 400)]
+    {
+        let id = format!("l{}", color.len());
+        assert_eq!(function.send(&label(&id, &color, 1)).await.status, status, "{}", color.len());
+        let listed = function.list(&Request::new("GET", "/labels").query("color", &color)).await.0;
+        assert_eq!(listed.len(), usize::from(status == 201), "{}", color.len());
+    }
+    function.0.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_link_to_the_next_page_of_an_index_has_its_key_encoded() {
+    let function = Function::start().await;
+    for id in ["a", "b"] {
+        function.send(&label(id, "Söhne & Co=%", 1)).await.expect(201);
+    }
+    let list = Request::new("GET", "/labels").query("color", "Söhne & Co=%").query("limit", 1);
+    let page = function.send(&list).await;
+    let next = page.expect(200)["next"].as_str().unwrap().to_owned();
+    let link = format!("</probe/labels?color=S%C3%B6hne%20%26%20Co%3D%25&limit=1&cursor={next}>; rel=\"next\"");
+    assert_eq!(page.header("link"), link);
+    function.0.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_expired_item_counts_as_absent_whether_dynamodb_has_removed_it_or_not() {
     let function = Function::start().await;
     let mut body = json!({ "color": "red", "weight": 1, "endsAt": "2099-12-31T23:59:59Z" });

@@ -47,7 +47,7 @@ impl Resource for Ticket {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Label {
-    color: Text<1, 20>,
+    color: Text<1, 2000>,
     weight: Whole<0, 1_000_000>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends_at: Option<Expiry>,
@@ -165,7 +165,7 @@ impl Probe {
                             let problem = Problem::new(TOO_LIGHT, "The label has less weight.");
                             return Err(ItemError::Rejected(problem));
                         };
-                        let owner = less.color.clone();
+                        let owner = Text::new(from.to_string()).ok_or(ItemError::NotFound)?;
                         changes.replace(access, &light, less)?;
                         changes.replace(access, &heavy, more)?;
                         let ticket = changes.append(access, |_| Ticket { owner, closed: false }).await?;

@@ -125,7 +125,7 @@ pub trait Kind: Serialize + DeserializeOwned + Debug + Clone + Send + Sync + 'st
 pub struct Index<K> {
     /// The name, which is part of the primary keys of the index. It never changes.
     pub name: &'static str,
-    /// Returns the key of an item, which has at most 512 bytes. An item without a key is not listed.
+    /// Returns the key of an item, which has at most 512 bytes, in which `#` and `%` count three times. An item without a key is not listed.
     pub key: fn(&K) -> Option<String>,
 }
 

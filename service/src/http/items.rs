@@ -185,6 +185,9 @@ pub fn problem<K: Resource>(error: ItemError<Problem>) -> Problem {
             let detail = format!("It would have {bytes} bytes as JSON; the limit is {MAX_VALUE_BYTES} bytes.");
             Problem::new(Code::DATA_TOO_LARGE, detail)
         }
+        ItemError::KeyTooLong(index) => {
+            Problem::invalid_body(format!("The value by which the index `{index}` lists the item is too long."))
+        }
         ItemError::Commit(error) => error.into(),
     }
 }

@@ -56,6 +56,9 @@ pub enum ItemError<E> {
     /// The value has this number of bytes as JSON, which is too many.
     #[error("a value of {0} bytes")]
     TooLarge(usize),
+    /// The item's key in the index with this name is too long.
+    #[error("a key of the index {0} is too long")]
+    KeyTooLong(&'static str),
     /// The write was not committed.
     #[error(transparent)]
     Commit(#[from] CommitError),

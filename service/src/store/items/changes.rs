@@ -126,7 +126,7 @@ impl<'a> Changes<'a> {
         let item = Item { id, version, created_at: self.now, updated_at: self.now, expires_at, value };
         let put = form::put(tenant, &item, &self.mark, Condition::default().vacant(self.now))?;
         self.writes.push((key, put));
-        self.add_entries(tenant, &item);
+        self.add_entries(tenant, &item)?;
         self.rows.insert(Key { pk: keys::kinds(tenant), sk: K::NAME.to_owned() });
         Ok(item)
     }
@@ -170,7 +170,7 @@ impl<'a> Changes<'a> {
         let remaining = form::entries(tenant, &item.id, &item.value);
         if entries != remaining || old.expires_at != item.expires_at {
             self.end_entries(entries.into_iter().filter(|entry| !remaining.contains(entry)));
-            self.add_entries(tenant, &item);
+            self.add_entries(tenant, &item)?;
         }
         Ok(item)
     }
@@ -191,10 +191,12 @@ impl<'a> Changes<'a> {
         self.writes.push((key, check));
     }
 
-    fn add_entries<K: Kind>(&mut self, tenant: &TenantId, item: &Item<K>) {
+    fn add_entries<K: Kind, E>(&mut self, tenant: &TenantId, item: &Item<K>) -> Result<(), ItemError<E>> {
+        form::check_keys(&item.value)?;
         for key in form::entries(tenant, &item.id, &item.value) {
             self.writes.push((key.clone(), form::put_entry(key, item.expires_at)));
         }
+        Ok(())
     }
 
     fn end_entries(&mut self, entries: impl Iterator<Item = Key>) {

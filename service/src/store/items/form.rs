@@ -69,6 +69,20 @@ fn read<K: Kind>(mut item: item::Item) -> Result<Item<K>, Fault> {
     Ok(Item { id, version, created_at, updated_at, expires_at, value })
 }
 
+/// The maximum size of a key of an index, in bytes of its form in sort keys.
+const MAX_INDEX_KEY_BYTES: usize = 512;
+
+/// Fails if a key of an item in an index of its kind is too long for the sort key of an entry.
+pub(super) fn check_keys<K: Kind, E>(value: &K) -> Result<(), ItemError<E>> {
+    for index in K::INDEXES {
+        let key = (index.key)(value).unwrap_or_default();
+        if keys::index("", &key).len() - keys::index("", "").len() > MAX_INDEX_KEY_BYTES {
+            return Err(ItemError::KeyTooLong(index.name));
+        }
+    }
+    Ok(())
+}
+
 /// Returns the primary keys of an item's entries in the indexes of its kind.
 pub(super) fn entries<K: Kind>(tenant: &TenantId, id: &K::Id, value: &K) -> Vec<Key> {
     let entry = |index: &Index<K>| {
