@@ -8,6 +8,7 @@ use ::contract::{Contract, FILE, join};
 
 use super::Place;
 use crate::fixtures::{self, FOLDER};
+use crate::terminal::output;
 
 /// Writes the contract beside the template, and the events, unless they are up to date.
 pub(super) fn write(place: &Place) -> Result<(), Box<dyn Error>> {
@@ -23,7 +24,7 @@ pub(super) fn write(place: &Place) -> Result<(), Box<dyn Error>> {
         replace(&workspace.join(FOLDER).join(&event.file), &event.text)?;
     }
     for file in fixtures::stale(workspace, &events)? {
-        println!("{FOLDER}/{file} is in no events.yaml: remove it, or add it to the one of its function");
+        output(format_args!("{FOLDER}/{file} is in no events.yaml: remove it, or add it to the one of its function"));
     }
     Ok(())
 }
@@ -41,6 +42,6 @@ fn replace(path: &Path, text: &str) -> Result<(), String> {
         return Ok(());
     }
     fs::write(path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-    println!("{} was written", path.display());
+    output(format_args!("{} was written", path.display()));
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use crate::management;
 use crate::runtime::{self, LogFormat, RuntimeOptions};
 use crate::template::Template;
+use crate::terminal::output;
 use clap::Args;
 
 use super::Place;
@@ -45,7 +46,7 @@ impl Environment {
             log_format: LogFormat::Text,
         };
         for (name, value) in runtime::environment(function, &options, runtime::ATTACHED) {
-            println!("{name}={value}");
+            output(format_args!("{name}={value}"));
         }
         Ok(())
     }

@@ -22,7 +22,8 @@ use clap::Args;
 
 use super::{Place, TEMPLATE, contract};
 use crate::binaries::cargo;
-use noun::{Noun, capitalized};
+use crate::terminal::output;
+use noun::{Noun, TAKEN, capitalized};
 use operations::{Operation, Operations};
 
 /// The files of a function, each with its text.
@@ -41,6 +42,9 @@ pub(super) struct New {
     /// A noun in the plural, which names the function, its path, its kind of items and its scopes.
     #[arg(value_parser = Noun::parse)]
     noun: Noun,
+    /// The singular, which names the type of an item and the problem codes [default: derived from the noun].
+    #[arg(long, value_name = "NAME")]
+    singular: Option<String>,
     /// The operations on the items.
     #[arg(long, required = true, value_delimiter = ',', value_name = "OPERATIONS")]
     ops: Vec<Operation>,
@@ -55,7 +59,10 @@ enum NotAdded {
     Package(String),
     #[error("{TEMPLATE} has the resource {0}: choose another noun")]
     Resource(String),
-    #[error("the type `{0}` would have the name of another one in the function: choose another noun")]
+    #[error(
+        "the type `{0}` would have the name of another one, of the function, of `service::function` or of Rust: choose \
+         another noun, or the singular with --singular NAME"
+    )]
     Type(String),
     #[error("{} cannot be read: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -71,8 +78,19 @@ struct Plan {
 
 impl New {
     pub(super) async fn add(self, place: &Place) -> Result<(), Box<dyn Error>> {
-        let Self { noun, ops } = self;
+        let Self { noun, singular, ops } = self;
+        let noun = match singular {
+            Some(singular) => noun.with_singular(&singular)?,
+            None => noun,
+        };
         let operations = Operations::new(ops)?;
+        output(format_args!(
+            "The singular of {plural} is {singular}: the type is {}, and the problem code is {singular}_not_found. To change \
+             the singular, pass --singular NAME.\n",
+            noun.singular_type(),
+            plural = noun.plural(),
+            singular = noun.singular(),
+        ));
         let path = place.template()?;
         let workspace = crate::workspace(&path);
         let Plan { folder, files, template } = plan(workspace, &path, &noun, &operations)?;
@@ -85,7 +103,7 @@ impl New {
         write_all(&[(path.clone(), template)])?;
         contract::write(place)?;
         finish(workspace, &noun).await?;
-        println!("{}", report(&noun));
+        output(format_args!("{}", report(&noun)));
         Ok(())
     }
 }
@@ -109,7 +127,7 @@ fn plan(workspace: &Path, template: &Path, noun: &Noun, operations: &Operations)
     }
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     for name in [noun.singular_type(), noun.plural_type()] {
-        let mut words = FILES[2].1.split(|c| !is_word(c)).chain([operations.id()]);
+        let mut words = FILES[2].1.split(|c| !is_word(c)).chain([operations.id()]).chain(TAKEN.iter().copied());
         if words.any(|word| word == name) {
             return Err(NotAdded::Type(name).into());
         }
@@ -211,12 +229,31 @@ mod tests {
         for (noun, reason) in [
             ("records", "functions/records exists"),
             ("bytes", "the workspace has or uses a package `bytes`"),
-            ("items", "the type `Items` would have the name of another one"),
+            ("items", "the type `Item` would have the name of another one"),
+            ("drafts", "the type `Draft` would have the name of another one"),
+            ("boxes", "the type `Box` would have the name of another one"),
+            ("scopes", "the type `Scope` would have the name of another one"),
             ("order", "the name must be a noun in the plural"),
         ] {
             let error = planned(noun, vec![Create, Get]).err().unwrap().to_string();
             assert!(error.contains(reason), "{noun}: {error}");
         }
+    }
+
+    #[test]
+    fn the_names_of_the_interface_for_functions_are_taken() {
+        let interface = std::fs::read_to_string(root().join("service/src/function.rs")).unwrap();
+        let uses = interface.split("\npub use ").skip(1).filter_map(|text| text.split(';').next());
+        let names = uses.flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+        // Only a name of one word can be that of a noun. `Order` is what many APIs sell, and few functions call the other one.
+        let is_noun = |name: &&str| {
+            name.starts_with(|c: char| c.is_ascii_uppercase())
+                && name[1..].bytes().all(|byte| byte.is_ascii_lowercase())
+        };
+        let names: Vec<_> = names.filter(is_noun).filter(|name| *name != "Order").collect();
+        assert!(names.len() > 30, "{names:?}");
+        let missing: Vec<_> = names.iter().filter(|name| !TAKEN.contains(*name)).collect();
+        assert!(missing.is_empty(), "noun::TAKEN lacks {missing:?}");
     }
 
     /// Every selection of operations that fit together.

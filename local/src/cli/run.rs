@@ -7,6 +7,7 @@ use crate::binaries::Binaries;
 use crate::issuer::TokenError;
 use crate::runtime::default_environments;
 use crate::seed::DEMO;
+use crate::terminal::output;
 use crate::{Data, Local, Options, terminal};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -81,7 +82,7 @@ impl Run {
             () = signals.next() => return Ok(()),
         };
         let _exposed = self.expose.open(&local, embedded).await?;
-        println!("listening on {}", local.url());
+        output(format_args!("listening on {}", local.url()));
         if seed {
             print_first_session(&local)?;
         }
@@ -100,12 +101,9 @@ fn print_first_session(local: &Local) -> Result<(), TokenError> {
     let token = local.issuer().token(DEMO[0].name, None, None, None)?.access_token;
     let record = format!("{}/collections/notes/records/first", local.url());
     let authorization = r#"-H "Authorization: Bearer $TOKEN""#;
-    println!();
-    println!("TOKEN={token}");
-    println!(
-        r#"curl -i -X PUT {record} {authorization} -H "Content-Type: application/json" -d '{{"data":{{"text":"Hello"}}}}'"#
-    );
-    println!("curl -i {record} {authorization}");
-    println!();
+    let body = r#"-H "Content-Type: application/json" -d '{"data":{"text":"Hello"}}'"#;
+    output(format_args!(
+        "\nTOKEN={token}\ncurl -i -X PUT {record} {authorization} {body}\ncurl -i {record} {authorization}\n"
+    ));
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use crate::issuer::Issuer;
 use crate::lock::FolderLock;
 use crate::seed;
+use crate::terminal::output;
 use clap::Args;
 use serde::Deserialize;
 
@@ -61,7 +62,7 @@ impl Token {
                 return Err(NoToken::Rejected { error, description: error_description.unwrap_or_default() }.into());
             }
         };
-        println!("{token}");
+        output(format_args!("{token}"));
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! The output of `local` on the terminal: what is wrong and what to do about it, and a line for each request.
 
+use std::process::Stdio;
+
 use reqwest::header::{ACCEPT, CONTENT_TYPE, ORIGIN};
 use reqwest::{Client, Method};
 
-use super::{Running, output};
+use super::{PATIENCE, Running, command, output};
 
 /// The output of a start that fails, which builds and starts nothing.
 async fn failure(arguments: &[&str]) -> String {
@@ -64,6 +66,15 @@ async fn what_is_wrong_on_the_command_line_is_said_with_the_way_out() {
             assert!(text.contains(part), "no `{part}` in {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_early_causes_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let child = command(&["env", "records"]).await.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
 }
 
 #[tokio::test]
