@@ -9,7 +9,7 @@
 //! | the body is decompressed | `coding` | `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_TOO_LARGE` |
 //! | path and method are routed; a CORS preflight gets its response | `router`, `cors` | `MISSING_AUTHENTICATION_TOKEN`, `INVALID_SIGNATURE` |
 //! | the token is authorized | `authorizer` | `UNAUTHORIZED`, `AUTHORIZER_FAILURE`, `AUTHORIZER_CONFIGURATION_ERROR`, `DEFAULT_4XX` (the ARN is too long) |
-//! | the authorizer's policy is applied to the route | [`policy`] | `ACCESS_DENIED` |
+//! | the authorizer's policy is applied to the route | [`iam`] | `ACCESS_DENIED` |
 //! | the API key is metered by its usage plan | `usage`, [`keys`] | `INVALID_API_KEY`, `THROTTLED`, `QUOTA_EXCEEDED` |
 //! | the function is invoked with the event | `event` | `REQUEST_TOO_LARGE`, `INTEGRATION_TIMEOUT`, `INTEGRATION_FAILURE`, `DEFAULT_5XX` |
 //! | its response is converted and compressed | `proxy_response`, `coding` | `DEFAULT_5XX` |
@@ -30,7 +30,6 @@ mod event;
 mod grant;
 pub mod keys;
 mod limits;
-pub mod policy;
 mod proxy_response;
 mod responses;
 mod router;
@@ -56,10 +55,10 @@ use self::authorizer::Authorizer;
 use self::context::Context;
 use self::error_response::ErrorResponse;
 use self::grant::Grant;
-use self::policy::Decision;
 use self::responses::Responses;
 use self::router::{Router, Target};
 use self::usage::Meters;
+use crate::iam::{self, Decision};
 use crate::runtime::{Invoke, InvokeError};
 use crate::template::{Cors, Route, Template};
 
@@ -219,7 +218,7 @@ impl<F: Invoke> Gateway<F> {
 
 /// Applies the policy, which may come from a request to another route.
 fn allow(grant: &Grant, method_arn: &str) -> Result<(), ErrorResponse> {
-    match grant.policy.evaluate(ACTION, method_arn) {
+    match grant.policy.evaluate(ACTION, method_arn, &iam::Context::default()) {
         Decision::Allow => Ok(()),
         Decision::ExplicitDeny => Err(ErrorResponse::EXPLICIT_DENY),
         Decision::ImplicitDeny => Err(ErrorResponse::IMPLICIT_DENY),

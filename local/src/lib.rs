@@ -21,6 +21,7 @@ mod files;
 pub mod fixtures;
 pub mod gateway;
 mod home;
+pub mod iam;
 pub mod issuer;
 pub mod lock;
 pub mod management;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use contract::Scopes;
-use local::gateway::policy::{Decision, Policy};
+use local::iam::{Context, Decision, Policy};
 use proptest::prelude::*;
 
 use crate::support::contract::scopes;
@@ -42,7 +42,7 @@ proptest! {
     ) {
         let document = serde_json::to_value(authorizer::policy(API, &scopes)).unwrap();
         prop_assert!(document.to_string().len() < 8192, "API Gateway takes no more");
-        let policy = Policy::parse(&document).unwrap();
+        let policy = Policy::parse(&document, &[]).unwrap();
         for route in authorizer::ROUTES {
             let mut given = segments.iter();
             let path: Vec<&str> = route
@@ -54,7 +54,7 @@ proptest! {
             // API Gateway routes both alike.
             for slash in ["", "/"] {
                 let arn = format!("{API}/{}{}{slash}", route.method, path.join("/"));
-                let allowed = policy.evaluate("execute-api:Invoke", &arn) == Decision::Allow;
+                let allowed = policy.evaluate("execute-api:Invoke", &arn, &Context::default()) == Decision::Allow;
                 prop_assert_eq!(allowed, granted, "{} with {:?}", arn, scopes);
             }
         }
@@ -63,9 +63,9 @@ proptest! {
     #[test]
     fn a_policy_is_for_its_own_api_and_stage(scopes in any_scopes()) {
         let document = serde_json::to_value(authorizer::policy(API, &scopes)).unwrap();
-        let policy = Policy::parse(&document).unwrap();
+        let policy = Policy::parse(&document, &[]).unwrap();
         for other in [API.replace("/v1", "/v2"), API.replace("a1b2c3d4e5", "other"), API.replace("central", "west")] {
-            let decision = policy.evaluate("execute-api:Invoke", &format!("{other}/GET/collections"));
+            let decision = policy.evaluate("execute-api:Invoke", &format!("{other}/GET/collections"), &Context::default());
             prop_assert_ne!(decision, Decision::Allow);
         }
     }

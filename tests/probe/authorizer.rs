@@ -41,7 +41,7 @@ async fn authorize(event: LambdaEvent<Value>) -> Result<Value, Error> {
         "nested-context" => Ok(with("context", json!({ "nested": { "a": 1 } }))),
         "condition" => {
             let mut conditional = statement("Allow", "*");
-            conditional["Condition"] = json!({});
+            conditional["Condition"] = json!({ "IpAddress": { "aws:SourceIp": "10.0.0.0/8" } });
             Ok(policy(json!([conditional])))
         }
         "nonsense" => Ok(json!("yes")),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::policy::{Policy, PolicyError};
+use crate::iam::{Policy, PolicyError};
 
 /// The output for one token. Its policy decides about every route, not only about the one that was requested first.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Grant {
         };
         Ok(Self {
             principal_id,
-            policy: Policy::parse(&policy_document)?,
+            policy: Policy::parse(&policy_document, &[])?,
             context: context.unwrap_or_default().into_iter().map(text).collect::<Result<_, _>>()?,
             usage_identifier_key,
         })
