@@ -11,10 +11,12 @@ mod context;
 mod error;
 mod pattern;
 mod policy;
+mod served;
 
 pub use context::{Context, ContextKey};
 pub use error::PolicyError;
 pub use policy::{Decision, Policy, decide};
+pub(crate) use served::{KEYS, SERVICES};
 
 #[cfg(test)]
 mod tests;

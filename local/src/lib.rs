@@ -9,6 +9,7 @@
 //! | `/_local/functions` | the functions and their counters |
 //! | `/_local/runtime/...` | the Lambda Runtime API |
 //! | `/_local/apigateway/...` | API Gateway's management calls for API keys |
+//! | `/_local/dynamodb` | DynamoDB for functions, which enforces their roles |
 //! | `/_local/.well-known/openid-configuration`, `/_local/jwks.json`, `/_local/oauth2/token` | the issuer |
 //! | anything else | the API, as API Gateway serves it |
 //!
@@ -20,6 +21,7 @@ mod database;
 mod files;
 pub mod fixtures;
 pub mod gateway;
+pub mod guard;
 mod home;
 pub mod iam;
 pub mod issuer;
@@ -52,6 +54,7 @@ pub use cli::main;
 use database::Database;
 pub use database::{DatabaseError, engine};
 use gateway::{Access, ApiKeys, Gateway, GatewayError};
+use guard::{Denial, Guard};
 use home::Home;
 use issuer::{AUDIENCE, Issuer, IssuerError};
 use lock::{FolderLock, LockError};
@@ -93,6 +96,8 @@ pub struct Options {
     pub dynamodb_endpoint: Option<String>,
     /// The URL at which functions manage API keys, if it is not the one that `local` serves.
     pub api_gateway_endpoint: Option<String>,
+    /// Whether functions may do only what their roles in the template allow.
+    pub iam: bool,
     /// Whether missing demo tenants are created.
     pub seed: bool,
     /// Values for the template's parameters.
@@ -114,6 +119,7 @@ impl Options {
             data: Data::Memory,
             dynamodb_endpoint: None,
             api_gateway_endpoint: None,
+            iam: true,
             seed: true,
             overrides: BTreeMap::new(),
             environments: runtime::default_environments(),
@@ -184,6 +190,7 @@ pub struct Local {
     schedules: Schedules,
     issuer: Issuer,
     keys: ApiKeys,
+    guard: Guard,
     database: Database,
     server: Server,
     /// Released last, when nothing uses the data folder any more.
@@ -207,7 +214,9 @@ impl Local {
 
         let folder = options.data.folder();
         let lock = folder.map(|folder| FolderLock::take(folder, &base_url)).transpose()?;
-        let template = Template::read(&options.template, &overrides(options.overrides, &base_url))?;
+        let overrides = overrides(options.overrides, &base_url);
+        let template = Template::read(&options.template, &overrides)?;
+        let roles = if options.iam { Template::roles(&options.template, &overrides)? } else { Vec::new() };
         let contract = contract(&options.template)?;
         let issuer = Issuer::open(folder, &base_url, &seed::names(), contract.scopes())?;
         let table = template.functions.iter().find_map(|function| function.environment.get("TABLE_NAME"));
@@ -227,12 +236,13 @@ impl Local {
         let keys = folder
             .map_or_else(|| Ok(ApiKeys::default()), ApiKeys::open)
             .map_err(|source| StartError::Keys { path: folder.map(ApiKeys::file).unwrap_or_default(), source })?;
-        let management = Management::new(keys.clone(), &template.plans);
+        let guard = Guard::new(roles, options.quiet);
+        let management = Management::new(keys.clone(), &template.plans, guard.clone());
 
         let runtime = RuntimeOptions {
             base_url: base_url.clone(),
             api_gateway_endpoint: options.api_gateway_endpoint.unwrap_or_else(|| management::endpoint(&base_url)),
-            dynamodb_endpoint: database.endpoint().to_owned(),
+            dynamodb_endpoint: guard::endpoint(&base_url),
             environments: options.environments,
             quiet: options.quiet,
             // On AWS, CloudWatch reads the log; here, people do.
@@ -245,14 +255,15 @@ impl Local {
         let functions = Functions::new(functions, &runtime);
         let schedules = Schedules::start(&functions, &template.functions);
         let gateway = Gateway::new(&template, functions.clone(), keys.clone())?;
-        let router = functions.router().merge(issuer.router()).merge(management.router());
+        let dynamodb = guard::router(guard.clone(), &template.tables, database.endpoint());
+        let router = functions.router().merge(issuer.router()).merge(management.router()).merge(dynamodb);
         let stage = template.api.stage;
         let server = serve(listener, router, gateway, Home::new(&base_url, &stage), options.quiet);
         restore::api_keys(&store, &keys).await;
         if options.seed {
             seed::seed(&functions, &store, &keys).await?;
         }
-        Ok(Self { base_url, stage, functions, schedules, issuer, keys, database, server, _lock: lock })
+        Ok(Self { base_url, stage, functions, schedules, issuer, keys, guard, database, server, _lock: lock })
     }
 
     /// Returns the URL of the API: `http://127.0.0.1:3000/v1`.
@@ -267,7 +278,7 @@ impl Local {
         &self.base_url
     }
 
-    /// Returns the URL of DynamoDB.
+    /// Returns the URL of DynamoDB, where everything is allowed. Functions use [`guard::endpoint`].
     #[must_use]
     pub fn dynamodb_endpoint(&self) -> &str {
         self.database.endpoint()
@@ -289,6 +300,12 @@ impl Local {
     #[must_use]
     pub fn keys(&self) -> &ApiKeys {
         &self.keys
+    }
+
+    /// Returns the operations of functions that their roles have denied.
+    #[must_use]
+    pub fn denials(&self) -> Vec<Denial> {
+        self.guard.denials()
     }
 
     /// Ends everything. Requests in progress get an error.

@@ -3,8 +3,8 @@
 //! Functions find them by the environment variable `AWS_ENDPOINT_URL_API_GATEWAY`, with the unchanged AWS SDK. The calls work
 //! on the API keys by which the gateway meters requests, so a change applies from the next request on. The usage plans are
 //! those of the template, and cannot be changed. Paths, JSON and errors follow the
-//! [API](https://docs.aws.amazon.com/apigateway/latest/api/API_Operations.html). Requests have to be signed, but neither the
-//! signature nor an IAM policy is checked.
+//! [API](https://docs.aws.amazon.com/apigateway/latest/api/API_Operations.html). Requests have to be signed, but the signature
+//! is not verified. A function may make only the calls that its role allows (`permissions`).
 //!
 //! | path | methods |
 //! |---|---|
@@ -17,12 +17,14 @@
 
 mod error;
 mod pages;
+mod permissions;
 mod routes;
 mod wire;
 
 use std::sync::Arc;
 
 use crate::gateway::ApiKeys;
+use crate::guard::Guard;
 use crate::template::Plan;
 
 /// The path of the calls on local's port.
@@ -40,14 +42,15 @@ pub(crate) struct Management {
     keys: ApiKeys,
     /// Sorted by id.
     plans: Arc<[Plan]>,
+    guard: Guard,
 }
 
 impl Management {
-    /// Manages these API keys, and their membership in these usage plans.
-    pub(crate) fn new(keys: ApiKeys, plans: &[Plan]) -> Self {
+    /// Manages these API keys, and their membership in these usage plans, as far as the guard lets a caller do it.
+    pub(crate) fn new(keys: ApiKeys, plans: &[Plan], guard: Guard) -> Self {
         let mut plans = plans.to_vec();
         plans.sort_by(|one, other| one.id.cmp(&other.id));
-        Self { keys, plans: plans.into() }
+        Self { keys, plans: plans.into(), guard }
     }
 
     /// Returns the routes of the calls, under [`PATH`].

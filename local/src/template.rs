@@ -9,11 +9,14 @@
 //! | `Ref`, `Fn::Sub` and the other intrinsic functions are resolved, and the rules are checked | `intrinsics` |
 //! | the properties of resources are read | `properties` |
 //! | functions, API, tables and usage plans are built from them | `model` |
+//!
+//! [`Template::roles`] reads what the roles of the functions allow, in the module `roles`.
 
 mod intrinsics;
 mod model;
 mod parameters;
 mod properties;
+mod roles;
 pub mod yaml;
 
 use std::collections::BTreeMap;
@@ -24,7 +27,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use intrinsics::IntrinsicError;
+pub(crate) use intrinsics::STACK;
 pub use parameters::ParameterError;
+pub use roles::{Role, RoleError};
 pub use yaml::YamlError;
 
 /// The id of the account to which everything on this machine belongs.
@@ -230,6 +235,14 @@ pub enum TemplateError {
         /// The problem.
         reason: &'static str,
     },
+    /// A policy of a function's role cannot be evaluated on this machine.
+    #[error("resource `{resource}`: {source}; local can run without roles, with --no-iam")]
+    Role {
+        /// The logical id.
+        resource: String,
+        /// The cause.
+        source: RoleError,
+    },
     /// The template does not have exactly one `AWS::Serverless::Api`.
     #[error("the template must have exactly one AWS::Serverless::Api, but has {0}")]
     Apis(usize),
@@ -246,10 +259,20 @@ pub enum TemplateError {
 impl Template {
     /// Reads the template at `path`, with `overrides` instead of the defaults of its parameters.
     pub fn read(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        Self::within(path, |text| Self::parse(text, overrides))
+    }
+
+    /// Reads the roles of the functions of the template at `path`.
+    pub fn roles(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Vec<Role>, TemplateError> {
+        Self::within(path, |text| roles::roles(&yaml::parse(text)?, overrides))
+    }
+
+    /// Reads something from the text at `path`. An error names the path.
+    fn within<T>(path: &Path, read: impl FnOnce(&str) -> Result<T, TemplateError>) -> Result<T, TemplateError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| TemplateError::Read { path: path.to_owned(), source })?;
         let named = |source| TemplateError::In { path: path.to_owned(), source: Box::new(source) };
-        Self::parse(&text, overrides).map_err(named)
+        read(&text).map_err(named)
     }
 
     /// Reads a template from its text, as [`Template::read`] does.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use local::management;
 use local::runtime::{ATTACHED, LogFormat, RuntimeOptions, environment};
 use local::template::Template;
+use local::{guard, management};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -49,7 +49,7 @@ impl Attached {
         let options = RuntimeOptions {
             base_url: api.local.base_url().to_owned(),
             api_gateway_endpoint: management::endpoint(api.local.base_url()),
-            dynamodb_endpoint: api.local.dynamodb_endpoint().to_owned(),
+            dynamodb_endpoint: guard::endpoint(api.local.base_url()),
             environments: 1,
             quiet: true,
             log_format,

@@ -258,7 +258,8 @@ async fn a_functions_environment_is_printed() {
     for line in [
         "TABLE_NAME=Table",
         "AWS_ENDPOINT_URL_API_GATEWAY=http://127.0.0.1:3000/_local/apigateway",
-        "AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:3001",
+        "AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:3000/_local/dynamodb",
+        "AWS_ACCESS_KEY_ID=local-records",
         "AWS_LAMBDA_FUNCTION_NAME=",
     ] {
         assert!(text.lines().any(|one| one.starts_with(line)), "{line} in {text}");

@@ -18,6 +18,7 @@ mod gateway;
 mod head;
 mod headers;
 mod health;
+mod iam;
 mod idempotency;
 mod interleavings;
 mod kinds;

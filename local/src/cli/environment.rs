@@ -2,10 +2,10 @@
 
 use std::error::Error;
 
-use crate::management;
 use crate::runtime::{self, LogFormat, RuntimeOptions};
 use crate::template::Template;
 use crate::terminal::output;
+use crate::{guard, management};
 use clap::Args;
 
 use super::Place;
@@ -35,12 +35,10 @@ impl Environment {
         let function = template.functions.iter().find(|function| function.name == self.function);
         let names = || template.functions.iter().map(|function| function.name.clone()).collect::<Vec<_>>().join(", ");
         let function = function.ok_or_else(|| NoFunction { name: self.function.clone(), known: names() })?;
-        let dynamodb_endpoint =
-            place.dynamodb_endpoint.clone().unwrap_or_else(|| crate::base_url(crate::dynamodb_port(place.port)));
         let options = RuntimeOptions {
             api_gateway_endpoint: management::endpoint(&base_url),
+            dynamodb_endpoint: guard::endpoint(&base_url),
             base_url,
-            dynamodb_endpoint,
             environments: runtime::default_environments(),
             quiet: false,
             log_format: LogFormat::Text,

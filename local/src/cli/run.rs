@@ -24,6 +24,9 @@ pub(super) struct Run {
     /// Do not create the demo tenants.
     #[arg(long)]
     no_seed: bool,
+    /// Let functions do everything, whatever their roles in the template allow.
+    #[arg(long)]
+    no_iam: bool,
     /// Use the functions' binaries in this folder instead of building them.
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<std::path::PathBuf>,
@@ -67,6 +70,7 @@ impl Run {
             port: place.port,
             data,
             dynamodb_endpoint: place.dynamodb_endpoint,
+            iam: !self.no_iam,
             seed: !self.no_seed,
             overrides: self.overrides.values(),
             environments: self.environments.map_or_else(default_environments, usize::from),

@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use ulid::Ulid;
 
 use crate::files;
+use crate::template::STACK;
 
 const FILE: &str = "api-keys.json";
 
@@ -147,7 +148,7 @@ impl ApiKeys {
         self.change(|registry| {
             let mut key = match registry.of_value(value) {
                 Some(key) => key.clone(),
-                None => NewKey { value: Some(value.to_owned()), ..NewKey::default() }.into(),
+                None => NewKey::of_stack(value).into(),
             };
             (key.plan, key.enabled) = (Some(plan.to_owned()), true);
             registry.insert(key);
@@ -156,7 +157,7 @@ impl ApiKeys {
 
     /// Creates a lost API key again, with the id that it had.
     pub(crate) fn restore(&self, id: &str, value: &str, plan: Option<&str>, enabled: bool) {
-        let new = NewKey { value: Some(value.to_owned()), enabled, ..NewKey::default() };
+        let new = NewKey { enabled, ..NewKey::of_stack(value) };
         let key = ApiKey { id: id.to_owned(), plan: plan.map(str::to_owned), ..new.into() };
         self.change(|registry| registry.insert(key));
     }
@@ -299,6 +300,16 @@ impl Registry {
     fn save(&self, file: &Path) -> io::Result<()> {
         let keys: Vec<_> = self.keys.values().collect();
         files::replace(file, &serde_json::to_vec_pretty(&keys)?)
+    }
+}
+
+impl NewKey {
+    /// Returns an API key with the tag that the function **tenants** gives to the stack's own, without which its role allows no
+    /// change of it.
+    #[must_use]
+    pub fn of_stack(value: &str) -> Self {
+        let tags = BTreeMap::from([("tenantry".to_owned(), STACK.to_owned())]);
+        Self { value: Some(value.to_owned()), tags, ..Self::default() }
     }
 }
 

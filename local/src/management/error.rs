@@ -15,6 +15,8 @@ pub(super) enum ApiError {
     BadRequest(String),
     #[error("The request is not signed")]
     Unauthorized,
+    #[error("{0}")]
+    AccessDenied(String),
     #[error("Invalid Usage Plan ID specified")]
     NoPlan,
     #[error("local does not support this call")]
@@ -28,6 +30,7 @@ impl ApiError {
         match self {
             Self::BadRequest(_) | Self::Key(KeyError::Value) => (StatusCode::BAD_REQUEST, "BadRequestException"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UnauthorizedException"),
+            Self::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException"),
             Self::NoPlan | Self::Key(KeyError::Unknown | KeyError::NotInPlan) => {
                 (StatusCode::NOT_FOUND, "NotFoundException")
             }

@@ -1,25 +1,21 @@
 //! The routes of the management calls.
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::{Path, Query, State};
+use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
-use http::header::AUTHORIZATION;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::ApiError;
 use super::wire::{CreateApiKey, CreateUsagePlanKey, KEY_TYPE, UpdateApiKey, api_key, usage_plan, usage_plan_key};
-use super::{Management, pages};
+use super::{Management, pages, permissions};
 use crate::gateway::keys::{ApiKey, ApiKeys, KeyError};
 use crate::template::Plan;
-
-/// The beginning of the header `Authorization` of a request that an AWS SDK has signed.
-const SIGNED: &[u8] = b"AWS4-HMAC-SHA256 ";
 
 type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -31,17 +27,10 @@ pub(super) fn router(management: Management) -> Router {
         .route("/usageplans/{plan}", get(get_usage_plan))
         .route("/usageplans/{plan}/keys", get(get_usage_plan_keys).post(create_usage_plan_key))
         .route("/usageplans/{plan}/keys/{key}", get(get_usage_plan_key).delete(delete_usage_plan_key))
-        .route_layer(middleware::from_fn(require_signature))
+        .route_layer(middleware::from_fn_with_state(management.clone(), permissions::require))
         .fallback(async || ApiError::NoOperation)
         .method_not_allowed_fallback(async || ApiError::NoOperation)
         .with_state(management)
-}
-
-/// Rejects a request that is not signed. A browser adds no such header unasked, so no page can change API keys by a request
-/// to this machine.
-async fn require_signature(request: Request, next: Next) -> Result<Response> {
-    let signed = request.headers().get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(SIGNED));
-    if signed { Ok(next.run(request).await) } else { Err(ApiError::Unauthorized) }
 }
 
 async fn create_api_key(State(Management { keys, .. }): State<Management>, body: Bytes) -> Result<Response> {
@@ -88,7 +77,7 @@ async fn delete_api_key(State(Management { keys, .. }): State<Management>, Path(
 }
 
 async fn get_usage_plans(
-    State(Management { keys, plans }): State<Management>,
+    State(Management { keys, plans, .. }): State<Management>,
     Query(query): Query<pages::Query>,
 ) -> Result<Response> {
     let key = query.key_id.as_deref().map(|id| keys.get(id)).transpose()?;
@@ -105,7 +94,7 @@ async fn get_usage_plan(
 }
 
 async fn create_usage_plan_key(
-    State(Management { keys, plans }): State<Management>,
+    State(Management { keys, plans, .. }): State<Management>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Response> {
@@ -118,7 +107,7 @@ async fn create_usage_plan_key(
 }
 
 async fn get_usage_plan_key(
-    State(Management { keys, plans }): State<Management>,
+    State(Management { keys, plans, .. }): State<Management>,
     Path((id, key)): Path<(String, String)>,
 ) -> Result<Response> {
     let key = member(&keys, &key, plan(&plans, &id)?)?;
@@ -126,7 +115,7 @@ async fn get_usage_plan_key(
 }
 
 async fn get_usage_plan_keys(
-    State(Management { keys, plans }): State<Management>,
+    State(Management { keys, plans, .. }): State<Management>,
     Path(id): Path<String>,
     Query(query): Query<pages::Query>,
 ) -> Result<Response> {
@@ -137,7 +126,7 @@ async fn get_usage_plan_keys(
 }
 
 async fn delete_usage_plan_key(
-    State(Management { keys, plans }): State<Management>,
+    State(Management { keys, plans, .. }): State<Management>,
     Path((id, key)): Path<(String, String)>,
 ) -> Result<Response> {
     keys.leave(&key, &plan(&plans, &id)?.name)?;

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::guard::Guard;
 use crate::template::{REGION, Template};
 
 const TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
@@ -31,7 +32,7 @@ impl Served {
     async fn start() -> Self {
         let template = Template::read(TEMPLATE.as_ref(), &BTreeMap::new()).unwrap();
         let keys = ApiKeys::default();
-        let management = Management::new(keys.clone(), &template.plans);
+        let management = Management::new(keys.clone(), &template.plans, Guard::new(Vec::new(), true));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}{PATH}", listener.local_addr().unwrap());
         let router = management.router();

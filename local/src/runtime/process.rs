@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
 use super::RuntimeOptions;
+use crate::guard::access_key_id;
 use crate::template::{Function, REGION};
 use crate::terminal;
 
@@ -32,7 +33,7 @@ const LAST_OUTPUT: Duration = Duration::from_millis(200);
 pub fn environment(function: &Function, options: &RuntimeOptions, process: &str) -> BTreeMap<String, String> {
     let name = &function.name;
     let own = [
-        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_ACCESS_KEY_ID", access_key_id(name)),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_ENDPOINT_URL_API_GATEWAY", options.api_gateway_endpoint.clone()),
         ("AWS_ENDPOINT_URL_DYNAMODB", options.dynamodb_endpoint.clone()),

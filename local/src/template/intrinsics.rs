@@ -12,7 +12,7 @@ use super::parameters::{self, ParameterError, text};
 use super::{ACCOUNT, API_ID, REGION, TemplateError};
 
 /// The value of `AWS::StackName`.
-const STACK: &str = "local";
+pub(crate) const STACK: &str = "local";
 
 /// The maximum depth of conditions that refer to conditions, which detects a cycle. CloudFormation rejects a cycle, too.
 const CONDITION_DEPTH: u8 = 32;

@@ -61,7 +61,7 @@ async fn an_api_key_that_was_replaced_is_found() {
     let replace = || {
         let name = api.local.keys().find(&id).unwrap().name;
         api.local.keys().remove(&id);
-        let new = NewKey { value: Some(id.clone()), name, enabled: true, ..NewKey::default() };
+        let new = NewKey { name, enabled: true, ..NewKey::of_stack(&id) };
         let key = api.local.keys().create(new).unwrap();
         api.local.keys().join(&key.id, "free").unwrap();
     };

@@ -110,7 +110,7 @@ async fn errors_end_well(errors: Vec<Fault>, operation: Operation, change: Chang
             Change::Onboard.request(&operator, &id).await.expect(201);
         } else if operation == Operation::GetApiKeys {
             let name = Some(format!("local-{id}"));
-            api.local.keys().create(NewKey { value: Some(id.clone()), name, ..NewKey::default() }).unwrap();
+            api.local.keys().create(NewKey { name, ..NewKey::of_stack(&id) }).unwrap();
         }
         if operation == Operation::GetUsagePlans {
             // The function caches the list.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use local::issuer::Issuer;
-use local::management;
 use local::runtime::{ATTACHED, LogFormat, RuntimeOptions, environment};
 use local::template::Template;
+use local::{guard, management};
 use serde_json::{Value, json};
 use service::domain::tenant::TenantId;
 use service::domain::tenant_key;
@@ -199,7 +199,7 @@ async fn a_function_does_not_start_with_keys_over_plain_http_unless_it_is_in_dev
     let options = RuntimeOptions {
         base_url: api.local.base_url().to_owned(),
         api_gateway_endpoint: management::endpoint(api.local.base_url()),
-        dynamodb_endpoint: api.local.dynamodb_endpoint().to_owned(),
+        dynamodb_endpoint: guard::endpoint(api.local.base_url()),
         environments: 1,
         quiet: true,
         log_format: LogFormat::Json,
