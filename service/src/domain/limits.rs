@@ -17,8 +17,8 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
-//! A crate that validates by attributes (`garde`, `validator`) was considered. It leaves the fields' types as they are, so a
-//! value that nobody validated looks like one that was.
+//! A crate that validates by attributes (`garde`, `validator`) was considered. It leaves the fields' types as they are, so the
+//! type does not show whether a value was validated.
 
 use std::ops::Deref;
 
